@@ -1,0 +1,426 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * storage/storage.h: the logs of partitions in Apache Kafka's own files. docs/design/storage.md.
+ *
+ * Three objects: log_directories (one per process: the set of log.dirs), log_store (one per shard:
+ * the logs that the shard owns), log (one partition).
+ *
+ * A log has three ends, all exclusive:  start ≤ … ≤ flushed ≤ written ≤ queued.
+ *   queued   where the next append goes; offsets are handed out here
+ *   written  in the page cache; readable
+ *   flushed  on stable storage (mode commit; in mode os it equals written). What counts towards the
+ *            high watermark.
+ * Invariants  1. Nothing below `flushed` is lost by a power cut, and it comes back in order.
+ *             2. The recovery point moves only after log, indexes, transaction index and directory
+ *                are synced.
+ *             3. The first write or sync error takes the directory offline for good; every log in it
+ *                answers ERR_KAFKA_STORAGE_ERROR from then on and nothing is acknowledged.
+ * Threads     log_directories_open … log_directories_begin: one thread, before shards run (blocking).
+ *             A store and its logs belong to the thread of their reactor; nothing there blocks.
+ *             What is const after open (paths, ids) and log_directory_is_offline: any thread.
+ */
+#ifndef STORAGE_STORAGE_H
+#define STORAGE_STORAGE_H
+
+#include "base/allocator.h"
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/list.h"
+#include "base/log.h"
+#include "base/slice.h"
+#include "base/uuid.h"
+#include "os/os.h"
+
+struct reactor;
+struct random;
+struct producer_state; /* records/producer_state.h */
+struct log_directories;
+struct log_directory;
+struct log_store;
+struct log;
+struct segment;
+
+/* ---- settings ---- */
+enum flush_mode {
+    FLUSH_MODE_COMMIT, /* group commit: flushed follows written by one sync at most */
+    FLUSH_MODE_OS,     /* the page cache counts as flushed, as in Apache Kafka */
+};
+
+/* What one log needs of its topic's configuration; names and meaning are Kafka's. */
+struct log_config {
+    int32_t segment_bytes;
+    int64_t segment_ms;
+    int64_t segment_jitter_ms;
+    int32_t segment_index_bytes;
+    int32_t index_interval_bytes;
+    int32_t max_message_bytes;
+    int64_t retention_bytes; /* -1: no limit */
+    int64_t retention_ms;    /* -1: no limit */
+    int64_t file_delete_delay_ms;
+    int64_t flush_messages; /* INT64_MAX: never */
+    int64_t flush_ms;       /* INT64_MAX: never */
+    int64_t max_compaction_lag_ms;
+    bool cleanup_delete;
+    bool cleanup_compact;
+    bool preallocate;
+    enum flush_mode flush_mode;
+};
+/* The defaults of Kafka 4.4 (storage.md §7 of the reference). */
+void log_config_init(struct log_config *config);
+
+struct storage_options {
+    int64_t checkpoint_offset_interval_ms;         /* recovery points; 60000 */
+    int64_t checkpoint_start_interval_ms;          /* log starts; 60000 */
+    int64_t checkpoint_high_watermark_interval_ms; /* 5000 */
+    int64_t retention_check_interval_ms;           /* 300000 */
+    int64_t flush_scheduler_interval_ms;           /* INT64_MAX: flush.ms is never looked at */
+    int64_t producer_expiration_ms;                /* 86400000 */
+    int64_t producer_expiration_check_ms;          /* 600000 */
+    int64_t recovery_bytes_max; /* commit mode: the unsynced-index tail that may be left to scan */
+    int64_t low_space_bytes;    /* below it is_low_on_space; 0: not watched */
+    int64_t reserve_bytes;      /* size of the reserve file; 0: none */
+    int open_files_max;         /* per store */
+    size_t append_bytes_max;    /* one vectored write */
+};
+void storage_options_init(struct storage_options *options);
+
+/* ---- names ---- */
+enum log_name_kind { LOG_NAME_CURRENT, LOG_NAME_FUTURE, LOG_NAME_DELETE, LOG_NAME_STRAY };
+struct log_name {
+    struct slice topic; /* cut for -delete and -stray of long names */
+    int32_t partition;
+    enum log_name_kind kind;
+};
+/* Parses a directory's name; ERR_FORMAT for what Kafka refuses to start on. */
+MUST_USE enum err log_name_parse(struct slice name, struct log_name *out);
+
+/* ---- meta.properties ---- */
+struct meta_properties {
+    int version; /* 0 or 1; -1: the file is not there */
+    struct slice cluster_id;
+    int32_t node_id; /* -1: not in the file */
+    bool has_directory_id;
+    struct uuid directory_id;
+};
+/* path: the log directory. Strings live in the arena. A missing file is OK with version -1;
+ * ERR_FORMAT names the line. */
+MUST_USE enum err meta_properties_read(struct os *os, const char *path, struct arena *arena,
+                                       struct meta_properties *out, struct why *why);
+MUST_USE enum err meta_properties_write(struct os *os, const char *path,
+                                        const struct meta_properties *properties);
+
+/* ---- the process's log directories ---- */
+
+/* Blocking. Creates missing directories, takes their locks, reads meta.properties, clean marker,
+ * checkpoints and the list of partitions. A directory that fails with an I/O error is offline from
+ * the start; ERR_KAFKA_STORAGE_ERROR when all are. ERR_LOCKED: another process has one of them.
+ * ERR_FORMAT: a foreign directory or a broken meta.properties; `why` names the file. */
+MUST_USE enum err log_directories_open(struct os *os, struct logger *logger,
+                                       const struct storage_options *options,
+                                       const char *const *paths, size_t count,
+                                       struct log_directories **out, struct why *why);
+/* Every online directory must be formatted with this cluster and node id, with ids that are unique
+ * and not reserved. A missing directory id is drawn and written. ERR_INCONSISTENT_CLUSTER_ID,
+ * ERR_NOT_FOUND (not formatted), ERR_CONFIG. Blocking. */
+MUST_USE enum err log_directories_check(struct log_directories *directories, struct slice cluster_id,
+                                        int32_t node_id, struct random *random, struct why *why);
+/* Removes the clean-shutdown markers, durably, before the first log is opened. Tells the broker
+ * epoch that every directory's marker agrees on, else -1. Blocking. */
+MUST_USE enum err log_directories_begin(struct log_directories *directories,
+                                        int64_t *previous_broker_epoch_out);
+/* After every store is closed: the checkpoints of the last hour are on disk already; writes the
+ * clean markers of directories whose logs all closed well and gives the locks back. Blocking. */
+void log_directories_close(struct log_directories **directories, bool clean, int64_t broker_epoch);
+
+size_t log_directories_count(const struct log_directories *directories);
+struct log_directory *log_directories_at(const struct log_directories *directories, size_t index);
+/* NULL when no directory has the id or path. */
+struct log_directory *log_directories_find(const struct log_directories *directories,
+                                           struct uuid id);
+struct log_directory *log_directories_find_path(const struct log_directories *directories,
+                                                struct slice path);
+/* The online directory with the fewest logs; NULL when none is online. */
+struct log_directory *log_directories_emptiest(const struct log_directories *directories);
+
+const char *log_directory_path(const struct log_directory *directory);
+struct uuid log_directory_id(const struct log_directory *directory);
+const struct meta_properties *log_directory_properties(const struct log_directory *directory);
+bool log_directory_was_clean(const struct log_directory *directory);
+bool log_directory_is_offline(const struct log_directory *directory); /* any thread */
+/* Below low_space_bytes: the owner of the answer refuses produce to user topics. Any thread. */
+bool log_directory_is_low_on_space(const struct log_directory *directory);
+/* -1 when not known. Any thread; as of the last look. */
+int64_t log_directory_free_bytes(const struct log_directory *directory);
+int64_t log_directory_total_bytes(const struct log_directory *directory);
+/* Partition directories found at open, in name order; -delete and -stray too. Names live as long as
+ * `directories`. */
+size_t log_directory_found_count(const struct log_directory *directory);
+const char *log_directory_found(const struct log_directory *directory, size_t index,
+                                struct log_name *name_out);
+
+/* ---- a shard's store ---- */
+
+struct storage_listener {
+    /* A directory went offline; called once per directory on every store's thread. */
+    void (*directory_failed)(struct storage_listener *listener, struct log_directory *directory);
+};
+
+/* checkpoint_reactor: the one that writes the directory-wide checkpoint files (the same for all
+ * stores); values travel there by mail. */
+MUST_USE enum err log_store_create(struct log_directories *directories, struct reactor *reactor,
+                                   struct reactor *checkpoint_reactor,
+                                   struct storage_listener *listener, struct log_store **out);
+/* All logs closed, nothing under way. */
+void log_store_release(struct log_store **store);
+
+struct log_store_close {
+    void (*done)(struct log_store_close *op);
+    void *context;
+    enum err err; /* the first failure; all logs are closed whatever it says */
+    /* private */
+    size_t left;
+    struct log_store *store;
+};
+/* Orderly: finishes the active segments, flushes, writes producer snapshots, checkpoints. Logs are
+ * gone at `done`. */
+void log_store_close_all(struct log_store *store, struct log_store_close *op);
+
+/* Removes a -delete directory that an earlier run left behind; after the configured delay. */
+void log_store_purge(struct log_store *store, struct log_directory *directory, const char *name);
+
+/* ---- opening ---- */
+struct log_open {
+    /* in */
+    struct log_directory *directory;
+    struct slice topic; /* copied */
+    int32_t partition;
+    struct uuid topic_id; /* zero: whatever partition.metadata says */
+    const struct log_config *config; /* copied */
+    bool create;      /* make it when it is not there; else ERR_NOT_FOUND */
+    bool recover_all; /* scan every segment whatever the marker says (the metadata log) */
+    bool future;      /* the -future copy of a replica on its way to another directory */
+    void (*done)(struct log_open *op);
+    void *context;
+    /* out */
+    enum err err; /* ERR_INCONSISTENT_TOPIC_ID, ERR_NOT_FOUND, ERR_KAFKA_STORAGE_ERROR, … */
+    struct why why;
+    struct log *log;
+    /* private */
+    struct log_store *store;
+    struct os_op job;
+    struct list_node node;
+};
+/* Loads (recovering what an unclean stop left) or creates a log, in the pool; `done` on this shard.
+ * Many may be under way. */
+void log_store_open(struct log_store *store, struct log_open *op);
+
+/* ---- what happened to a log ---- */
+enum log_change {
+    LOG_CHANGE_WRITTEN = 1,
+    LOG_CHANGE_FLUSHED = 2,
+    LOG_CHANGE_START = 4,
+    LOG_CHANGE_FAILED = 8, /* offline: nothing will move any more */
+    LOG_CHANGE_STABLE = 16 /* the last stable offset may have moved */
+};
+struct log_listener {
+    /* changes: enum log_change bits. Never called from inside log_append. */
+    void (*changed)(struct log_listener *listener, struct log *log, unsigned changes);
+};
+void log_set_listener(struct log *log, struct log_listener *listener); /* NULL: none */
+
+struct slice log_topic(const struct log *log);
+int32_t log_partition(const struct log *log);
+struct uuid log_topic_id(const struct log *log);
+struct log_directory *log_log_directory(const struct log *log);
+const struct log_config *log_config_of(const struct log *log);
+void log_set_config(struct log *log, const struct log_config *config);
+bool log_is_failed(const struct log *log);
+
+int64_t log_start_offset(const struct log *log);
+int64_t log_end_queued(const struct log *log);
+int64_t log_end_written(const struct log *log);
+int64_t log_end_flushed(const struct log *log);
+int64_t log_recovery_point(const struct log *log);
+int64_t log_size_bytes(const struct log *log);
+size_t log_segment_count(const struct log *log);
+
+/* At open: the checkpoint's value clipped to [start, end]. */
+int64_t log_high_watermark(const struct log *log);
+/* Within [start, written]; the caller keeps it monotone per epoch. Runs what waits on it: the last
+ * stable offset, retention. */
+void log_set_high_watermark(struct log *log, int64_t offset);
+int64_t log_last_stable_offset(const struct log *log);
+
+/* ---- appending ---- */
+enum log_append_origin {
+    LOG_APPEND_CLIENT,      /* leader: offsets and epoch are stamped here; producer rules in full */
+    LOG_APPEND_COORDINATOR, /* leader: as above, without sequence rules (markers too) */
+    LOG_APPEND_RAFT_LEADER, /* leader of the metadata log: bytes carry their offsets and epoch */
+    LOG_APPEND_REPLICATION, /* follower: bytes as the leader sent them */
+};
+
+struct log_append {
+    /* in: lent until `done`; base offset and leader epoch are written in place for a leader */
+    uint8_t *data;
+    size_t size_bytes; /* whole batches, already validated (records/validate.h) */
+    enum log_append_origin origin;
+    int32_t leader_epoch;
+    uint64_t verification_guard;     /* transactional CLIENT batches; 0: none */
+    bool verification_needed;        /* a transactional batch must hold the guard */
+    int16_t transaction_version;     /* of a marker; 0, 1 or 2 */
+    void (*done)(struct log_append *append); /* once, when written or failed; NULL: not wanted */
+    void *context;
+    /* out, from log_append on */
+    int64_t first_offset; /* -1: nothing to append */
+    int64_t last_offset;
+    int64_t duplicate_timestamp; /* batch time of the original, when duplicate */
+    bool duplicate;       /* nothing appended: offsets are those of the original */
+    /* out, at `done` */
+    enum err err;
+    /* private */
+    struct list_node node;
+    int64_t end_offset;
+};
+/* Queues. OK: offsets are set and `done` will be called (for a duplicate: when the original is
+ * written). Otherwise nothing changed and `done` is not called: ERR_OFFSET_OUT_OF_RANGE (follower:
+ * first offset below the end), ERR_RECORD_LIST_TOO_LARGE, ERR_MESSAGE_TOO_LARGE, the producer rules'
+ * errors, ERR_CORRUPT_MESSAGE (framing), ERR_KAFKA_STORAGE_ERROR (offline), ERR_STATE (the log is being
+ * truncated: wait for that). Appends of one turn leave in one vectored write. */
+MUST_USE enum err log_append(struct log *log, struct log_append *append, struct why *why);
+
+/* Tells when `flushed` reaches `offset`, syncing as needed in every mode. */
+struct log_wait {
+    int64_t offset;
+    void (*done)(struct log_wait *wait);
+    void *context;
+    enum err err;
+    struct list_node node;
+};
+void log_flush(struct log *log, struct log_wait *wait);
+void log_wait_cancel(struct log_wait *wait); /* fine when done */
+
+/* ---- reading ---- */
+struct aborted_transaction {
+    int64_t producer_id;
+    int64_t first_offset;
+};
+struct log_read {
+    /* in */
+    int64_t offset;
+    int64_t bound_offset; /* high watermark, last stable offset or log end: exclusive */
+    size_t bytes_max;
+    bool at_least_one;   /* the first batch comes whole even if it is larger */
+    bool wants_aborted;  /* read_committed */
+    void (*done)(struct log_read *read); /* of log_read_plan when it said so, and of log_read_bytes */
+    void *context;
+    /* out */
+    enum err err; /* ERR_OFFSET_OUT_OF_RANGE, ERR_KAFKA_STORAGE_ERROR, ERR_STATE */
+    size_t size_bytes;       /* of the range; 0: nothing to read */
+    bool first_incomplete;   /* the first batch is larger than bytes_max: size_bytes is 0 */
+    size_t first_batch_bytes; /* 0 when size_bytes is 0 and not first_incomplete */
+    int64_t start_offset;    /* of the log, when planned */
+    int64_t segment_base;    /* where the range lies: for counting the bytes that came since */
+    int64_t position_bytes;
+    struct aborted_transaction *aborted;
+    size_t aborted_count;
+    size_t read_bytes; /* by log_read_bytes; fewer than size_bytes only if the log was truncated */
+    /* private */
+    struct log *log;
+    struct segment *segment;
+    struct os_op op;
+    struct list_node node;
+    uint8_t *scratch;
+    int64_t scan_position_bytes;
+    int64_t limit_position_bytes;
+    int64_t target;
+    int stage;
+};
+/* Finds the range by §5.11 of the reference. True: planned now, `done` is not called. False: `done`
+ * comes later. Either way end with log_read_release; until then the range's bytes stay readable,
+ * whatever is deleted meanwhile. */
+bool log_read_plan(struct log *log, struct log_read *read);
+/* Reads the planned range into `buffer` of size_bytes; `done` comes later. */
+void log_read_bytes(struct log_read *read, void *buffer);
+/* Nothing of this read may be under way. */
+void log_read_release(struct log_read *read);
+/* Bytes between a planned position and `bound_offset`, for fetch.min.bytes; an estimate from below
+ * when the bound's position is not at hand. */
+int64_t log_bytes_since(const struct log *log, int64_t segment_base, int64_t position_bytes,
+                        int64_t bound_offset);
+
+/* ---- looking up ---- */
+#define LOG_TIMESTAMP_LATEST (-1)
+#define LOG_TIMESTAMP_EARLIEST (-2)
+#define LOG_TIMESTAMP_MAX (-3)
+#define LOG_TIMESTAMP_EARLIEST_LOCAL (-4)
+#define LOG_TIMESTAMP_LATEST_TIERED (-5)
+#define LOG_TIMESTAMP_EARLIEST_PENDING_UPLOAD (-6)
+struct log_lookup {
+    /* in */
+    int64_t timestamp;     /* ≥ 0, or one of the above */
+    int64_t latest_offset; /* the answer to LATEST: by isolation, the caller's choice */
+    int64_t bytes_max;     /* of one inflated batch */
+    void (*done)(struct log_lookup *lookup);
+    void *context;
+    /* out; offset -1: no record */
+    enum err err;
+    int64_t offset;
+    int64_t found_timestamp; /* -1 for special values */
+    int32_t leader_epoch;    /* -1: not known */
+    /* private */
+    struct log *log;
+    struct os_op job;
+    void *plan;
+    struct list_node node;
+};
+/* `done` comes later, always. */
+void log_lookup_offset(struct log *log, struct log_lookup *lookup);
+
+/* ---- leader epochs ---- */
+/* Notes that `epoch` begins at `start_offset` (a new leader: its queued end). Durable no later than
+ * anything flushed afterwards. */
+MUST_USE enum err log_epoch_assign(struct log *log, int32_t epoch, int64_t start_offset);
+int32_t log_epoch_latest(const struct log *log); /* -1: none */
+/* Of the latest epoch; -1: none. */
+int64_t log_epoch_latest_start(const struct log *log);
+/* OffsetForLeaderEpoch: epoch -1 and offset -1 when undefined. */
+void log_epoch_end(const struct log *log, int32_t epoch, int32_t *epoch_out,
+                   int64_t *end_offset_out);
+/* The epoch that `offset` was written in; -1: not known. */
+int32_t log_epoch_of(const struct log *log, int64_t offset);
+
+/* ---- producers ---- */
+struct producer_state *log_producers(struct log *log);
+
+/* ---- changing ---- */
+struct log_change_op {
+    void (*done)(struct log_change_op *op);
+    void *context;
+    enum err err;
+    /* private */
+    struct log *log;
+    struct os_op job;
+    int64_t offset;
+    int kind;
+    struct list_node node;
+};
+/* Everything at or above `offset` goes (§5.5 of the reference). While it runs appends and reads are
+ * refused or wait. */
+void log_truncate(struct log *log, int64_t offset, struct log_change_op *op);
+/* Empties the log; the next append goes to `offset`. */
+void log_truncate_fully(struct log *log, int64_t offset, struct log_change_op *op);
+/* DeleteRecords and a follower's view of its leader: ERR_OFFSET_OUT_OF_RANGE above the high watermark
+ * (nothing changes). Never moves back; segments go at the next retention pass. */
+MUST_USE enum err log_set_start_offset(struct log *log, int64_t offset);
+/* Looks at retention now; also runs on its own every retention_check_interval_ms. */
+void log_retention_run(struct log *log);
+/* Starts a new segment at the end if the active one has data. */
+void log_roll(struct log *log);
+/* Orderly close of one log; the struct is gone at `done`. */
+void log_close(struct log *log, struct log_change_op *op);
+/* Closes, renames the directory to -delete (or -stray) and removes a -delete one after the delay. The
+ * struct is gone at `done`; a new log of the name may be made then. */
+void log_delete(struct log *log, struct log_change_op *op);
+void log_make_stray(struct log *log, struct log_change_op *op);
+
+#endif
