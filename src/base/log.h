@@ -12,7 +12,13 @@
 
 #include <stdarg.h>
 
-enum log_level { LOG_LEVEL_TRACE, LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARN, LOG_LEVEL_ERROR };
+enum log_level {
+    LOG_LEVEL_TRACE,
+    LOG_LEVEL_DEBUG,
+    LOG_LEVEL_INFO,
+    LOG_LEVEL_WARN,
+    LOG_LEVEL_ERROR
+};
 
 struct logger {
     /* Writes one line. `fields` is a formatted "key=value key=value" text; values with spaces are in
@@ -26,21 +32,19 @@ struct logger {
 void log_event(struct logger *logger, enum log_level level, const char *module, const char *event,
                const char *format, ...) PRINTF_LIKE(5, 6);
 
-#define LOG_AT(logger, lvl, module, event, ...)                                                    \
-    do {                                                                                           \
-        struct logger *logger_ = (logger);                                                         \
-        if (logger_ && (lvl) >= logger_->level)                                                    \
-            log_event(logger_, (lvl), (module), (event), __VA_ARGS__);                             \
+#define LOG_AT(sink, lvl, module, event, ...)                          \
+    do {                                                               \
+        struct logger *logger_ = (sink);                               \
+        if (logger_ && (lvl) >= logger_->level)                        \
+            log_event(logger_, (lvl), (module), (event), __VA_ARGS__); \
     } while (0)
-#define LOG_TRACE(logger, module, event, ...)                                                      \
-    LOG_AT(logger, LOG_LEVEL_TRACE, module, event, __VA_ARGS__)
-#define LOG_DEBUG(logger, module, event, ...)                                                      \
-    LOG_AT(logger, LOG_LEVEL_DEBUG, module, event, __VA_ARGS__)
-#define LOG_INFO(logger, module, event, ...)                                                       \
-    LOG_AT(logger, LOG_LEVEL_INFO, module, event, __VA_ARGS__)
-#define LOG_WARN(logger, module, event, ...)                                                       \
-    LOG_AT(logger, LOG_LEVEL_WARN, module, event, __VA_ARGS__)
-#define LOG_ERROR(logger, module, event, ...)                                                      \
-    LOG_AT(logger, LOG_LEVEL_ERROR, module, event, __VA_ARGS__)
+#define LOG_TRACE(sink, module, event, ...) \
+    LOG_AT(sink, LOG_LEVEL_TRACE, module, event, __VA_ARGS__)
+#define LOG_DEBUG(sink, module, event, ...) \
+    LOG_AT(sink, LOG_LEVEL_DEBUG, module, event, __VA_ARGS__)
+#define LOG_INFO(sink, module, event, ...) LOG_AT(sink, LOG_LEVEL_INFO, module, event, __VA_ARGS__)
+#define LOG_WARN(sink, module, event, ...) LOG_AT(sink, LOG_LEVEL_WARN, module, event, __VA_ARGS__)
+#define LOG_ERROR(sink, module, event, ...) \
+    LOG_AT(sink, LOG_LEVEL_ERROR, module, event, __VA_ARGS__)
 
 #endif
