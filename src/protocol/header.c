@@ -67,8 +67,8 @@ void request_header_encode(const struct request_header *header, struct writer *w
     enum err err;
 
     ASSERT(api != NULL); /* our own request */
-    err = message_encode(&request_header_data_type, request_header_version(api, header->api_version),
-                         &data, writer);
+    err = message_encode(&request_header_data_type,
+                         request_header_version(api, header->api_version), &data, writer);
     /* Only a client id of more than 32767 bytes or a full writer can fail; both stick to the writer. */
     if (err != OK && writer->err == OK)
         writer->err = err;

@@ -132,8 +132,8 @@ static enum err slice_copy(const struct slice *from, struct arena *arena, struct
     return slice_is_null(*to) && !slice_is_null(*from) ? ERR_NO_MEMORY : OK;
 }
 
-static enum err value_copy(const struct message_field *field, const void *from,
-                           struct arena *arena, void *to)
+static enum err value_copy(const struct message_field *field, const void *from, struct arena *arena,
+                           void *to)
 {
     if (field->kind == MESSAGE_STRUCT)
         return struct_copy(field->element, from, arena, to);

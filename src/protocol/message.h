@@ -11,13 +11,16 @@
  *   []T → `struct <t> *name; int32_t name_count;` null: count -1; zeroed means empty
  *   struct T → embedded; nullable struct → pointer, NULL = null
  * A message struct is initialised with message_init, which sets the schema's defaults: a zeroed struct
- * is valid C but lacks e.g. "-1" defaults. Nested elements too: message_init_element or the generated
- * <struct>_init.
+ * is valid C but lacks e.g. "-1" defaults, and its strings are null, not empty. Nested elements too:
+ * the generated <struct>_init, or <struct>_array for many.
  *
  * Generated for message `Vote`: struct vote_request, struct vote_request_topic_data, …,
  *   extern const struct message_type vote_request_type, vote_response_type;
  *   void vote_request_init(struct vote_request *); … for every nested struct
+ *   struct vote_request_topic_data *vote_request_topic_data_array(struct arena *, size_t count);
  * Records: struct register_broker_record, extern const struct message_type register_broker_record_type.
+ * Headers: struct request_header_data, request_header_data_type (for the tools; servers and clients
+ * use request_header_decode and its like below).
  */
 #ifndef PROTOCOL_MESSAGE_H
 #define PROTOCOL_MESSAGE_H
@@ -29,10 +32,10 @@
 struct message_struct; /* the field table of one struct; protocol/message_internal.h */
 
 struct message_type {
-    const char *name;  /* "VoteRequest" as in Kafka */
-    int16_t key;       /* api key or record type; -1: none */
+    const char *name; /* "VoteRequest" as in Kafka */
+    int16_t key;      /* api key or record type; -1: none */
     int16_t version_min, version_max;
-    int16_t flexible_min;        /* first flexible version; INT16_MAX: never */
+    int16_t flexible_min; /* first flexible version; INT16_MAX: never */
     const struct message_struct *root;
 };
 
@@ -41,6 +44,10 @@ struct message_type {
 
 /* Sets defaults. */
 void message_init(const struct message_type *type, void *message_out);
+/* What sizeof gives for the message's struct. */
+size_t message_struct_bytes(const struct message_type *type);
+/* `count` copies of the element; behind the generated <struct>_array. */
+void *message_array(struct arena *arena, size_t count, const void *element, size_t element_bytes);
 /* Reads one message. Slices are views into the cursor's bytes; arrays come from the arena. Errors:
  * ERR_SHORT, ERR_COUNT, ERR_NULL_FIELD, ERR_VARINT, ERR_NO_MEMORY, ERR_UNSUPPORTED_VERSION (version
  * outside the type's range). Bytes behind the message are left in the cursor. */
@@ -88,7 +95,7 @@ struct api {
     const char *name; /* "Vote" */
     const struct message_type *request;
     const struct message_type *response;
-    unsigned listeners;         /* enum api_listener bits */
+    unsigned listeners; /* enum api_listener bits */
     bool latest_version_unstable;
 };
 /* NULL for an unknown key. enum api_key { API_PRODUCE = 0, API_FETCH = 1, … } is generated into
@@ -101,6 +108,7 @@ const struct api *api_find_name(struct slice name);
 const struct message_type *metadata_record_type(int16_t key);
 /* Any data, record, header or coordinator message by Kafka's name, NULL when unknown. */
 const struct message_type *message_type_find(struct slice name);
+const struct message_type *message_type_at(size_t index); /* ascending names; NULL past the end */
 
 /* Every schema-level fact that the tools print is read through the descriptor tables. */
 const char *api_key_name(int16_t key); /* "UNKNOWN" when not known */

@@ -29,9 +29,9 @@ static enum err struct_decode(struct decoder *decoder, const struct message_stru
 static size_t value_bytes_min(const struct decoder *decoder, const struct message_field *field)
 {
     static const uint8_t fixed[] = {
-        [MESSAGE_BOOL] = 1, [MESSAGE_I8] = 1,  [MESSAGE_I16] = 2, [MESSAGE_U16] = 2,
-        [MESSAGE_I32] = 4,  [MESSAGE_U32] = 4, [MESSAGE_I64] = 8, [MESSAGE_F64] = 8,
-        [MESSAGE_UUID] = 16,
+        [MESSAGE_BOOL] = 1, [MESSAGE_I8] = 1,  [MESSAGE_I16] = 2,
+        [MESSAGE_U16] = 2,  [MESSAGE_I32] = 4, [MESSAGE_U32] = 4,
+        [MESSAGE_I64] = 8,  [MESSAGE_F64] = 8, [MESSAGE_UUID] = 16,
     };
     size_t sum = decoder->flexible ? 1 : 0; /* the tagged section */
 
