@@ -22,7 +22,7 @@
 #include "base/arena.h"
 #include "base/slice.h"
 #include "base/uuid.h"
-#include "metadata/features.h"
+#include "metadata/feature.h"
 #include "metadata/record.h"
 
 /* ---- objects ---- */

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * metadata/features.h: the levels of metadata.version and of the other features of Kafka 4.4: names,
+ * metadata/feature.h: the levels of metadata.version and of the other features of Kafka 4.4: names,
  * ranges, defaults, dependencies, what each level switches on, and the records of formatting.
  */
-#ifndef METADATA_FEATURES_H
-#define METADATA_FEATURES_H
+#ifndef METADATA_FEATURE_H
+#define METADATA_FEATURE_H
 
 #include "base/arena.h"
 #include "base/err.h"
