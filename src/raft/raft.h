@@ -57,7 +57,7 @@ struct raft_voter {
     int16_t kraft_version_min, kraft_version_max;
 };
 
-/* Ascending ids, each once. */
+/* Each id once. Going out: ascending ids; coming in: any order. */
 struct raft_voters {
     const struct raft_voter *items;
     size_t count;
