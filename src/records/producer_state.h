@@ -40,6 +40,8 @@ struct producer_entry {
     int16_t epoch;                    /* -1: none */
     uint8_t batch_count;              /* ≤ PRODUCER_BATCHES_KEPT */
     uint8_t batch_capacity;
+    uint32_t update_index; /* private: place in the update under way */
+    bool is_pending;       /* private: reserved by an update, not visible */
 };
 int32_t producer_entry_last_sequence(const struct producer_entry *entry); /* -1: no batch */
 
@@ -58,6 +60,7 @@ struct producer_transactions {
 struct producer_state {
     struct allocator *allocator;
     struct hash_map producers;
+    size_t pending_count; /* of producers, not visible */
     struct hash_map verifications;
     struct producer_transactions ongoing;
     struct producer_transactions unreplicated; /* completed, marker not below the high watermark */
@@ -120,7 +123,9 @@ struct producer_update {
     struct producer_update_entry *entries;
     size_t entry_count;
     size_t entry_capacity;
-    size_t started_count; /* transactions that apply will open: room is reserved */
+    struct producer_transaction *started; /* that apply will open; room is reserved */
+    size_t started_count;
+    size_t started_capacity;
     uint64_t change_count;
 };
 void producer_update_begin(struct producer_update *update, struct producer_state *state,

@@ -77,7 +77,8 @@ MUST_USE enum err append_scan(struct slice bytes, enum append_origin origin, int
 /* The scanned bytes of a leader append, CLIENT or COORDINATOR. Either changes `bytes` in place
  * (timestamp type, max timestamp, CRC) and leaves *rebuilt_out null, or appends a rebuilt batch to
  * `out` and views it there. info->max_timestamp and log_append_time are set. `arena` takes the record
- * errors; when it is full the list ends early. `context` and `out` may be shared between calls.
+ * errors; when it is full the list ends early. `out` grows from an allocator, which also gives the
+ * memory of a rebuild; `context` and `out` may be shared between calls.
  * ERR_INVALID_RECORD, ERR_INVALID_TIMESTAMP, ERR_MESSAGE_TOO_LARGE (rebuilt batch),
  * ERR_UNKNOWN_SERVER_ERROR (undecompressable), ERR_NO_MEMORY. After an error `bytes` are unchanged. */
 MUST_USE enum err append_validate(const struct validate_config *config, enum append_origin origin,
