@@ -54,7 +54,8 @@ void raft_queue_begin(struct raft *raft)
 
     while (gone < queue->count && queue->items[gone].generation <= queue->durable)
         gone++;
-    memmove(queue->items, queue->items + gone, (queue->count - gone) * sizeof *queue->items);
+    if (gone > 0)
+        memmove(queue->items, queue->items + gone, (queue->count - gone) * sizeof *queue->items);
     queue->count -= gone;
     if (queue->count == 0)
         arena_reset(&queue->arena);

@@ -126,15 +126,17 @@ void raft_log_cleaned(struct raft *raft, int64_t start_offset)
     /* The epoch that the start lies in stays known, from the start on. */
     while (gone + 1 < log->epoch_count && log->epochs[gone + 1].offset <= start_offset)
         gone++;
-    memmove(log->epochs, log->epochs + gone, (log->epoch_count - gone) * sizeof *log->epochs);
+    if (gone > 0)
+        memmove(log->epochs, log->epochs + gone, (log->epoch_count - gone) * sizeof *log->epochs);
     log->epoch_count -= gone;
     if (log->epoch_count > 0)
         log->epochs[0].offset = MAX(log->epochs[0].offset, start_offset);
     gone = 0;
     while (gone < log->snapshot_count && log->snapshots[gone].id.offset < start_offset)
         gone++;
-    memmove(log->snapshots, log->snapshots + gone,
-            (log->snapshot_count - gone) * sizeof *log->snapshots);
+    if (gone > 0)
+        memmove(log->snapshots, log->snapshots + gone,
+                (log->snapshot_count - gone) * sizeof *log->snapshots);
     log->snapshot_count -= gone;
     raft_voters_forget_before(raft, start_offset);
 }

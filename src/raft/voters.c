@@ -336,12 +336,14 @@ void raft_voters_forget_before(struct raft *raft, int64_t offset)
     /* The last entry below the offset is still in force at it. */
     while (gone + 1 < log->voters_count && log->voters[gone + 1].offset < offset)
         raft_block_free(raft, &log->voters[gone++].block);
-    memmove(log->voters, log->voters + gone, (log->voters_count - gone) * sizeof *log->voters);
+    if (gone > 0)
+        memmove(log->voters, log->voters + gone, (log->voters_count - gone) * sizeof *log->voters);
     log->voters_count -= gone;
     gone = 0;
     while (gone + 1 < log->kraft_version_count && log->kraft_versions[gone + 1].offset < offset)
         gone++;
-    memmove(log->kraft_versions, log->kraft_versions + gone,
-            (log->kraft_version_count - gone) * sizeof *log->kraft_versions);
+    if (gone > 0)
+        memmove(log->kraft_versions, log->kraft_versions + gone,
+                (log->kraft_version_count - gone) * sizeof *log->kraft_versions);
     log->kraft_version_count -= gone;
 }
