@@ -201,7 +201,8 @@ struct config_finding {
     struct config_finding *next;
     enum config_finding_kind kind;
     struct slice key;
-    const char *text; /* whole line for people, e.g. "server.properties:7: Invalid value …" */
+    const char *text;   /* whole line for people, e.g. "server.properties:7: Invalid value …" */
+    const char *detail; /* the part of it behind file and line: Kafka's text where there is one */
 };
 struct config_report {
     struct arena *arena; /* findings live here */
@@ -374,10 +375,11 @@ struct topic_config {
     bool unclean_leader_election_enable;
 };
 /* The topic's set over this broker's values. Unknown keys and values that fail their check are skipped
- * (then ERR_INVALID_CONFIG with the first in `why`; *out is complete all the same). `topic` may be
- * NULL. Allocates nothing. */
-enum err topic_config_resolve(const struct config *config, const struct config_set *topic,
-                              struct topic_config *out, struct why *why);
+ * (then ERR_CONFIG with the first in `why`; *out is complete all the same). `topic` may be NULL;
+ * nothing in *out lives in `scratch`. */
+enum err topic_config_resolve(struct arena *scratch, const struct config *config,
+                              const struct config_set *topic, struct topic_config *out,
+                              struct why *why);
 /* Is the replica of `partition` on `broker` in a throttled list? */
 bool topic_config_throttles(struct slice list, int32_t partition, int32_t broker);
 

@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * config/alter.c: AlterConfigs and IncrementalAlterConfigs of one resource, at the controller.
+ * Invariant   all or nothing: an error leaves no change.
+ */
+#include "config/config_internal.h"
+
+#define VALUE_BYTES_MAX 32767
+
+enum err config_operations_check(const struct config_operation *operations, size_t count,
+                                 struct why *why)
+{
+    for (size_t i = 0; i < count; i++)
+        for (size_t j = 0; j < i; j++)
+            if (slice_equal(operations[i].key, operations[j].key))
+                return why_set(why, ERR_INVALID_REQUEST, "Error due to duplicate config keys");
+    for (size_t i = 0; i < count; i++)
+        if (operations[i].kind != CONFIG_DELETE && slice_is_null(operations[i].value))
+            return why_set(why, ERR_INVALID_REQUEST, "Null value not supported for : %.*s",
+                           SLICE_ARGS(operations[i].key));
+    for (size_t i = 0; i < count; i++)
+        if ((int)operations[i].kind < CONFIG_SET || operations[i].kind > CONFIG_SUBTRACT)
+            return why_set(why, ERR_INVALID_REQUEST, "Unknown operations type %d",
+                           (int)operations[i].kind);
+    return OK;
+}
+
+enum err config_list_change(struct arena *arena, struct slice before, struct slice change,
+                            bool append, struct slice *out)
+{
+    struct config_list old;
+    struct config_list delta;
+    struct slice *items;
+    size_t count = 0;
+
+    if (slice_is_null(before))
+        before = SLICE_EMPTY;
+    TRY(config_split_plain(arena, before, &old));
+    TRY(config_split_plain(arena, change, &delta));
+    items = ARENA_ARRAY(arena, struct slice, old.count + delta.count + 1);
+    if (!items)
+        return ERR_NO_MEMORY;
+    for (size_t i = 0; i < old.count; i++)
+        if (old.items[i].size_bytes > 0 && (append || !config_list_has(delta, old.items[i])))
+            items[count++] = old.items[i];
+    for (size_t i = 0; append && i < delta.count; i++)
+        if (!config_list_has((struct config_list){items, count}, delta.items[i]))
+            items[count++] = delta.items[i];
+    *out = config_join(arena, (struct config_list){items, count});
+    return slice_is_null(*out) ? ERR_NO_MEMORY : OK;
+}
+
+/* The value after one operation; null: removed. */
+static enum err operation_apply(struct arena *arena, enum config_resource resource,
+                                const struct config_set *current,
+                                const struct config_operation *operation, struct slice *out,
+                                struct why *why)
+{
+    const struct config_table *table = config_table_of(resource);
+    bool append = operation->kind == CONFIG_APPEND;
+    struct slice before = config_set_get(current, operation->key);
+    int key;
+
+    *out = operation->kind == CONFIG_DELETE ? SLICE_NULL : operation->value;
+    if (operation->kind == CONFIG_SET || operation->kind == CONFIG_DELETE)
+        return OK;
+    key = table ? config_table_find(table, operation->key) : -1;
+    if (key < 0 || table->keys[key].type != CONFIG_TYPE_LIST)
+        return why_set(why, ERR_INVALID_CONFIG,
+                       "Can't %s to key %.*s because its type is not LIST.",
+                       append ? "APPEND" : "SUBTRACT", SLICE_ARGS(operation->key));
+    if (slice_is_null(before))
+        before = slice_from_text(table->keys[key].default_text);
+    return config_list_change(arena, before, operation->value, append, out);
+}
+
+static bool lists_within(struct arena *arena, struct slice small, struct slice large)
+{
+    struct config_list a;
+    struct config_list b;
+
+    if (config_split(arena, small, &a) != OK ||
+        config_split(arena, slice_is_null(large) ? SLICE_EMPTY : large, &b) != OK)
+        return false;
+    for (size_t i = 0; i < a.count; i++)
+        if (!config_list_has(b, a.items[i]))
+            return false;
+    return true;
+}
+
+/* What a feature level forbids. */
+static enum err rules_check(struct arena *arena, const struct config_rules *rules,
+                            enum config_resource resource, struct slice resource_name,
+                            const struct config_set *current, const struct config_pair *change,
+                            struct why *why)
+{
+    bool removed = slice_is_null(change->value);
+
+    if (!removed && change->value.size_bytes > VALUE_BYTES_MAX)
+        return why_set(why, ERR_INVALID_CONFIG,
+                       "The configuration value cannot be added because it exceeds the maximum "
+                       "value size of 32767 bytes.");
+    if (resource != CONFIG_RESOURCE_BROKER)
+        return OK;
+    if (slice_equal(change->key, SLICE("min.insync.replicas")) && rules->elr) {
+        if (resource_name.size_bytes > 0)
+            return why_set(why, ERR_INVALID_CONFIG,
+                           "Broker-level min.insync.replicas cannot be altered while ELR is "
+                           "enabled.");
+        if (removed)
+            return why_set(why, ERR_INVALID_CONFIG,
+                           "Cluster-level min.insync.replicas cannot be removed while ELR is "
+                           "enabled.");
+    }
+    if (!slice_equal(change->key, SLICE("cordoned.log.dirs")))
+        return OK;
+    if (!rules->cordoned_allowed)
+        return why_set(why, ERR_INVALID_CONFIG,
+                       "The cordoned.log.dirs configuration value cannot be set because it "
+                       "requires metadata.version >= 4.3-IV0");
+    if (!rules->forwarded && !removed &&
+        !lists_within(arena, change->value, config_set_get(current, change->key)))
+        return why_set(why, ERR_INVALID_CONFIG,
+                       "When updating cordoned.log.dirs via controllers,  the new value must be a "
+                       "subset of the current configuration value.");
+    return OK;
+}
+
+/* Adds to a set with room, replaces, or removes on a null value. */
+static void pairs_put(struct config_pair *pairs, size_t *count, struct config_pair pair)
+{
+    size_t i = 0;
+
+    while (i < *count && !slice_equal(pairs[i].key, pair.key))
+        i++;
+    if (!slice_is_null(pair.value)) {
+        pairs[i] = pair;
+        *count += i == *count;
+    } else if (i < *count) {
+        memmove(&pairs[i], &pairs[i + 1], (*count - i - 1) * sizeof *pairs);
+        (*count)--;
+    }
+}
+
+/* Checks `wanted` changes against rules and validation and gives the records to write. */
+static enum err alteration_finish(struct arena *arena, const struct config *config,
+                                  const struct config_rules *rules, enum config_resource resource,
+                                  struct slice resource_name, const struct config_set *current,
+                                  const struct config_set *wanted, struct config_alteration *out,
+                                  struct why *why)
+{
+    size_t before = current ? current->count : 0;
+    struct config_pair *outcome =
+        ARENA_ARRAY(arena, struct config_pair, before + wanted->count + 1);
+    struct config_pair *changes = ARENA_ARRAY(arena, struct config_pair, wanted->count + 1);
+    size_t outcome_count = before;
+    size_t change_count = 0;
+
+    if (!outcome || !changes)
+        return ERR_NO_MEMORY;
+    if (before > 0)
+        memcpy(outcome, current->pairs, before * sizeof *outcome);
+    for (size_t i = 0; i < wanted->count; i++) {
+        struct config_pair pair = wanted->pairs[i];
+
+        /* A broker record is written even when nothing changes, so that brokers read files anew. */
+        if (resource != CONFIG_RESOURCE_BROKER &&
+            slice_equal(config_set_get(current, pair.key), pair.value))
+            continue;
+        TRY(rules_check(arena, rules, resource, resource_name, current, &pair, why));
+        changes[change_count++] = pair;
+        pairs_put(outcome, &outcome_count, pair);
+    }
+    out->changes = (struct config_set){changes, change_count};
+    out->outcome = (struct config_set){outcome, outcome_count};
+    return config_validate(arena, config, resource, resource_name, current, &out->outcome, why);
+}
+
+enum err config_alter(struct arena *arena, const struct config *config,
+                      const struct config_rules *rules, enum config_resource resource,
+                      struct slice resource_name, const struct config_set *current,
+                      const struct config_operation *operations, size_t count,
+                      struct config_alteration *out, struct why *why)
+{
+    struct config_pair *pairs = ARENA_ARRAY(arena, struct config_pair, count + 1);
+
+    *out = (struct config_alteration){CONFIG_SET_EMPTY, CONFIG_SET_EMPTY};
+    if (!pairs)
+        return ERR_NO_MEMORY;
+    TRY(config_operations_check(operations, count, why));
+    for (size_t i = 0; i < count; i++) {
+        pairs[i].key = operations[i].key;
+        TRY(operation_apply(arena, resource, current, &operations[i], &pairs[i].value, why));
+    }
+    return alteration_finish(arena, config, rules, resource, resource_name, current,
+                             &(struct config_set){pairs, count}, out, why);
+}
+
+enum err config_replace(struct arena *arena, const struct config *config,
+                        const struct config_rules *rules, enum config_resource resource,
+                        struct slice resource_name, const struct config_set *current,
+                        const struct config_set *wanted, struct config_alteration *out,
+                        struct why *why)
+{
+    size_t before = current ? current->count : 0;
+    struct config_pair *pairs = ARENA_ARRAY(arena, struct config_pair, wanted->count + before + 1);
+    size_t count = wanted->count;
+
+    *out = (struct config_alteration){CONFIG_SET_EMPTY, CONFIG_SET_EMPTY};
+    if (!pairs)
+        return ERR_NO_MEMORY;
+    for (size_t i = 0; i < wanted->count; i++) {
+        pairs[i] = wanted->pairs[i];
+        if (slice_is_null(pairs[i].value))
+            return why_set(why, ERR_INVALID_REQUEST, "Null value not supported for : %.*s",
+                           SLICE_ARGS(pairs[i].key));
+    }
+    for (size_t i = 0; i < before; i++)
+        if (slice_is_null(config_set_get(wanted, current->pairs[i].key)))
+            pairs[count++] = (struct config_pair){current->pairs[i].key, SLICE_NULL};
+    return alteration_finish(arena, config, rules, resource, resource_name, current,
+                             &(struct config_set){pairs, count}, out, why);
+}

@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * config/describe.c: DescribeConfigs: effective values, where they come from and what else would give
+ * them, in Kafka's order of precedence.
+ */
+#include "config/config_internal.h"
+
+#define SYNONYMS_MAX (1 + 4 * CONFIG_NAMES_MAX)
+
+struct describer {
+    struct arena *arena;
+    const struct config *config;
+    const struct config_describe_options *options;
+    struct config_described *entries;
+    size_t count;
+    size_t capacity;
+};
+
+struct synonyms {
+    struct config_described_synonym items[SYNONYMS_MAX];
+    size_t count;
+};
+
+static bool is_wanted(const struct describer *describer, struct slice name)
+{
+    const struct config_describe_options *options = describer->options;
+
+    for (size_t i = 0; i < options->name_count; i++)
+        if (slice_equal(options->names[i], name))
+            return true;
+    return options->name_count == 0;
+}
+
+/* ---- Synonyms ---------------------------------------------------------------------------------- */
+
+static void synonym_add(struct synonyms *synonyms, struct slice name, struct slice value,
+                        enum config_source source, bool sensitive)
+{
+    ASSERT(synonyms->count < SYNONYMS_MAX);
+    synonyms->items[synonyms->count++] =
+        (struct config_described_synonym){name, sensitive ? SLICE_NULL : value, source};
+}
+
+static void layer_add(struct synonyms *synonyms, const struct config_set *layer,
+                      const struct slice *names, size_t count, enum config_source source,
+                      bool sensitive)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct slice value = config_set_get(layer, names[i]);
+
+        if (!slice_is_null(value))
+            synonym_add(synonyms, names[i], value, source, sensitive);
+    }
+}
+
+/* A default as Kafka prints it: doubles and lists are normal already in the table. */
+static void defaults_add(struct synonyms *synonyms, const struct slice *names, size_t count,
+                         bool sensitive)
+{
+    const struct config_table *table = config_table_of(CONFIG_RESOURCE_BROKER);
+
+    for (size_t i = 0; i < count; i++) {
+        int key = config_table_find(table, names[i]);
+
+        /* Dynamic-only keys are not in the table of the file: they have no default there. */
+        if (key >= 0 && table->keys[key].default_text && !table->keys[key].dynamic_only)
+            synonym_add(synonyms, names[i], slice_from_text(table->keys[key].default_text),
+                        CONFIG_SOURCE_DEFAULT, sensitive);
+    }
+}
+
+/* Everything that gives the broker config `name` a value; what stands before its own first
+ * appearance is dropped. */
+static void broker_synonyms(const struct config *config, struct slice name, bool sensitive,
+                            struct synonyms *out)
+{
+    struct synonyms all = {.count = 0};
+    struct slice names[CONFIG_NAMES_MAX];
+    size_t count = config_broker_names(name, names);
+    size_t from = 0;
+
+    layer_add(&all, &config->node, names, count, CONFIG_SOURCE_DYNAMIC_BROKER, sensitive);
+    layer_add(&all, &config->cluster, names, count, CONFIG_SOURCE_DYNAMIC_DEFAULT, sensitive);
+    layer_add(&all, &config->file->set, names, count, CONFIG_SOURCE_STATIC, sensitive);
+    defaults_add(&all, names, count, sensitive);
+    while (from < all.count && !slice_equal(all.items[from].name, name))
+        from++;
+    for (; from < all.count; from++)
+        out->items[out->count++] = all.items[from];
+}
+
+/* ---- Entries ----------------------------------------------------------------------------------- */
+
+static enum err entry_add(struct describer *describer, struct config_described entry,
+                          const struct synonyms *synonyms)
+{
+    struct config_described *slot;
+
+    ASSERT(describer->count < describer->capacity);
+    entry.source = synonyms->count > 0 ? synonyms->items[0].source : CONFIG_SOURCE_DEFAULT;
+    if (describer->options->synonyms && synonyms->count > 0) {
+        struct config_described_synonym *copy =
+            ARENA_ARRAY(describer->arena, struct config_described_synonym, synonyms->count);
+
+        if (!copy)
+            return ERR_NO_MEMORY;
+        memcpy(copy, synonyms->items, synonyms->count * sizeof *copy);
+        entry.synonyms = copy;
+        entry.synonym_count = synonyms->count;
+    }
+    if (entry.sensitive)
+        entry.value = SLICE_NULL;
+    slot = &describer->entries[describer->count++];
+    *slot = entry;
+    return OK;
+}
+
+static struct slice text_of(const struct describer *describer, const struct config_key *key)
+{
+    return describer->options->text ? slice_from_text(key->text) : SLICE_NULL;
+}
+
+static struct config_described entry_of(const struct describer *describer,
+                                        const struct config_key *key, struct slice value)
+{
+    return (struct config_described){
+        .name = slice_from_text(key->name),
+        .value = value,
+        .text = text_of(describer, key),
+        .type = key->type,
+        .sensitive = key->type == CONFIG_TYPE_PASSWORD,
+    };
+}
+
+static enum err describer_reserve(struct describer *describer, size_t capacity)
+{
+    describer->entries = ARENA_ARRAY(describer->arena, struct config_described, capacity + 1);
+    describer->capacity = capacity;
+    return describer->entries ? OK : ERR_NO_MEMORY;
+}
+
+/* ---- Topics, groups, client metrics ------------------------------------------------------------ */
+
+static enum err topic_add(struct describer *describer, const struct config_set *set, int index)
+{
+    const struct config_key *key = &config_topic_keys[index];
+    struct slice own = config_set_get(set, slice_from_text(key->name));
+    struct synonyms synonyms = {.count = 0};
+    struct config_value value;
+    struct slice text;
+    enum err err = config_topic_value(describer->arena, describer->config, set,
+                                      (enum topic_key)index, &value, NULL);
+
+    if (err != OK && err != ERR_CONFIG)
+        return err;
+    text = config_value_text(describer->arena, key, &value);
+    if (!slice_is_null(own))
+        synonym_add(&synonyms, slice_from_text(key->name), text, CONFIG_SOURCE_TOPIC, false);
+    if (key->synonym_count > 0)
+        broker_synonyms(describer->config,
+                        slice_from_text(config_broker_keys[key->synonyms[0].key].name), false,
+                        &synonyms);
+    return entry_add(describer, entry_of(describer, key, text), &synonyms);
+}
+
+/* The broker's value of a group key; the one streams assignor is the first of the broker's list. */
+static struct slice group_standard(struct describer *describer, const struct config_key *key)
+{
+    enum broker_key broker;
+
+    if (key->synonym_count == 0)
+        return slice_from_text(key->default_text);
+    broker = (enum broker_key)key->synonyms[0].key;
+    if (config_broker_keys[broker].type == CONFIG_TYPE_LIST && key->type != CONFIG_TYPE_LIST) {
+        struct config_list list = config_list(describer->config, broker);
+
+        return list.count > 0 ? list.items[0] : SLICE_NULL;
+    }
+    return config_value_text(describer->arena, &config_broker_keys[broker],
+                             &describer->config->slots[broker].value);
+}
+
+static enum err group_add(struct describer *describer, const struct config_set *set, int index)
+{
+    const struct config_key *key = &config_group_keys[index];
+    struct slice own = config_set_get(set, slice_from_text(key->name));
+    struct synonyms synonyms = {.count = 0};
+    struct slice text = group_standard(describer, key);
+    struct config_value value;
+
+    if (!slice_is_null(own) && config_value_parse(describer->arena, key, own, &value, NULL) == OK)
+        text = config_value_text(describer->arena, key, &value);
+    if (!slice_is_null(own))
+        synonym_add(&synonyms, slice_from_text(key->name), text, CONFIG_SOURCE_GROUP, false);
+    if (key->synonym_count > 0)
+        broker_synonyms(describer->config,
+                        slice_from_text(config_broker_keys[key->synonyms[0].key].name), false,
+                        &synonyms);
+    else if (key->default_text)
+        synonym_add(&synonyms, slice_from_text(key->name), slice_from_text(key->default_text),
+                    CONFIG_SOURCE_DEFAULT, false);
+    return entry_add(describer, entry_of(describer, key, text), &synonyms);
+}
+
+static enum err metrics_add(struct describer *describer, const struct config_set *set, int index)
+{
+    const struct config_key *key = &config_client_metrics_keys[index];
+    struct slice own = config_set_get(set, slice_from_text(key->name));
+    struct slice text = slice_from_text(key->default_text);
+    struct synonyms synonyms = {.count = 0};
+    struct config_value value;
+
+    if (!slice_is_null(own)) {
+        if (config_value_parse(describer->arena, key, own, &value, NULL) == OK)
+            text = config_value_text(describer->arena, key, &value);
+        synonym_add(&synonyms, slice_from_text(key->name), text, CONFIG_SOURCE_CLIENT_METRICS,
+                    false);
+    }
+    return entry_add(describer, entry_of(describer, key, text), &synonyms);
+}
+
+/* Hidden keys show when the set or, for groups, the broker's file names them. */
+static bool is_hidden(const struct config *config, const struct config_key *key,
+                      const struct config_set *set)
+{
+    if (!key->internal || !slice_is_null(config_set_get(set, slice_from_text(key->name))))
+        return false;
+    return key->synonym_count == 0 || !config_is_set(config, (enum broker_key)key->synonyms[0].key);
+}
+
+/* ---- Brokers ----------------------------------------------------------------------------------- */
+
+static enum err broker_add(struct describer *describer, struct slice name, struct slice value,
+                           bool cluster)
+{
+    bool prefixed;
+    int index = config_broker_find(name, &prefixed);
+    const struct config_key *key = index < 0 ? NULL : &config_broker_keys[index];
+    struct config_described entry = {
+        .name = name,
+        .value = value,
+        .type = key ? key->type : CONFIG_TYPE_UNKNOWN,
+        .sensitive = !key || key->type == CONFIG_TYPE_PASSWORD,
+        /* Kafka looks for the whole name among the dynamic keys. */
+        .read_only = !key || prefixed || key->dynamic == CONFIG_READ_ONLY,
+    };
+    struct synonyms all = {.count = 0};
+    struct synonyms shown = {.count = 0};
+
+    if (!is_wanted(describer, name))
+        return OK;
+    if (key && !prefixed)
+        entry.text = text_of(describer, key);
+    broker_synonyms(describer->config, name, entry.sensitive, &all);
+    for (size_t i = 0; i < all.count; i++)
+        if (!cluster || all.items[i].source == CONFIG_SOURCE_DYNAMIC_DEFAULT)
+            shown.items[shown.count++] = all.items[i];
+    return entry_add(describer, entry, &shown);
+}
+
+/* A set key that the table part of the answer does not show. */
+static bool is_extra(struct slice name)
+{
+    int index = config_table_find(config_table_of(CONFIG_RESOURCE_BROKER), name);
+
+    return index < 0 || config_broker_keys[index].internal ||
+           config_broker_keys[index].dynamic_only;
+}
+
+static enum err extras_add(struct describer *describer, const struct config_set *layer,
+                           const struct config_set *higher, const struct config_set *highest)
+{
+    for (size_t i = 0; i < layer->count; i++) {
+        struct slice name = layer->pairs[i].key;
+
+        if (is_extra(name) && slice_is_null(config_set_get(higher, name)) &&
+            slice_is_null(config_set_get(highest, name)))
+            TRY(broker_add(describer, name, layer->pairs[i].value, false));
+    }
+    return OK;
+}
+
+static enum err broker_describe(struct describer *describer)
+{
+    const struct config *config = describer->config;
+
+    TRY(describer_reserve(describer, BROKER_KEY_COUNT + config->file->set.count +
+                                         config->cluster.count + config->node.count));
+    for (int i = 0; i < BROKER_KEY_COUNT; i++) {
+        const struct config_key *key = &config_broker_keys[i];
+
+        if (!key->internal && !key->dynamic_only)
+            TRY(broker_add(describer, slice_from_text(key->name),
+                           config_value_text(describer->arena, key, &config->slots[i].value),
+                           false));
+    }
+    TRY(extras_add(describer, &config->file->set, &config->cluster, &config->node));
+    TRY(extras_add(describer, &config->cluster, &config->node, NULL));
+    return extras_add(describer, &config->node, NULL, NULL);
+}
+
+/* ---- Entry points ------------------------------------------------------------------------------ */
+
+enum err config_describe(struct arena *arena, const struct config *config,
+                         enum config_resource resource, const struct config_set *set,
+                         const struct config_describe_options *options,
+                         struct config_description *out)
+{
+    struct describer describer = {.arena = arena, .config = config, .options = options};
+    const struct config_table *table = config_table_of(resource);
+
+    ASSERT(table);
+    if (resource == CONFIG_RESOURCE_BROKER) {
+        TRY(broker_describe(&describer));
+        *out = (struct config_description){describer.entries, describer.count};
+        return OK;
+    }
+    TRY(describer_reserve(&describer, table->count));
+    for (size_t i = 0; i < table->count; i++) {
+        if (!is_wanted(&describer, slice_from_text(table->keys[i].name)) ||
+            is_hidden(config, &table->keys[i], set))
+            continue;
+        if (resource == CONFIG_RESOURCE_TOPIC)
+            TRY(topic_add(&describer, set, (int)i));
+        else if (resource == CONFIG_RESOURCE_GROUP)
+            TRY(group_add(&describer, set, (int)i));
+        else
+            TRY(metrics_add(&describer, set, (int)i));
+    }
+    *out = (struct config_description){describer.entries, describer.count};
+    return OK;
+}
+
+enum err config_describe_cluster(struct arena *arena, const struct config *config,
+                                 const struct config_describe_options *options,
+                                 struct config_description *out)
+{
+    struct describer describer = {.arena = arena, .config = config, .options = options};
+
+    TRY(describer_reserve(&describer, config->cluster.count));
+    for (size_t i = 0; i < config->cluster.count; i++)
+        TRY(broker_add(&describer, config->cluster.pairs[i].key, config->cluster.pairs[i].value,
+                       true));
+    *out = (struct config_description){describer.entries, describer.count};
+    return OK;
+}
