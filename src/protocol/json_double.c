@@ -140,7 +140,8 @@ static int double_digits(uint64_t fraction, int exponent_bits, uint8_t digits[DI
         }
         low = big_compare(&r, &below) < (even ? 1 : 0);
         high = big_compare_sum(&r, &above, &s) >= (even ? 0 : 1);
-        if (low || high || count == DIGIT_COUNT_MAX - 1) {
+        /* Java wants the nearest of two digits where one would do: 4.9E-324, not 5.0E-324. */
+        if (count > 0 && (low || high || count == DIGIT_COUNT_MAX - 1)) {
             struct big twice = r;
 
             big_add(&twice, &r);
@@ -151,6 +152,13 @@ static int double_digits(uint64_t fraction, int exponent_bits, uint8_t digits[DI
         }
         digits[count++] = digit;
     }
+    if (digits[count - 1] == 10) { /* only behind a first digit that could not end the number */
+        ASSERT(count == 2 && digits[0] < 9);
+        digits[0]++;
+        digits[1] = 0;
+    }
+    if (count == 2 && digits[1] == 0)
+        count = 1;
     *exponent_out = decimal;
     return count;
 }
