@@ -155,6 +155,7 @@ static enum err alteration_finish(struct arena *arena, const struct config *conf
     struct config_pair *changes = ARENA_ARRAY(arena, struct config_pair, wanted->count + 1);
     size_t outcome_count = before;
     size_t change_count = 0;
+    struct config_alteration alteration;
 
     if (!outcome || !changes)
         return ERR_NO_MEMORY;
@@ -171,9 +172,10 @@ static enum err alteration_finish(struct arena *arena, const struct config *conf
         changes[change_count++] = pair;
         pairs_put(outcome, &outcome_count, pair);
     }
-    out->changes = (struct config_set){changes, change_count};
-    out->outcome = (struct config_set){outcome, outcome_count};
-    return config_validate(arena, config, resource, resource_name, current, &out->outcome, why);
+    alteration = (struct config_alteration){{changes, change_count}, {outcome, outcome_count}};
+    TRY(config_validate(arena, config, resource, resource_name, current, &alteration.outcome, why));
+    *out = alteration; /* last: `current` may be an earlier outcome in *out */
+    return OK;
 }
 
 enum err config_alter(struct arena *arena, const struct config *config,
@@ -184,7 +186,6 @@ enum err config_alter(struct arena *arena, const struct config *config,
 {
     struct config_pair *pairs = ARENA_ARRAY(arena, struct config_pair, count + 1);
 
-    *out = (struct config_alteration){CONFIG_SET_EMPTY, CONFIG_SET_EMPTY};
     if (!pairs)
         return ERR_NO_MEMORY;
     TRY(config_operations_check(operations, count, why));
@@ -206,7 +207,6 @@ enum err config_replace(struct arena *arena, const struct config *config,
     struct config_pair *pairs = ARENA_ARRAY(arena, struct config_pair, wanted->count + before + 1);
     size_t count = wanted->count;
 
-    *out = (struct config_alteration){CONFIG_SET_EMPTY, CONFIG_SET_EMPTY};
     if (!pairs)
         return ERR_NO_MEMORY;
     for (size_t i = 0; i < wanted->count; i++) {

@@ -158,7 +158,8 @@ static enum err outcome_check(struct arena *arena, const struct config *config, 
         return err;
     for (const struct config_finding *finding = report.first; finding; finding = finding->next)
         if (finding->kind == CONFIG_FINDING_ERROR)
-            return why_set(why, ERR_INVALID_REQUEST, "%s", finding->detail);
+            return why_set(why, ERR_INVALID_REQUEST, "%s%s",
+                           finding->requirement ? "requirement failed: " : "", finding->detail);
     return why_set(why, ERR_INVALID_REQUEST, "invalid configuration");
 }
 

@@ -202,6 +202,7 @@ struct config_finding {
     enum config_finding_kind kind;
     struct slice key;
     const char *text;   /* whole line for people, e.g. "server.properties:7: Invalid value …" */
+    bool requirement;   /* Kafka puts "requirement failed: " in front of it for clients */
     const char *detail; /* the part of it behind file and line: Kafka's text where there is one */
 };
 struct config_report {

@@ -124,6 +124,9 @@ struct node_builder {
 /* An error found at `key`, with its place in the file. */
 void node_error(struct node_builder *builder, enum broker_key key, const char *format, ...)
     PRINTF_LIKE(3, 4);
+/* The same where Kafka has a requirement that does not hold. */
+void node_require(struct node_builder *builder, bool holds, enum broker_key key, const char *format,
+                  ...) PRINTF_LIKE(4, 5);
 MUST_USE enum err node_protocols(struct node_builder *builder);
 void node_protocol_check(struct node_builder *builder, enum broker_key key, struct slice listener);
 bool node_protocol_known(struct node_builder *builder, struct slice listener);

@@ -280,9 +280,10 @@ enum err node_advertise(struct node_builder *builder)
         TRY(node_listeners(builder, BROKER_ADVERTISED_LISTENERS, false, &set, &set_count));
     for (size_t i = 0; i < set_count; i++)
         if (slice_equal(set[i].host, SLICE("0.0.0.0")))
-            node_error(builder, BROKER_ADVERTISED_LISTENERS,
-                       "advertised.listeners cannot use the nonroutable meta-address 0.0.0.0. Use "
-                       "a routable IP address.");
+            node_require(
+                builder, false, BROKER_ADVERTISED_LISTENERS,
+                "advertised.listeners cannot use the nonroutable meta-address 0.0.0.0. Use "
+                "a routable IP address.");
     from = node->advertised_set ? set : node->listeners;
     from_count = node->advertised_set ? set_count : node->listener_count;
     brokers = ARENA_ARRAY(builder->arena, struct listener_config, from_count + 1);

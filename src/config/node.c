@@ -7,23 +7,38 @@
 
 #include "base/parse.h"
 
-void node_error(struct node_builder *builder, enum broker_key key, const char *format, ...)
+static void node_add(struct node_builder *builder, enum broker_key key, bool requirement,
+                     const char *format, va_list arguments)
 {
     struct slice name = slice_from_text(config_broker_keys[key].name);
     const char *where = config_file_where(builder->arena, builder->config->file, name);
     char text[WHY_BYTES];
+
+    fmt_list(text, sizeof text, format, arguments);
+    config_report_add(builder->report, CONFIG_FINDING_ERROR, name, where, "%s", text);
+    if (builder->report->last)
+        builder->report->last->requirement = requirement;
+}
+
+void node_error(struct node_builder *builder, enum broker_key key, const char *format, ...)
+{
     va_list arguments;
 
     va_start(arguments, format);
-    fmt_list(text, sizeof text, format, arguments);
+    node_add(builder, key, false, format, arguments);
     va_end(arguments);
-    config_report_add(builder->report, CONFIG_FINDING_ERROR, name, where, "%s", text);
 }
 
-static void require(struct node_builder *builder, bool holds, enum broker_key key, const char *text)
+void node_require(struct node_builder *builder, bool holds, enum broker_key key, const char *format,
+                  ...)
 {
-    if (!holds)
-        node_error(builder, key, "%s", text);
+    va_list arguments;
+
+    if (holds)
+        return;
+    va_start(arguments, format);
+    node_add(builder, key, true, format, arguments);
+    va_end(arguments);
 }
 
 /* ---- Numbers ----------------------------------------------------------------------------------- */
@@ -36,16 +51,17 @@ static void logs_check(struct node_builder *builder)
     int64_t lag_min = config_long(config, BROKER_LOG_CLEANER_MIN_COMPACTION_LAG_MS);
     int64_t lag_max = config_long(config, BROKER_LOG_CLEANER_MAX_COMPACTION_LAG_MS);
 
-    require(builder, config_log_roll_ms(config) >= 1, BROKER_LOG_ROLL_MS,
-            "log.roll.ms must be greater than or equal to 1");
-    require(builder, config_log_roll_jitter_ms(config) >= 0, BROKER_LOG_ROLL_JITTER_MS,
-            "log.roll.jitter.ms must be greater than or equal to 0");
-    require(builder, retention_ms >= 1 || retention_ms == -1, BROKER_LOG_RETENTION_MS,
-            "log.retention.ms must be unlimited (-1) or, greater than or equal to 1");
-    require(builder,
-            config_long(config, BROKER_LOG_CLEANER_DEDUPE_BUFFER_SIZE) / MAX(threads, 1) > 1 << 20,
-            BROKER_LOG_CLEANER_DEDUPE_BUFFER_SIZE,
-            "log.cleaner.dedupe.buffer.size must be at least 1MB per cleaner thread.");
+    node_require(builder, config_log_roll_ms(config) >= 1, BROKER_LOG_ROLL_MS,
+                 "log.roll.ms must be greater than or equal to 1");
+    node_require(builder, config_log_roll_jitter_ms(config) >= 0, BROKER_LOG_ROLL_JITTER_MS,
+                 "log.roll.jitter.ms must be greater than or equal to 0");
+    node_require(builder, retention_ms >= 1 || retention_ms == -1, BROKER_LOG_RETENTION_MS,
+                 "log.retention.ms must be unlimited (-1) or, greater than or equal to 1");
+    node_require(builder,
+                 config_long(config, BROKER_LOG_CLEANER_DEDUPE_BUFFER_SIZE) / MAX(threads, 1) >
+                     1 << 20,
+                 BROKER_LOG_CLEANER_DEDUPE_BUFFER_SIZE,
+                 "log.cleaner.dedupe.buffer.size must be at least 1MB per cleaner thread.");
     if (lag_min > lag_max)
         node_error(builder, BROKER_LOG_CLEANER_MIN_COMPACTION_LAG_MS,
                    "conflict topic config setting min.compaction.lag.ms (%lld) > "
@@ -60,14 +76,14 @@ static void replication_check(struct node_builder *builder)
     int64_t heartbeat_ms = config_long(config, BROKER_BROKER_HEARTBEAT_INTERVAL_MS);
     int64_t session_ms = config_long(config, BROKER_BROKER_SESSION_TIMEOUT_MS);
 
-    require(builder, wait_ms <= config_long(config, BROKER_REPLICA_SOCKET_TIMEOUT_MS),
-            BROKER_REPLICA_FETCH_WAIT_MAX_MS,
-            "replica.socket.timeout.ms should always be at least replica.fetch.wait.max.ms to "
-            "prevent unnecessary socket timeouts");
-    require(builder, wait_ms <= config_long(config, BROKER_REPLICA_LAG_TIME_MAX_MS),
-            BROKER_REPLICA_FETCH_WAIT_MAX_MS,
-            "replica.fetch.wait.max.ms should always be less than or equal to "
-            "replica.lag.time.max.ms to prevent frequent changes in ISR");
+    node_require(builder, wait_ms <= config_long(config, BROKER_REPLICA_SOCKET_TIMEOUT_MS),
+                 BROKER_REPLICA_FETCH_WAIT_MAX_MS,
+                 "replica.socket.timeout.ms should always be at least replica.fetch.wait.max.ms to "
+                 "prevent unnecessary socket timeouts");
+    node_require(builder, wait_ms <= config_long(config, BROKER_REPLICA_LAG_TIME_MAX_MS),
+                 BROKER_REPLICA_FETCH_WAIT_MAX_MS,
+                 "replica.fetch.wait.max.ms should always be less than or equal to "
+                 "replica.lag.time.max.ms to prevent frequent changes in ISR");
     if (heartbeat_ms * 2 > session_ms)
         config_report_add(builder->report, CONFIG_FINDING_WARNING,
                           SLICE("broker.heartbeat.interval.ms"), "",
@@ -142,9 +158,9 @@ static void groups_check(struct node_builder *builder)
     int64_t codec = config_long(builder->config, BROKER_OFFSETS_TOPIC_COMPRESSION_CODEC);
 
     orders_check(builder);
-    require(builder, config_list_has(protocols, SLICE("classic")),
-            BROKER_GROUP_COORDINATOR_REBALANCE_PROTOCOLS,
-            "Disabling the 'CLASSIC' protocol is not supported.");
+    if (!config_list_has(protocols, SLICE("classic")))
+        node_error(builder, BROKER_GROUP_COORDINATOR_REBALANCE_PROTOCOLS,
+                   "Disabling the 'CLASSIC' protocol is not supported.");
     if (share.count != 1)
         node_error(builder, BROKER_GROUP_SHARE_ASSIGNORS,
                    "group.share.assignors must contain exactly one assignor, but found %zu",
@@ -167,9 +183,10 @@ static enum err sockets_check(struct node_builder *builder)
     struct config_list items;
     struct ip_limit_config *limits;
 
-    require(builder, queued <= 0 || queued >= config_long(config, BROKER_SOCKET_REQUEST_MAX_BYTES),
-            BROKER_QUEUED_MAX_REQUEST_BYTES,
-            "queued.max.request.bytes must be larger or equal to socket.request.max.bytes");
+    node_require(builder,
+                 queued <= 0 || queued >= config_long(config, BROKER_SOCKET_REQUEST_MAX_BYTES),
+                 BROKER_QUEUED_MAX_REQUEST_BYTES,
+                 "queued.max.request.bytes must be larger or equal to socket.request.max.bytes");
     TRY(config_split(builder->arena, config_string(config, BROKER_MAX_CONNECTIONS_PER_IP_OVERRIDES),
                      &items));
     limits = ARENA_ARRAY(builder->arena, struct ip_limit_config, items.count + 1);
@@ -197,18 +214,19 @@ static enum err sockets_check(struct node_builder *builder)
         else
             builder->node->ip_limit_count++;
     }
-    require(builder,
-            config_long(config, BROKER_MAX_CONNECTIONS_PER_IP) != 0 ||
-                builder->node->ip_limit_count > 0,
-            BROKER_MAX_CONNECTIONS_PER_IP,
-            "max.connections.per.ip can be set to zero only if max.connections.per.ip.overrides "
-            "property is set.");
+    node_require(
+        builder,
+        config_long(config, BROKER_MAX_CONNECTIONS_PER_IP) != 0 ||
+            builder->node->ip_limit_count > 0,
+        BROKER_MAX_CONNECTIONS_PER_IP,
+        "max.connections.per.ip can be set to zero only if max.connections.per.ip.overrides "
+        "property is set.");
     if (idle_ms >= 0 && delay_ms >= idle_ms)
-        node_error(builder, BROKER_CONNECTION_FAILED_AUTHENTICATION_DELAY_MS,
-                   "connection.failed.authentication.delay.ms=%lld should always be less than "
-                   "connections.max.idle.ms=%lld to prevent failed authentication responses from "
-                   "timing out",
-                   (long long)delay_ms, (long long)idle_ms);
+        node_require(builder, false, BROKER_CONNECTION_FAILED_AUTHENTICATION_DELAY_MS,
+                     "connection.failed.authentication.delay.ms=%lld should always be less than "
+                     "connections.max.idle.ms=%lld to prevent failed authentication responses from "
+                     "timing out",
+                     (long long)delay_ms, (long long)idle_ms);
     return OK;
 }
 
@@ -223,7 +241,9 @@ static void identity(struct node_builder *builder)
     node->node_id = config_int(config, BROKER_NODE_ID);
     node->broker = config_list_has(roles, SLICE("broker"));
     node->controller = config_list_has(roles, SLICE("controller"));
-    require(builder, node->node_id == config_int(config, BROKER_BROKER_ID), BROKER_NODE_ID,
+    if (node->node_id != config_int(config, BROKER_BROKER_ID))
+        node_error(
+            builder, BROKER_NODE_ID,
             "`node.id` and `broker.id` must be set to the same value. `broker.id` is deprecated, "
             "please use `node.id` instead.");
 }
@@ -269,14 +289,15 @@ static void broker_only_check(struct node_builder *builder)
     struct config_list names = node->controller_listener_names;
 
     if (is_voter(node))
-        node_error(builder, BROKER_CONTROLLER_QUORUM_VOTERS,
-                   "If process.roles contains just the 'broker' role, the node id %d must not be "
-                   "included in the set of voters controller.quorum.voters",
-                   (int)node->node_id);
+        node_require(builder, false, BROKER_CONTROLLER_QUORUM_VOTERS,
+                     "If process.roles contains just the 'broker' role, the node id %d must not be "
+                     "included in the set of voters controller.quorum.voters",
+                     (int)node->node_id);
     for (size_t i = 0; i < node->listener_count; i++)
-        require(builder, !node->listeners[i].controller, BROKER_CONTROLLER_LISTENER_NAMES,
-                "controller.listener.names must not contain a value appearing in the 'listeners' "
-                "configuration when running KRaft with just the broker role");
+        node_require(
+            builder, !node->listeners[i].controller, BROKER_CONTROLLER_LISTENER_NAMES,
+            "controller.listener.names must not contain a value appearing in the 'listeners' "
+            "configuration when running KRaft with just the broker role");
     for (size_t i = 0; i < names.count; i++) {
         if (!node_protocol_known(builder, names.items[i]))
             node_error(builder, BROKER_CONTROLLER_LISTENER_NAMES,
@@ -297,33 +318,34 @@ static void controller_check(struct node_builder *builder)
     struct config_list names = node->controller_listener_names;
 
     if (node->voter_count > 0 && !is_voter(node))
-        node_error(builder, BROKER_CONTROLLER_QUORUM_VOTERS,
-                   "If process.roles contains the 'controller' role, the node id %d must be "
-                   "included in the set of voters controller.quorum.voters",
-                   (int)node->node_id);
-    require(builder, node->advertised_controller_count > 0, BROKER_CONTROLLER_LISTENER_NAMES,
-            "controller.listener.names must contain at least one value appearing in the "
-            "'listeners' configuration when running the KRaft controller role");
+        node_require(builder, false, BROKER_CONTROLLER_QUORUM_VOTERS,
+                     "If process.roles contains the 'controller' role, the node id %d must be "
+                     "included in the set of voters controller.quorum.voters",
+                     (int)node->node_id);
+    node_require(builder, node->advertised_controller_count > 0, BROKER_CONTROLLER_LISTENER_NAMES,
+                 "controller.listener.names must contain at least one value appearing in the "
+                 "'listeners' configuration when running the KRaft controller role");
     for (size_t i = 0; i < names.count; i++)
         if (!node_listener_find(node->listeners, node->listener_count, names.items[i])) {
-            node_error(builder, BROKER_CONTROLLER_LISTENER_NAMES,
-                       "controller.listener.names must only contain values appearing in the "
-                       "'listeners' configuration when running the KRaft controller role");
+            node_require(builder, false, BROKER_CONTROLLER_LISTENER_NAMES,
+                         "controller.listener.names must only contain values appearing in the "
+                         "'listeners' configuration when running the KRaft controller role");
             break;
         }
     if (!node->broker)
-        require(builder, node->advertised_controller_count == node->listener_count,
-                BROKER_LISTENERS,
-                "The listeners config must only contain KRaft controller listeners from "
-                "controller.listener.names when process.roles=controller");
+        node_require(builder, node->advertised_controller_count == node->listener_count,
+                     BROKER_LISTENERS,
+                     "The listeners config must only contain KRaft controller listeners from "
+                     "controller.listener.names when process.roles=controller");
 }
 
 static void roles_check(struct node_builder *builder)
 {
     const struct node_config *node = builder->node;
 
-    require(builder, node->voter_count > 0 || node->bootstrap_count > 0,
-            BROKER_CONTROLLER_QUORUM_BOOTSTRAP_SERVERS,
+    if (node->voter_count == 0 && node->bootstrap_count == 0)
+        node_error(
+            builder, BROKER_CONTROLLER_QUORUM_BOOTSTRAP_SERVERS,
             "If using process.roles, either controller.quorum.bootstrap.servers must contain the "
             "set of bootstrap controllers or controller.quorum.voters must contain a parseable set "
             "of controllers.");
@@ -360,8 +382,9 @@ static enum err inter_broker(struct node_builder *builder)
         node->inter_broker_listener = config_string(config, BROKER_SECURITY_INTER_BROKER_PROTOCOL);
     } else {
         node->inter_broker_listener = config_upper(builder->arena, name);
-        require(builder, !config_is_set(config, BROKER_SECURITY_INTER_BROKER_PROTOCOL),
-                BROKER_INTER_BROKER_LISTENER_NAME,
+        if (config_is_set(config, BROKER_SECURITY_INTER_BROKER_PROTOCOL))
+            node_error(
+                builder, BROKER_INTER_BROKER_LISTENER_NAME,
                 "Only one of inter.broker.listener.name and security.inter.broker.protocol should "
                 "be set.");
         if (!node_protocol_known(builder, node->inter_broker_listener))
@@ -375,23 +398,23 @@ static enum err inter_broker(struct node_builder *builder)
     TRY(names_show(builder, node->advertised, node->advertised_count, &known));
     TRY(names_show(builder, node->listeners, node->listener_count, &bound));
     if (node->advertised_count == 0)
-        node_error(builder, BROKER_LISTENERS,
-                   "There must be at least one broker advertised listener. Perhaps all listeners "
-                   "appear in controller.listener.names?");
+        node_require(builder, false, BROKER_LISTENERS,
+                     "There must be at least one broker advertised listener. Perhaps all listeners "
+                     "appear in controller.listener.names?");
     else if (!node_listener_find(node->advertised, node->advertised_count,
                                  node->inter_broker_listener))
-        node_error(builder, BROKER_INTER_BROKER_LISTENER_NAME,
-                   "inter.broker.listener.name must be a listener name defined in "
-                   "advertised.listeners. The valid options based on currently configured "
-                   "listeners are %.*s",
-                   SLICE_ARGS(known));
+        node_require(builder, false, BROKER_INTER_BROKER_LISTENER_NAME,
+                     "inter.broker.listener.name must be a listener name defined in "
+                     "advertised.listeners. The valid options based on currently configured "
+                     "listeners are %.*s",
+                     SLICE_ARGS(known));
     for (size_t i = 0; i < node->advertised_count; i++)
         if (!node_listener_find(node->listeners, node->listener_count, node->advertised[i].name)) {
-            node_error(builder, BROKER_ADVERTISED_LISTENERS,
-                       "advertised.listeners listener names must be equal to or a subset of the "
-                       "ones defined in listeners. Found %.*s. The valid options based on the "
-                       "current configuration are %.*s",
-                       SLICE_ARGS(known), SLICE_ARGS(bound));
+            node_require(builder, false, BROKER_ADVERTISED_LISTENERS,
+                         "advertised.listeners listener names must be equal to or a subset of the "
+                         "ones defined in listeners. Found %.*s. The valid options based on the "
+                         "current configuration are %.*s",
+                         SLICE_ARGS(known), SLICE_ARGS(bound));
             break;
         }
     return OK;
@@ -415,16 +438,16 @@ static void cordoned(struct node_builder *builder)
     struct config_list list = config_list(builder->config, BROKER_CORDONED_LOG_DIRS);
 
     if (config_list_has(list, SLICE("*"))) {
-        require(builder, list.count == 1, BROKER_CORDONED_LOG_DIRS,
-                "When cordoned.log.dirs is set to *, it must not contain other values");
+        node_require(builder, list.count == 1, BROKER_CORDONED_LOG_DIRS,
+                     "When cordoned.log.dirs is set to *, it must not contain other values");
         return;
     }
     for (size_t i = 0; i < list.count; i++)
         if (!config_list_has(builder->node->log_dirs, list.items[i]))
-            node_error(builder, BROKER_CORDONED_LOG_DIRS,
-                       "All entries in cordoned.log.dirs must be present in log.dirs or log.dir. "
-                       "Missing entries : %.*s",
-                       SLICE_ARGS(list.items[i]));
+            node_require(builder, false, BROKER_CORDONED_LOG_DIRS,
+                         "All entries in cordoned.log.dirs must be present in log.dirs or log.dir. "
+                         "Missing entries : %.*s",
+                         SLICE_ARGS(list.items[i]));
 }
 
 static void own_keys(struct node_builder *builder)

@@ -176,23 +176,43 @@ static enum err dynamic_filter(struct resolver *resolver, const struct config_se
 
 /* ---- Slots ------------------------------------------------------------------------------------- */
 
+/* A value set in a higher layer under any name of the family replaces the whole family below: a dynamic
+ * log.retention.ms makes the file's log.retention.hours void. */
+static bool is_replaced(const struct config *config, struct slice name, enum config_source source)
+{
+    struct slice names[CONFIG_NAMES_MAX];
+    size_t count = config_broker_names(name, names);
+
+    if (slice_starts_with(name, SLICE("listener.name.")))
+        return false; /* the plain key serves other listeners */
+    if (slice_equal(name, SLICE("log.flush.scheduler.interval.ms")))
+        names[0] = SLICE("log.flush.interval.ms");
+    for (size_t i = 0; i < count; i++)
+        if (!slice_is_null(config_set_get(&config->node, names[i])) ||
+            (source == CONFIG_SOURCE_STATIC &&
+             !slice_is_null(config_set_get(&config->cluster, names[i]))))
+            return true;
+    return false;
+}
+
 struct slice config_layer_get(const struct config *config, struct slice name,
                               enum config_source *source_out)
 {
     struct slice text = config_set_get(&config->node, name);
 
     *source_out = CONFIG_SOURCE_DYNAMIC_BROKER;
-    if (slice_is_null(text)) {
-        text = config_set_get(&config->cluster, name);
-        *source_out = CONFIG_SOURCE_DYNAMIC_DEFAULT;
-    }
-    if (slice_is_null(text)) {
-        text = config_set_get(&config->file->set, name);
-        *source_out = CONFIG_SOURCE_STATIC;
-    }
-    if (slice_is_null(text))
-        *source_out = CONFIG_SOURCE_DEFAULT;
-    return text;
+    if (!slice_is_null(text))
+        return text;
+    *source_out = CONFIG_SOURCE_DYNAMIC_DEFAULT;
+    text = config_set_get(&config->cluster, name);
+    if (!slice_is_null(text) && !is_replaced(config, name, *source_out))
+        return text;
+    *source_out = CONFIG_SOURCE_STATIC;
+    text = config_set_get(&config->file->set, name);
+    if (!slice_is_null(text) && !is_replaced(config, name, *source_out))
+        return text;
+    *source_out = CONFIG_SOURCE_DEFAULT;
+    return SLICE_NULL;
 }
 
 static enum err slot_fill(struct resolver *resolver, const struct config_key *key,
