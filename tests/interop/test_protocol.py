@@ -45,3 +45,11 @@ def test_what_kafka_writes_we_read_and_write_the_same(seed):
 
 def test_what_we_write_kafka_reads_and_writes_the_same(seed):
     exchange([PEER, "write", str(seed), str(COUNT)], java_tools.command(JAVA, "check"), seed)
+
+
+def test_values_without_a_place_are_dropped_or_refused_as_by_kafka(seed):
+    entries = subprocess.run(java_tools.command(JAVA, "recast", seed, COUNT), check=True,
+                             capture_output=True, timeout=300).stdout
+    result = subprocess.run([PEER, "recast"], input=entries, capture_output=True, timeout=300)
+    assert entries.count(b" -\n") > 100 and entries.count(b"\n") > 1000
+    assert result.returncode == 0, f"seed {seed}\n{result.stdout.decode('utf-8', 'replace')}"

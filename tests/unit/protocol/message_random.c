@@ -270,3 +270,48 @@ enum err message_line_write(const struct message_type *type, int16_t version, co
     writer_u8(out, '\n');
     return writer_error(out);
 }
+
+static enum err recast_check(struct slice line, struct arena *arena, struct why *why)
+{
+    CLEANUP(writer_release) struct writer writer;
+    struct slice name = word_take(&line), from_text = word_take(&line);
+    struct slice from_hex = word_take(&line), to_text = word_take(&line);
+    const struct message_type *type = message_type_find(name);
+    bool refused = slice_equal_text(line, "-");
+    struct slice bytes, expected = SLICE_EMPTY;
+    struct cursor cursor;
+    int32_t from, to;
+    void *message;
+    enum err err;
+
+    writer_init(&writer, &heap_allocator, SIZE_MAX);
+    if (!type)
+        return why_set(why, ERR_NOT_FOUND, "no such message");
+    TRY(parse_i32(from_text, &from));
+    TRY(parse_i32(to_text, &to));
+    TRY(hex_decode(from_hex, arena, &bytes));
+    if (!refused)
+        TRY(hex_decode(line, arena, &expected));
+    message = arena_zeroed(arena, 1, message_struct_bytes(type));
+    cursor = cursor_of(bytes);
+    TRY(message_decode(type, (int16_t)from, &cursor, arena, message));
+    err = message_encode(type, (int16_t)to, message, &writer);
+    if (refused)
+        return err == ERR_UNSUPPORTED_VERSION || err == ERR_NULL_FIELD
+                   ? OK
+                   : why_set(why, ERR_FORMAT, "%s instead of a refusal", err_name(err));
+    if (err != OK)
+        return why_set(why, err, "encode: %s", err_name(err));
+    if (writer.size_bytes != expected.size_bytes ||
+        (expected.size_bytes > 0 && memcmp(writer.data, expected.data, expected.size_bytes) != 0))
+        return why_set(why, ERR_FORMAT, "other bytes");
+    return OK;
+}
+
+enum err message_recast_check(struct slice line, struct why *why)
+{
+    CLEANUP(arena_release) struct arena arena;
+
+    arena_init(&arena, &heap_allocator, SIZE_MAX);
+    return recast_check(line, &arena, why);
+}

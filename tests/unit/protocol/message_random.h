@@ -16,6 +16,9 @@ void message_random(const struct message_type *type, int16_t version, struct ran
 /* Holds one entry (no newline) against the codec: its bytes are decoded, encoded again, written as
  * JSON, and the JSON read back; all must agree. On a difference `why` tells. */
 MUST_USE enum err message_line_check(struct slice line, struct why *why);
+/* Holds "Name from hex to hex" against the codec: the message of one version written as another; "-" for
+ * the last word: it must be refused. */
+MUST_USE enum err message_recast_check(struct slice line, struct why *why);
 /* Appends the entry of a message, with a newline. */
 MUST_USE enum err message_line_write(const struct message_type *type, int16_t version,
                                      const void *message, struct writer *out);

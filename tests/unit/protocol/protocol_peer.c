@@ -3,6 +3,7 @@
  * Our side of tests/interop/test_protocol.py, in bulk. Entries are lines "Name version hex json".
  *   protocol_peer write SEED COUNT   every message in every version, COUNT times at random
  *   protocol_peer check              reads entries and tells where we read or write something else
+ *   protocol_peer recast             the same for lines "Name from hex to hex": see message_random.h
  */
 #include "message_random.h"
 
@@ -35,7 +36,7 @@ static int entries_write(uint64_t seed, long count)
     return 0;
 }
 
-static int entries_check(void)
+static int entries_check(enum err (*check)(struct slice line, struct why *why))
 {
     char *line = NULL;
     size_t capacity = 0;
@@ -48,7 +49,7 @@ static int entries_check(void)
         entries++;
         if (line[size - 1] == '\n')
             size--;
-        if (message_line_check(slice_of(line, (size_t)size), &why) != OK && wrong++ < 20)
+        if (check(slice_of(line, (size_t)size), &why) != OK && wrong++ < 20)
             printf("%.*s\n  %s\n", (int)size, line, why.text);
     }
     free(line);
@@ -61,7 +62,9 @@ int main(int argc, char **argv)
     if (argc == 4 && strcmp(argv[1], "write") == 0)
         return entries_write(strtoull(argv[2], NULL, 10), strtol(argv[3], NULL, 10));
     if (argc == 2 && strcmp(argv[1], "check") == 0)
-        return entries_check();
-    fprintf(stderr, "usage: protocol_peer write SEED COUNT | check\n");
+        return entries_check(message_line_check);
+    if (argc == 2 && strcmp(argv[1], "recast") == 0)
+        return entries_check(message_recast_check);
+    fprintf(stderr, "usage: protocol_peer write SEED COUNT | check | recast\n");
     return 2;
 }

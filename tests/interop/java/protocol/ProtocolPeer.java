@@ -3,6 +3,8 @@
  * Apache Kafka's side of the codec test. Entries are lines "Name version hex json".
  *   ProtocolPeer write SEED COUNT [small]  fills every message in every version COUNT times at random,
  *                                          through its schema, and prints what Kafka makes of it
+ *   ProtocolPeer recast SEED COUNT         fills each version in part and writes it as every other:
+ *                                          "Name from hex to hex", "-" where Kafka refuses
  *   ProtocolPeer check                     reads entries, and tells where Kafka reads or writes
  *                                          something else
  * Kafka's JSON has an empty string for records; their bytes are put in its place.
@@ -14,6 +16,7 @@ import com.fasterxml.jackson.databind.node.BinaryNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 
 import org.apache.kafka.common.Uuid;
+import org.apache.kafka.common.errors.UnsupportedVersionException;
 import org.apache.kafka.common.protocol.ByteBufferAccessor;
 import org.apache.kafka.common.protocol.Message;
 import org.apache.kafka.common.protocol.MessageUtil;
@@ -46,6 +49,7 @@ public final class ProtocolPeer {
     private static final String SUFFIX = "JsonConverter.class";
     private static final ObjectMapper MAPPER = new ObjectMapper();
     private static boolean small;
+    private static boolean partial;
 
     public static void main(String[] arguments) throws Exception {
         PrintStream out = new PrintStream(new java.io.BufferedOutputStream(System.out, 1 << 16), false,
@@ -55,6 +59,9 @@ public final class ProtocolPeer {
         if (arguments[0].equals("write")) {
             small = arguments.length > 3 && arguments[3].equals("small");
             write(types, new Random(Long.parseLong(arguments[1])), Integer.parseInt(arguments[2]), out);
+        } else if (arguments[0].equals("recast")) {
+            partial = true;
+            recast(types, new Random(Long.parseLong(arguments[1])), Integer.parseInt(arguments[2]), out);
         } else {
             good = check(types, out);
         }
@@ -102,6 +109,34 @@ public final class ProtocolPeer {
                     out.printf("%s %d %s %s%n", entry.getKey(), version, hex(message, version),
                         toJson(message, version));
                 }
+        }
+    }
+
+    /** What becomes of values for which the version written has no place. */
+    private static void recast(Map<String, Class<?>> types, Random random, int count, PrintStream out)
+            throws Exception {
+        for (Map.Entry<String, Class<?>> entry : types.entrySet()) {
+            Class<?> type = entry.getValue();
+            short first = constant(type, "LOWEST_SUPPORTED_VERSION");
+            short last = constant(type, "HIGHEST_SUPPORTED_VERSION");
+            for (short from = first; from <= last; from++)
+                for (int i = 0; i < count; i++) {
+                    Message message = (Message) type.getConstructor().newInstance();
+                    fill(message, (Schema) type.getField("SCHEMA_" + from).get(null), random);
+                    String bytes = attempt(message, from);
+                    for (short to = first; to <= last && !bytes.equals("-"); to++)
+                        if (to != from)
+                            out.printf("%s %d %s %d %s%n", entry.getKey(), from, bytes, to,
+                                attempt(message, to));
+                }
+        }
+    }
+
+    private static String attempt(Message message, short version) {
+        try {
+            return hex(message, version);
+        } catch (UnsupportedVersionException | NullPointerException e) {
+            return "-";
         }
     }
 
@@ -153,7 +188,7 @@ public final class ProtocolPeer {
                 for (Field field : tagged.fields().values())
                     if (random.nextInt(3) > 0)
                         fillField(message, field, random);
-            } else {
+            } else if (!partial || random.nextInt(4) == 0) {
                 fillField(message, bound.def, random);
             }
         }
