@@ -3,8 +3,10 @@
 """Reads schema/config and writes config_keys.h, config_tables.c or docs/config.md.
 
   gen_config.py SCHEMA_DIR header FILE | tables FILE | docs FILE | check-docs FILE
+  gen_config.py SCHEMA_DIR unused SOURCE_DIR    implemented broker keys that no source file reads
 """
 import os
+import re
 import shlex
 import sys
 
@@ -282,12 +284,30 @@ def docs(scopes):
     return "\n".join(out)
 
 
+def unused(scopes, folder):
+    """A key is read by its symbol, or through the topic or group key that it is the default of."""
+    words = set()
+    for here, _, names in os.walk(folder):
+        for name in names:
+            if name.endswith((".c", ".h")):
+                text = open(os.path.join(here, name), encoding="utf-8").read()
+                words.update(re.findall(r"\b(?:BROKER|BARNABAS)_[A-Z0-9_]+", text))
+    for scope in ("topic", "group"):
+        for key in scopes[scope]:
+            words.update("BROKER_" + name.upper().replace(".", "_") for name, _ in key.broker)
+    return [key.name for key in scopes["broker"]
+            if key.status == "implemented" and key.symbol("BROKER") not in words]
+
+
 def main():
     folder, what, path = sys.argv[1:]
     scopes = read_all(folder)
     if what == "check-docs":
         if not os.path.exists(path) or open(path, encoding="utf-8").read() != docs(scopes):
             sys.exit(f"{path} is stale: run tools/gen_config.py {folder} docs {path}")
+        return
+    if what == "unused":
+        print("\n".join(unused(scopes, path)))
         return
     text = {"header": lambda: header(scopes), "docs": lambda: docs(scopes),
             "tables": lambda: tables(scopes, read_removed(folder))}[what]()

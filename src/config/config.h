@@ -188,6 +188,8 @@ MUST_USE enum err config_file_override(struct arena *arena, struct config_file *
 /* What a node started without a file runs with: one combined node on loopback, data in
  * ./barnabas-data, internal topics with one replica. Text of a properties file. */
 extern const char config_properties_without_file[];
+/* The five lines that a cluster of one broker needs, since Kafka's defaults ask for three replicas. */
+extern const char config_single_node_properties[];
 
 /* ---- Findings -------------------------------------------------------------------------------- */
 

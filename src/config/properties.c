@@ -10,18 +10,21 @@
  */
 #include "config/config_internal.h"
 
+#define SINGLE_NODE                                        \
+    "offsets.topic.replication.factor=1\n"                 \
+    "transaction.state.log.replication.factor=1\n"         \
+    "transaction.state.log.min.isr=1\n"                    \
+    "share.coordinator.state.topic.replication.factor=1\n" \
+    "share.coordinator.state.topic.min.isr=1\n"
+
+const char config_single_node_properties[] = SINGLE_NODE;
 const char config_properties_without_file[] =
     "process.roles=broker,controller\n"
     "node.id=1\n"
     "listeners=PLAINTEXT://127.0.0.1:9092,CONTROLLER://127.0.0.1:9093\n"
     "controller.listener.names=CONTROLLER\n"
     "controller.quorum.bootstrap.servers=127.0.0.1:9093\n"
-    "log.dirs=./barnabas-data\n"
-    "offsets.topic.replication.factor=1\n"
-    "transaction.state.log.replication.factor=1\n"
-    "transaction.state.log.min.isr=1\n"
-    "share.coordinator.state.topic.replication.factor=1\n"
-    "share.coordinator.state.topic.min.isr=1\n";
+    "log.dirs=./barnabas-data\n" SINGLE_NODE;
 
 struct reader {
     struct slice text;

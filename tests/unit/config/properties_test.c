@@ -4,6 +4,8 @@
  */
 #include "config_fixture.h"
 
+#include "base/random.h"
+
 /* "key=value;" of all pairs, with visible control characters. */
 static char *file_print(const struct config_file *file)
 {
@@ -117,6 +119,32 @@ static void running_out_of_memory_is_an_error_at_every_allocation(void **state)
     fail();
 }
 
+/* Bytes that mean something to the format come often. */
+static void any_bytes_are_read_or_refused_and_never_worse(void **state)
+{
+    static const char alphabet[] = "ab=: \\\n\r\t\f#!u0d8\xc3\xa9\xff";
+    struct random random;
+
+    UNUSED(state);
+    for (uint64_t seed = 1; seed <= 2000; seed++) {
+        char source[48];
+        struct config_file file;
+        size_t size;
+
+        random_init(&random, seed);
+        size = random_below(&random, sizeof source + 1);
+        for (size_t i = 0; i < size; i++)
+            source[i] = alphabet[random_below(&random, sizeof alphabet)]; /* its NUL, too */
+        if (config_file_parse(&arena, text("f"), slice_of(source, size), &file, NULL) != OK)
+            continue;
+        for (size_t i = 0; i < file.set.count; i++)
+            if (file.lines[i] < 1 || slice_is_null(file.set.pairs[i].value) ||
+                file.set.pairs[i].value.size_bytes > size)
+                fail_msg("seed %llu", (unsigned long long)seed);
+        arena_reset(&arena);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -124,6 +152,7 @@ int main(void)
         TEST(a_broken_escape_names_its_line),
         TEST(lines_are_those_where_a_pair_begins),
         TEST(an_override_replaces_the_file),
+        TEST(any_bytes_are_read_or_refused_and_never_worse),
         TEST(running_out_of_memory_is_an_error_at_every_allocation),
     };
 

@@ -4,6 +4,8 @@
  */
 #include "config_fixture.h"
 
+#include "base/random.h"
+
 static const struct config *broker(const char *properties)
 {
     static const char base[] = "process.roles=broker,controller\nnode.id=1\n"
@@ -337,6 +339,45 @@ static void values_are_parsed_as_kafka_parses_them(void **state)
     }
 }
 
+/* Every key of every table against texts of all kinds: a value that is taken prints to a text that is
+ * taken and prints the same. */
+static void a_printed_value_parses_to_itself(void **state)
+{
+    static const char *const parts[] = {"0",  "-1", "9",    "1e9", ".5", ",",       " ",    "*",
+                                        "a",  ":",  "true", "\t",  "@",  "gzip",    "host", "[::1]",
+                                        "P1", "T",  "-",    "+",   "E3", "compact", "=",    "/"};
+    const enum config_resource resources[] = {CONFIG_RESOURCE_BROKER, CONFIG_RESOURCE_TOPIC,
+                                              CONFIG_RESOURCE_GROUP,
+                                              CONFIG_RESOURCE_CLIENT_METRICS};
+    struct random random;
+    size_t taken = 0;
+
+    UNUSED(state);
+    for (uint64_t seed = 1; seed <= 4000; seed++) {
+        const struct config_table *table;
+        const struct config_key *key;
+        struct config_value value;
+        struct slice printed;
+        char *source = arena_format(&arena, "%s", "");
+
+        random_init(&random, seed);
+        table = config_table_of(resources[random_below(&random, ARRAY_COUNT(resources))]);
+        key = &table->keys[random_below(&random, table->count)];
+        for (uint64_t n = random_below(&random, 5); n > 0; n--)
+            source = arena_format(&arena, "%s%s", source,
+                                  parts[random_below(&random, ARRAY_COUNT(parts))]);
+        if (config_value_parse(&arena, key, text(source), &value, NULL) != OK)
+            continue;
+        taken++;
+        printed = config_value_text(&arena, key, &value);
+        if (config_value_parse(&arena, key, printed, &value, NULL) != OK ||
+            !slice_equal(config_value_text(&arena, key, &value), printed))
+            fail_msg("seed %llu: %s=\"%s\"", (unsigned long long)seed, key->name, source);
+        arena_reset(&arena);
+    }
+    assert_true(taken > 200);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -351,6 +392,7 @@ int main(void)
         TEST(a_value_is_at_most_32767_bytes),
         TEST(tiering_a_topic_can_not_be_undone_silently),
         TEST(doubles_are_printed_as_java_prints_them),
+        TEST(a_printed_value_parses_to_itself),
         TEST(values_are_parsed_as_kafka_parses_them),
     };
 
