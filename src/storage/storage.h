@@ -30,15 +30,17 @@
 #include "base/slice.h"
 #include "base/uuid.h"
 #include "os/os.h"
+#include "records/producer_state.h"
 
 struct reactor;
 struct random;
-struct producer_state; /* records/producer_state.h */
 struct log_directories;
 struct log_directory;
 struct log_store;
 struct log;
 struct segment;
+struct read_wait;
+struct lookup_work;
 
 /* ---- settings ---- */
 enum flush_mode {
@@ -76,6 +78,7 @@ struct storage_options {
     int64_t flush_scheduler_interval_ms;           /* INT64_MAX: flush.ms is never looked at */
     int64_t producer_expiration_ms;                /* 86400000 */
     int64_t producer_expiration_check_ms;          /* 600000 */
+    int64_t file_delete_delay_ms; /* of -delete directories found at start; 60000 */
     int64_t recovery_bytes_max; /* commit mode: the unsynced-index tail that may be left to scan */
     int64_t low_space_bytes;    /* below it is_low_on_space; 0: not watched */
     int64_t reserve_bytes;      /* size of the reserve file; 0: none */
@@ -122,8 +125,9 @@ MUST_USE enum err log_directories_open(struct os *os, struct logger *logger,
 /* Every online directory must be formatted with this cluster and node id, with ids that are unique
  * and not reserved. A missing directory id is drawn and written. ERR_INCONSISTENT_CLUSTER_ID,
  * ERR_NOT_FOUND (not formatted), ERR_CONFIG. Blocking. */
-MUST_USE enum err log_directories_check(struct log_directories *directories, struct slice cluster_id,
-                                        int32_t node_id, struct random *random, struct why *why);
+MUST_USE enum err log_directories_check(struct log_directories *directories,
+                                        struct slice cluster_id, int32_t node_id,
+                                        struct random *random, struct why *why);
 /* Removes the clean-shutdown markers, durably, before the first log is opened. Tells the broker
  * epoch that every directory's marker agrees on, else -1. Blocking. */
 MUST_USE enum err log_directories_begin(struct log_directories *directories,
@@ -194,9 +198,9 @@ struct log_open {
     struct log_directory *directory;
     struct slice topic; /* copied */
     int32_t partition;
-    struct uuid topic_id; /* zero: whatever partition.metadata says */
+    struct uuid topic_id;            /* zero: whatever partition.metadata says */
     const struct log_config *config; /* copied */
-    bool create;      /* make it when it is not there; else ERR_NOT_FOUND */
+    bool create;                     /* make it when it is not there; else ERR_NOT_FOUND */
     bool recover_all; /* scan every segment whatever the marker says (the metadata log) */
     bool future;      /* the -future copy of a replica on its way to another directory */
     void (*done)(struct log_open *op);
@@ -220,7 +224,6 @@ enum log_change {
     LOG_CHANGE_FLUSHED = 2,
     LOG_CHANGE_START = 4,
     LOG_CHANGE_FAILED = 8, /* offline: nothing will move any more */
-    LOG_CHANGE_STABLE = 16 /* the last stable offset may have moved */
 };
 struct log_listener {
     /* changes: enum log_change bits. Never called from inside log_append. */
@@ -246,39 +249,36 @@ size_t log_segment_count(const struct log *log);
 
 /* At open: the checkpoint's value clipped to [start, end]. */
 int64_t log_high_watermark(const struct log *log);
-/* Within [start, written]; the caller keeps it monotone per epoch. Runs what waits on it: the last
- * stable offset, retention. */
+/* Within [start, written]; the caller keeps it monotone per epoch. The last stable offset may move
+ * with it. */
 void log_set_high_watermark(struct log *log, int64_t offset);
 int64_t log_last_stable_offset(const struct log *log);
 
 /* ---- appending ---- */
-enum log_append_origin {
-    LOG_APPEND_CLIENT,      /* leader: offsets and epoch are stamped here; producer rules in full */
-    LOG_APPEND_COORDINATOR, /* leader: as above, without sequence rules (markers too) */
-    LOG_APPEND_RAFT_LEADER, /* leader of the metadata log: bytes carry their offsets and epoch */
-    LOG_APPEND_REPLICATION, /* follower: bytes as the leader sent them */
-};
-
 struct log_append {
     /* in: lent until `done`; base offset and leader epoch are written in place for a leader */
     uint8_t *data;
-    size_t size_bytes; /* whole batches, already validated (records/validate.h) */
-    enum log_append_origin origin;
+    size_t
+        size_bytes; /* whole batches that passed append_scan and, for a leader, append_validate */
+    /* CLIENT and COORDINATOR: a leader's append, stamped here. RAFT_LEADER and REPLICATION: bytes that
+     * carry their offsets and epochs. Which producer rules hold: records/producer_state.h. */
+    enum append_origin origin;
     int32_t leader_epoch;
-    uint64_t verification_guard;     /* transactional CLIENT batches; 0: none */
-    bool verification_needed;        /* a transactional batch must hold the guard */
-    int16_t transaction_version;     /* of a marker; 0, 1 or 2 */
+    uint64_t verification_guard; /* as struct producer_update has them */
+    bool verification_required;
+    int16_t transaction_version;             /* of a marker; 0, 1 or 2 */
     void (*done)(struct log_append *append); /* once, when written or failed; NULL: not wanted */
     void *context;
     /* out, from log_append on */
     int64_t first_offset; /* -1: nothing to append */
     int64_t last_offset;
     int64_t duplicate_timestamp; /* batch time of the original, when duplicate */
-    bool duplicate;       /* nothing appended: offsets are those of the original */
+    bool duplicate;              /* nothing appended: offsets are those of the original */
     /* out, at `done` */
     enum err err;
     /* private */
     struct list_node node;
+    struct segment *segment;
     int64_t end_offset;
 };
 /* Queues. OK: offsets are set and `done` will be called (for a duplicate: when the original is
@@ -309,17 +309,18 @@ struct log_read {
     int64_t offset;
     int64_t bound_offset; /* high watermark, last stable offset or log end: exclusive */
     size_t bytes_max;
-    bool at_least_one;   /* the first batch comes whole even if it is larger */
-    bool wants_aborted;  /* read_committed */
-    void (*done)(struct log_read *read); /* of log_read_plan when it said so, and of log_read_bytes */
+    bool at_least_one;  /* the first batch comes whole even if it is larger */
+    bool wants_aborted; /* read_committed */
+    void (*done)(
+        struct log_read *read); /* of log_read_plan when it said so, and of log_read_bytes */
     void *context;
     /* out */
-    enum err err; /* ERR_OFFSET_OUT_OF_RANGE, ERR_KAFKA_STORAGE_ERROR, ERR_STATE */
-    size_t size_bytes;       /* of the range; 0: nothing to read */
-    bool first_incomplete;   /* the first batch is larger than bytes_max: size_bytes is 0 */
+    enum err err;             /* ERR_OFFSET_OUT_OF_RANGE, ERR_KAFKA_STORAGE_ERROR, ERR_STATE */
+    size_t size_bytes;        /* of the range; 0: nothing to read */
+    bool first_incomplete;    /* the first batch is larger than bytes_max: size_bytes is 0 */
     size_t first_batch_bytes; /* 0 when size_bytes is 0 and not first_incomplete */
-    int64_t start_offset;    /* of the log, when planned */
-    int64_t segment_base;    /* where the range lies: for counting the bytes that came since */
+    int64_t start_offset;     /* of the log, when planned */
+    int64_t segment_base;     /* where the range lies: for counting the bytes that came since */
     int64_t position_bytes;
     struct aborted_transaction *aborted;
     size_t aborted_count;
@@ -328,12 +329,16 @@ struct log_read {
     struct log *log;
     struct segment *segment;
     struct os_op op;
-    struct list_node node;
     uint8_t *scratch;
-    int64_t scan_position_bytes;
-    int64_t limit_position_bytes;
-    int64_t target;
+    size_t scratch_bytes;
+    int64_t scan_bytes;   /* file position where the scan stands */
+    int64_t limit_bytes;  /* file position where the range must end */
+    int64_t entry_offset; /* last offset that the index promised for the scan's first batch; -1 */
     int stage;
+    bool is_waiting;
+    bool has_file;
+    size_t aborted_capacity;
+    struct read_wait *wait; /* what it waits for; NULL until it has to */
 };
 /* Finds the range by §5.11 of the reference. True: planned now, `done` is not called. False: `done`
  * comes later. Either way end with log_read_release; until then the range's bytes stay readable,
@@ -369,9 +374,7 @@ struct log_lookup {
     int32_t leader_epoch;    /* -1: not known */
     /* private */
     struct log *log;
-    struct os_op job;
-    void *plan;
-    struct list_node node;
+    struct lookup_work *work;
 };
 /* `done` comes later, always. */
 void log_lookup_offset(struct log *log, struct log_lookup *lookup);

@@ -1,0 +1,531 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * storage/directories.c: the set of log.dirs of a process: locks, identity, clean markers, what an
+ * earlier run left; and a directory's end as offline.
+ * Invariants  1. offline is for good.   2. the clean marker is gone, durably, before a log is opened.
+ * Crash       a start that dies between is an unclean one.
+ * Threads     opening and closing: one, before and after the shards. Offline, space: any.
+ */
+#include "storage/directories.h"
+#include "storage/shard.h"
+
+#define RESERVE_NAME ".barnabas_reserve"
+#define LOCK_NAME ".lock"
+#define INDEX_CACHE_NAME "remote-log-index-cache"
+
+/* ---- space ---- */
+
+bool log_directory_use_reserve(struct log_directory *directory)
+{
+    char path[PATH_BYTES];
+
+    if (!atomic_exchange(&directory->has_reserve, false))
+        return false;
+    path_join(directory->path, RESERVE_NAME, path);
+    LOG_WARN(directory->set->logger, "storage", "reserve_used", "directory=%s", directory->path);
+    return os_unlink(directory->set->os, path) == OK;
+}
+
+static void reserve_make(struct log_directory *directory)
+{
+    CLEANUP(os_file_close) struct os_file *file = NULL;
+    char path[PATH_BYTES];
+
+    path_join(directory->path, RESERVE_NAME, path);
+    if (os_file_open(directory->set->os, path, OS_OPEN_WRITE | OS_OPEN_CREATE, &file) != OK)
+        return;
+    if (os_file_reserve(file, 0, directory->set->options.reserve_bytes) == OK)
+        atomic_store(&directory->has_reserve, true);
+    else
+        (void)!os_unlink(directory->set->os, path);
+}
+
+void log_directory_measure(struct log_directory *directory)
+{
+    const struct storage_options *options = &directory->set->options;
+    int64_t free_bytes;
+    int64_t total_bytes;
+    bool low;
+
+    if (os_disk_space(directory->set->os, directory->path, &free_bytes, &total_bytes) != OK)
+        return;
+    atomic_store(&directory->free_bytes, free_bytes);
+    atomic_store(&directory->total_bytes, total_bytes);
+    low = options->low_space_bytes > 0 && free_bytes < options->low_space_bytes;
+    if (atomic_exchange(&directory->low, low) != low)
+        LOG_WARN(directory->set->logger, "storage", low ? "space_low" : "space_enough",
+                 "directory=%s free=%lld threshold=%lld", directory->path, (long long)free_bytes,
+                 (long long)options->low_space_bytes);
+    if (!low && options->reserve_bytes > 0 && !atomic_load(&directory->has_reserve) &&
+        free_bytes - options->reserve_bytes > options->low_space_bytes)
+        reserve_make(directory);
+}
+
+/* ---- opening ---- */
+
+static enum err directory_lock(struct log_directory *directory)
+{
+    char path[PATH_BYTES];
+
+    path_join(directory->path, LOCK_NAME, path);
+    TRY(os_file_open(directory->set->os, path, OS_OPEN_READ | OS_OPEN_WRITE | OS_OPEN_CREATE,
+                     &directory->lock));
+    return os_file_lock(directory->lock);
+}
+
+static enum err checkpoints_read(struct log_directory *directory)
+{
+    for (int kind = 0; kind < CHECKPOINT_KINDS; kind++) {
+        char path[PATH_BYTES];
+        enum err err;
+
+        offset_map_release(&directory->at_open[kind]);
+        offset_map_init(&directory->at_open[kind]);
+        path_join(directory->path, checkpoint_file_name((enum checkpoint_kind)kind), path);
+        err = offset_checkpoint_read(directory->set->os, path, &directory->at_open[kind]);
+        if (err == OK)
+            continue;
+        LOG_WARN(directory->set->logger, "storage", "checkpoint_unreadable", "file=%s error=%s",
+                 path, err_name(err));
+        /* Recovery point and log start are forgiven, as if the file were empty. */
+        if (kind == CHECKPOINT_HIGH_WATERMARK)
+            return err;
+        offset_map_release(&directory->at_open[kind]);
+        offset_map_init(&directory->at_open[kind]);
+    }
+    return OK;
+}
+
+static enum err partitions_list(struct log_directory *directory, struct why *why)
+{
+    struct os *os = directory->set->os;
+    struct os_names names;
+
+    TRY(os_list(os, directory->path, &directory->arena, &names));
+    directory->found = storage_allocate(MAX(names.count, (size_t)1) * sizeof *directory->found);
+    for (size_t i = 0; i < names.count; i++) {
+        struct found_log *found = &directory->found[directory->found_count];
+        char path[PATH_BYTES];
+        struct os_stat stat;
+
+        path_join(directory->path, names.names[i], path);
+        TRY(os_stat(os, path, &stat));
+        if (!stat.is_directory || strcmp(names.names[i], INDEX_CACHE_NAME) == 0)
+            continue;
+        if (log_name_parse(slice_from_text(names.names[i]), &found->name) != OK)
+            return why_set(why, ERR_FORMAT,
+                           "%s is not a partition's directory; remove it from the log directory",
+                           path);
+        found->text = names.names[i];
+        directory->found_count++;
+    }
+    directory->found_capacity = MAX(names.count, (size_t)1);
+    return OK;
+}
+
+/* ERR_LOCKED and ERR_FORMAT stop the start; other errors take the directory offline. */
+static enum err directory_open(struct log_directory *directory, struct why *why)
+{
+    struct os *os = directory->set->os;
+    struct os_stat stat;
+    enum err err;
+
+    TRY(os_stat(os, directory->path, &stat));
+    if (!stat.exists)
+        TRY(os_make_directory(os, directory->path));
+    else if (!stat.is_directory)
+        return why_set(why, ERR_FORMAT, "%s is not a directory", directory->path);
+    err = directory_lock(directory);
+    if (err == ERR_LOCKED)
+        return why_set(why, err, "%s is in use by another process", directory->path);
+    TRY(err);
+    TRY(meta_properties_read(os, directory->path, &directory->arena, &directory->properties, why));
+    TRY(clean_marker_read(os, directory->path, &directory->was_clean, &directory->marker_epoch));
+    TRY(partitions_list(directory, why));
+    TRY(checkpoints_read(directory));
+    {
+        char path[PATH_BYTES];
+
+        path_join(directory->path, RESERVE_NAME, path);
+        TRY(os_stat(os, path, &stat));
+        atomic_store(&directory->has_reserve, stat.exists);
+    }
+    log_directory_measure(directory);
+    /* Starting, recovery and deletion need room: that is what the reserve is for. */
+    if (atomic_load(&directory->low) &&
+        atomic_load(&directory->free_bytes) < directory->set->options.reserve_bytes &&
+        log_directory_use_reserve(directory))
+        log_directory_measure(directory);
+    return OK;
+}
+
+static enum err duplicates_check(struct log_directories *directories, struct why *why)
+{
+    struct offset_map seen;
+    enum err err = OK;
+
+    offset_map_init(&seen);
+    for (size_t i = 0; i < directories->count && err == OK; i++) {
+        struct log_directory *directory = &directories->items[i];
+
+        for (size_t j = 0; j < directory->found_count && err == OK; j++) {
+            const struct log_name *name = &directory->found[j].name;
+            int64_t other;
+
+            if (name->kind != LOG_NAME_CURRENT)
+                continue;
+            if (offset_map_get(&seen, name->topic, name->partition, &other))
+                err = why_set(why, ERR_FORMAT, "partition %s is in %s and in %s",
+                              directory->found[j].text, directories->items[other].path,
+                              directory->path);
+            else
+                err = offset_map_put(&seen, name->topic, name->partition, (int64_t)i);
+        }
+    }
+    offset_map_release(&seen);
+    return err;
+}
+
+enum err log_directories_open(struct os *os, struct logger *logger,
+                              const struct storage_options *options, const char *const *paths,
+                              size_t count, struct log_directories **out, struct why *why)
+{
+    struct log_directories *directories = STORAGE_NEW(struct log_directories);
+    size_t online = 0;
+    enum err err = OK;
+
+    directories->os = os;
+    directories->logger = logger;
+    directories->options = *options;
+    directories->count = count;
+    directories->items = storage_allocate(MAX(count, (size_t)1) * sizeof *directories->items);
+    for (size_t i = 0; i < count; i++) {
+        struct log_directory *directory = &directories->items[i];
+
+        directory->set = directories;
+        directory->index = i;
+        directory->path_bytes = strlen(paths[i]) + 1;
+        directory->path = storage_allocate(directory->path_bytes);
+        memcpy(directory->path, paths[i], directory->path_bytes);
+        directory->properties = (struct meta_properties){.version = -1, .node_id = -1};
+        directory->marker_epoch = -1;
+        atomic_store(&directory->free_bytes, -1);
+        atomic_store(&directory->total_bytes, -1);
+        arena_init(&directory->arena, &heap_allocator, SIZE_MAX);
+        for (int kind = 0; kind < CHECKPOINT_KINDS; kind++)
+            offset_map_init(&directory->at_open[kind]);
+    }
+    for (size_t i = 0; i < count && err == OK; i++) {
+        struct log_directory *directory = &directories->items[i];
+
+        err = directory->path_bytes > DIRECTORY_PATH_BYTES_MAX
+                  ? why_set(why, ERR_CONFIG, "the path %.100s… is too long", directory->path)
+                  : directory_open(directory, why);
+        if (err == OK) {
+            online++;
+        } else if (err != ERR_LOCKED && err != ERR_FORMAT && err != ERR_CONFIG) {
+            LOG_ERROR(logger, "storage", "directory_offline", "directory=%s error=%s",
+                      directory->path, err_name(err));
+            atomic_store(&directory->offline, true);
+            err = OK;
+        }
+    }
+    if (err == OK && online == 0)
+        err = why_set(why, ERR_KAFKA_STORAGE_ERROR, "no log directory can be used");
+    if (err == OK)
+        err = duplicates_check(directories, why);
+    if (err == OK)
+        *out = directories;
+    else
+        log_directories_close(&directories, false, -1);
+    return err;
+}
+
+static bool uuid_is_reserved(struct uuid id)
+{
+    for (int i = 0; i < 15; i++)
+        if (id.bytes[i] != 0)
+            return false;
+    return id.bytes[15] < 100;
+}
+
+static enum err identity_check(struct log_directory *directory, struct slice cluster_id,
+                               int32_t node_id, struct random *random, struct why *why)
+{
+    struct meta_properties *properties = &directory->properties;
+
+    if (properties->version < 0)
+        return why_set(why, ERR_NOT_FOUND, "%s is not formatted", directory->path);
+    if (!slice_is_null(properties->cluster_id) && !slice_equal(properties->cluster_id, cluster_id))
+        return why_set(why, ERR_INCONSISTENT_CLUSTER_ID, "%s belongs to cluster %.*s, not to %.*s",
+                       directory->path, SLICE_ARGS(properties->cluster_id), SLICE_ARGS(cluster_id));
+    if (properties->node_id >= 0 && properties->node_id != node_id)
+        return why_set(why, ERR_CONFIG, "%s belongs to node %d, not to %d", directory->path,
+                       (int)properties->node_id, (int)node_id);
+    if (properties->has_directory_id && uuid_is_reserved(properties->directory_id))
+        return why_set(why, ERR_CONFIG, "%s has a reserved directory.id", directory->path);
+    if (properties->has_directory_id && properties->version == 1)
+        return OK;
+    if (!properties->has_directory_id)
+        properties->directory_id = uuid_random(random);
+    properties->has_directory_id = true;
+    properties->version = 1;
+    properties->node_id = node_id;
+    properties->cluster_id = arena_copy(&directory->arena, cluster_id);
+    return meta_properties_write(directory->set->os, directory->path, properties);
+}
+
+enum err log_directories_check(struct log_directories *directories, struct slice cluster_id,
+                               int32_t node_id, struct random *random, struct why *why)
+{
+    for (size_t i = 0; i < directories->count; i++) {
+        struct log_directory *directory = &directories->items[i];
+
+        if (log_directory_is_offline(directory))
+            continue;
+        TRY(identity_check(directory, cluster_id, node_id, random, why));
+        for (size_t j = 0; j < i; j++)
+            if (!log_directory_is_offline(&directories->items[j]) &&
+                uuid_equal(directories->items[j].properties.directory_id,
+                           directory->properties.directory_id))
+                return why_set(why, ERR_CONFIG, "%s and %s have the same directory.id",
+                               directories->items[j].path, directory->path);
+    }
+    return OK;
+}
+
+enum err log_directories_begin(struct log_directories *directories,
+                               int64_t *previous_broker_epoch_out)
+{
+    int64_t epoch = directories->count > 0 ? directories->items[0].marker_epoch : -1;
+    size_t online = 0;
+
+    for (size_t i = 0; i < directories->count; i++) {
+        struct log_directory *directory = &directories->items[i];
+
+        if (log_directory_is_offline(directory) || !directory->was_clean ||
+            directory->marker_epoch != epoch)
+            epoch = -1;
+    }
+    *previous_broker_epoch_out = epoch;
+    for (size_t i = 0; i < directories->count; i++) {
+        struct log_directory *directory = &directories->items[i];
+        enum err err;
+
+        if (log_directory_is_offline(directory))
+            continue;
+        err = clean_marker_remove(directories->os, directory->path);
+        if (err == OK) {
+            online++;
+            continue;
+        }
+        LOG_ERROR(directories->logger, "storage", "directory_offline", "directory=%s error=%s",
+                  directory->path, err_name(err));
+        atomic_store(&directory->offline, true);
+    }
+    return online > 0 ? OK : ERR_KAFKA_STORAGE_ERROR;
+}
+
+/* ---- closing ---- */
+
+/* Clean: every log that was opened closed well, and none was left unseen after an unclean stop. */
+static bool directory_is_clean(const struct log_directory *directory)
+{
+    if (log_directory_is_offline(directory) || atomic_load(&directory->dirty_close) ||
+        atomic_load(&directory->log_count) != 0)
+        return false;
+    for (size_t i = 0; !directory->was_clean && i < directory->found_count; i++) {
+        const struct found_log *found = &directory->found[i];
+
+        if ((found->name.kind == LOG_NAME_CURRENT || found->name.kind == LOG_NAME_FUTURE) &&
+            !atomic_load(&found->opened))
+            return false;
+    }
+    return true;
+}
+
+static void directory_close(struct log_directory *directory)
+{
+    for (int kind = 0; kind < CHECKPOINT_KINDS; kind++)
+        offset_map_release(&directory->at_open[kind]);
+    if (directory->lock) {
+        char path[PATH_BYTES];
+
+        path_join(directory->path, LOCK_NAME, path);
+        (void)!os_unlink(directory->set->os, path);
+        os_file_close(&directory->lock);
+    }
+    storage_free(directory->found, directory->found_capacity * sizeof *directory->found);
+    arena_release(&directory->arena);
+    storage_free(directory->path, directory->path_bytes);
+}
+
+void log_directories_close(struct log_directories **held, bool clean, int64_t broker_epoch)
+{
+    struct log_directories *directories = TAKE(*held);
+
+    if (!directories)
+        return;
+    keeper_release(directories);
+    for (size_t i = 0; i < directories->count; i++) {
+        struct log_directory *directory = &directories->items[i];
+        enum err err;
+
+        if (!clean || !directory_is_clean(directory))
+            continue;
+        err = clean_marker_write(directories->os, directory->path, broker_epoch);
+        if (err != OK)
+            LOG_ERROR(directories->logger, "storage", "clean_marker_failed",
+                      "directory=%s error=%s", directory->path, err_name(err));
+    }
+    for (size_t i = 0; i < directories->count; i++)
+        directory_close(&directories->items[i]);
+    storage_free(directories->items,
+                 MAX(directories->count, (size_t)1) * sizeof *directories->items);
+    STORAGE_DELETE(directories);
+}
+
+/* ---- asking ---- */
+
+size_t log_directories_count(const struct log_directories *directories)
+{
+    return directories->count;
+}
+
+struct log_directory *log_directories_at(const struct log_directories *directories, size_t index)
+{
+    ASSERT(index < directories->count);
+    return &directories->items[index];
+}
+
+struct log_directory *log_directories_find(const struct log_directories *directories,
+                                           struct uuid id)
+{
+    for (size_t i = 0; i < directories->count; i++)
+        if (directories->items[i].properties.has_directory_id &&
+            uuid_equal(directories->items[i].properties.directory_id, id))
+            return &directories->items[i];
+    return NULL;
+}
+
+struct log_directory *log_directories_find_path(const struct log_directories *directories,
+                                                struct slice path)
+{
+    for (size_t i = 0; i < directories->count; i++)
+        if (slice_equal_text(path, directories->items[i].path))
+            return &directories->items[i];
+    return NULL;
+}
+
+struct log_directory *log_directories_emptiest(const struct log_directories *directories)
+{
+    struct log_directory *best = NULL;
+
+    for (size_t i = 0; i < directories->count; i++) {
+        struct log_directory *directory = &directories->items[i];
+
+        if (!log_directory_is_offline(directory) &&
+            (!best || atomic_load(&directory->log_count) < atomic_load(&best->log_count)))
+            best = directory;
+    }
+    return best;
+}
+
+const char *log_directory_path(const struct log_directory *directory)
+{
+    return directory->path;
+}
+
+struct uuid log_directory_id(const struct log_directory *directory)
+{
+    return directory->properties.directory_id;
+}
+
+const struct meta_properties *log_directory_properties(const struct log_directory *directory)
+{
+    return &directory->properties;
+}
+
+bool log_directory_was_clean(const struct log_directory *directory)
+{
+    return directory->was_clean;
+}
+
+bool log_directory_is_offline(const struct log_directory *directory)
+{
+    return atomic_load(&directory->offline);
+}
+
+bool log_directory_is_low_on_space(const struct log_directory *directory)
+{
+    return atomic_load(&directory->low);
+}
+
+int64_t log_directory_free_bytes(const struct log_directory *directory)
+{
+    return atomic_load(&directory->free_bytes);
+}
+
+int64_t log_directory_total_bytes(const struct log_directory *directory)
+{
+    return atomic_load(&directory->total_bytes);
+}
+
+size_t log_directory_found_count(const struct log_directory *directory)
+{
+    return directory->found_count;
+}
+
+const char *log_directory_found(const struct log_directory *directory, size_t index,
+                                struct log_name *name_out)
+{
+    ASSERT(index < directory->found_count);
+    *name_out = directory->found[index].name;
+    return directory->found[index].text;
+}
+
+/* ---- offline ---- */
+
+struct offline_mail {
+    struct mail mail;
+    struct log_store *store;
+    struct log_directory *directory;
+};
+
+static void offline_drop(struct mail *mail)
+{
+    struct offline_mail *offline = CONTAINER_OF(mail, struct offline_mail, mail);
+
+    STORAGE_DELETE(offline);
+}
+
+static void offline_deliver(struct mail *mail, struct reactor *to)
+{
+    struct offline_mail *offline = CONTAINER_OF(mail, struct offline_mail, mail);
+    struct log_store *store = offline->store;
+
+    UNUSED(to);
+    store_directory_failed(store, offline->directory);
+    STORAGE_DELETE(offline);
+}
+
+void log_directory_fail(struct log_directory *directory, struct log_store *store, enum err err,
+                        const char *what)
+{
+    struct log_directories *directories = directory->set;
+
+    if (atomic_exchange(&directory->offline, true))
+        return;
+    LOG_ERROR(directories->logger, "storage", "directory_offline",
+              "directory=%s what=\"%s\" error=%s", directory->path, what, err_name(err));
+    for (size_t i = 0; i < directories->store_count; i++) {
+        struct offline_mail *mail = STORAGE_NEW(struct offline_mail);
+
+        mail->store = directories->stores[i];
+        mail->directory = directory;
+        mail->mail.deliver = offline_deliver;
+        mail->mail.drop = offline_drop;
+        mail->mail.control = true;
+        reactor_send(store->reactor, directories->stores[i]->reactor, &mail->mail);
+    }
+}

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * storage/file_cache.c: at most open_files_max segment files of a store stay open while nobody uses
+ * them; the least recently used is closed first.
+ * Invariants  1. a file in use is never closed.   2. one open is under way per handle at most.
+ * Threads     the store's.
+ */
+#include "storage/directories.h"
+#include "storage/storage_internal.h"
+
+void file_handle_init(struct file_handle *handle)
+{
+    list_init(&handle->idle);
+    list_init(&handle->waiters);
+}
+
+struct closing {
+    struct os_op op;
+    struct log_store *store;
+};
+
+static void file_closed(struct os_op *op)
+{
+    struct closing *closing = CONTAINER_OF(op, struct closing, op);
+
+    closing->store->operations--;
+    STORAGE_DELETE(closing);
+}
+
+void file_handle_close(struct file_handle *handle)
+{
+    struct log_store *store = handle->store;
+    struct closing *closing;
+
+    ASSERT(handle->users == 0 && !handle->opening);
+    if (!handle->file)
+        return;
+    list_remove(&handle->idle);
+    closing = STORAGE_NEW(struct closing);
+    closing->store = store;
+    closing->op.kind = OS_OP_CLOSE;
+    closing->op.file = TAKE(handle->file);
+    closing->op.done = file_closed;
+    store->open_files--;
+    store->operations++;
+    reactor_submit(store->reactor, &closing->op);
+}
+
+static void file_cache_trim(struct log_store *store)
+{
+    while (store->open_files > store->directories->options.open_files_max) {
+        struct list_node *oldest = list_first(&store->idle_files);
+
+        if (!oldest)
+            return;
+        file_handle_close(LIST_ITEM(oldest, struct file_handle, idle));
+    }
+}
+
+static void file_opened(struct os_op *op)
+{
+    struct file_handle *handle = CONTAINER_OF(op, struct file_handle, op);
+    struct log_store *store = handle->store;
+    struct list_node waiters;
+    enum err err = op->err;
+
+    store->operations--;
+    storage_free(handle->path, handle->path_bytes);
+    handle->path = NULL;
+    handle->opening = false;
+    if (err == OK) {
+        handle->file = op->file;
+        store->open_files++;
+    }
+    list_init(&waiters);
+    list_splice_back(&waiters, &handle->waiters);
+    /* All waiters are users before the first is told: none may close it under another. */
+    if (err == OK)
+        LIST_EACH (node, &waiters)
+            handle->users++;
+    if (err == OK && handle->users == 0)
+        list_push_back(&store->idle_files, &handle->idle);
+    while (!list_is_empty(&waiters)) {
+        struct file_waiter *waiter = LIST_ITEM(list_pop_front(&waiters), struct file_waiter, node);
+
+        waiter->ready(waiter, err);
+    }
+    file_cache_trim(store);
+}
+
+bool file_acquire(struct log_store *store, struct file_handle *handle, const char *path,
+                  struct file_waiter *waiter)
+{
+    handle->store = store;
+    if (handle->file) {
+        list_remove(&handle->idle);
+        handle->users++;
+        return true;
+    }
+    list_push_back(&handle->waiters, &waiter->node);
+    if (handle->opening)
+        return false;
+    handle->opening = true;
+    handle->path_bytes = strlen(path) + 1;
+    handle->path = storage_allocate(handle->path_bytes);
+    memcpy(handle->path, path, handle->path_bytes);
+    handle->op = (struct os_op){.kind = OS_OP_OPEN,
+                                .path = handle->path,
+                                .flags = OS_OPEN_READ | OS_OPEN_WRITE,
+                                .done = file_opened};
+    store->operations++;
+    reactor_submit(store->reactor, &handle->op);
+    return false;
+}
+
+void file_release(struct file_handle *handle)
+{
+    ASSERT(handle->users > 0 && handle->file);
+    if (--handle->users > 0)
+        return;
+    list_push_back(&handle->store->idle_files, &handle->idle);
+    file_cache_trim(handle->store);
+}

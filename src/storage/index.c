@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * storage/index.c: offset and time index of a segment: Kafka's entries as sorted arrays.
+ * Invariants  1. offsets rise strictly in the offset index; neither column falls in the time index.
+ *             2. memory holds a suffix [first, count): a log at rest needs its last entry alone.
+ * Crash       an index is a cache: what is not below the recovery point is made anew from the log.
+ * Threads     the segment's owner, or the job that has the log to itself.
+ */
+#include "storage/storage_internal.h"
+
+#include "base/cursor.h"
+
+void offset_index_release(struct offset_index *index)
+{
+    storage_free(index->items, index->capacity * sizeof *index->items);
+    *index = (struct offset_index){0};
+}
+
+void time_index_release(struct time_index *index)
+{
+    storage_free(index->items, index->capacity * sizeof *index->items);
+    *index = (struct time_index){0};
+}
+
+void offset_index_add(struct offset_index *index, int32_t relative, int32_t position_bytes)
+{
+    size_t used = (size_t)(index->count - index->first);
+
+    index->items = storage_grow(index->items, sizeof *index->items, &index->capacity, used + 1);
+    index->items[used] = (struct offset_index_entry){relative, position_bytes};
+    index->count++;
+}
+
+void time_index_add(struct time_index *index, int64_t timestamp, int32_t relative)
+{
+    size_t used = (size_t)(index->count - index->first);
+
+    if (timestamp <= (used > 0 ? index->items[used - 1].timestamp : (int64_t)TIMESTAMP_NONE))
+        return;
+    index->items = storage_grow(index->items, sizeof *index->items, &index->capacity, used + 1);
+    index->items[used] = (struct time_index_entry){timestamp, relative};
+    index->count++;
+}
+
+enum index_answer offset_index_find(const struct offset_index *index, int64_t relative,
+                                    struct offset_index_entry *out)
+{
+    size_t low = 0;
+    size_t high = (size_t)(index->count - index->first);
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+
+        if (index->items[middle].relative <= relative)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    if (low == 0)
+        return index->first > 0 ? INDEX_NOT_LOADED : INDEX_BEFORE;
+    *out = index->items[low - 1];
+    return INDEX_FOUND;
+}
+
+enum index_answer time_index_find(const struct time_index *index, int64_t timestamp,
+                                  struct time_index_entry *out)
+{
+    size_t low = 0;
+    size_t high = (size_t)(index->count - index->first);
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+
+        if (index->items[middle].timestamp <= timestamp)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    if (low == 0)
+        return index->first > 0 ? INDEX_NOT_LOADED : INDEX_BEFORE;
+    *out = index->items[low - 1];
+    return INDEX_FOUND;
+}
+
+enum index_answer offset_index_find_position(const struct offset_index *index,
+                                             int64_t position_bytes, struct offset_index_entry *out)
+{
+    size_t count = (size_t)(index->count - index->first);
+    size_t low = 0;
+    size_t high = count;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+
+        if (index->items[middle].position_bytes < position_bytes)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    if (low == 0 && index->first > 0)
+        return INDEX_NOT_LOADED;
+    if (low == count)
+        return INDEX_BEFORE;
+    *out = index->items[low];
+    return INDEX_FOUND;
+}
+
+/* Cutting needs all entries in memory: a change loads them first. */
+void offset_index_cut(struct offset_index *index, int64_t relative_end)
+{
+    ASSERT(index->first == 0);
+    while (index->count > 0 && index->items[index->count - 1].relative >= relative_end)
+        index->count--;
+    index->written = MIN(index->written, index->count);
+}
+
+void time_index_cut(struct time_index *index, int64_t relative_end)
+{
+    ASSERT(index->first == 0);
+    while (index->count > 0 && index->items[index->count - 1].relative >= relative_end)
+        index->count--;
+    index->written = MIN(index->written, index->count);
+}
+
+bool offset_index_decode(struct slice file, int64_t log_bytes, struct offset_index *out)
+{
+    struct cursor cursor = cursor_of(file);
+    int64_t last_relative = -1;
+    int64_t last_position = -1;
+
+    *out = (struct offset_index){0};
+    if (file.size_bytes % OFFSET_INDEX_ENTRY_BYTES != 0)
+        return false;
+    while (cursor_left(&cursor) > 0) {
+        int32_t relative;
+        int32_t position;
+
+        if (cursor_i32(&cursor, &relative) != OK || cursor_i32(&cursor, &position) != OK ||
+            relative <= last_relative || position <= last_position || position >= log_bytes) {
+            offset_index_release(out);
+            return false;
+        }
+        offset_index_add(out, relative, position);
+        last_relative = relative;
+        last_position = position;
+    }
+    out->written = out->count;
+    return true;
+}
+
+bool time_index_decode(struct slice file, struct time_index *out)
+{
+    struct cursor cursor = cursor_of(file);
+    int64_t last_timestamp = -1;
+    int64_t last_relative = -1;
+
+    *out = (struct time_index){0};
+    if (file.size_bytes % TIME_INDEX_ENTRY_BYTES != 0)
+        return false;
+    while (cursor_left(&cursor) > 0) {
+        int64_t timestamp;
+        int32_t relative;
+
+        if (cursor_i64(&cursor, &timestamp) != OK || cursor_i32(&cursor, &relative) != OK ||
+            timestamp < last_timestamp || relative < last_relative || relative < 0) {
+            time_index_release(out);
+            return false;
+        }
+        out->items =
+            storage_grow(out->items, sizeof *out->items, &out->capacity, (size_t)out->count + 1);
+        out->items[out->count++] = (struct time_index_entry){timestamp, relative};
+        last_timestamp = timestamp;
+        last_relative = relative;
+    }
+    out->written = out->count;
+    return true;
+}
+
+void offset_index_encode(const struct offset_index *index, int32_t from, struct writer *writer)
+{
+    ASSERT(from >= index->first);
+    for (int32_t i = from - index->first; i < index->count - index->first; i++) {
+        writer_i32(writer, index->items[i].relative);
+        writer_i32(writer, index->items[i].position_bytes);
+    }
+}
+
+void time_index_encode(const struct time_index *index, int32_t from, struct writer *writer)
+{
+    ASSERT(from >= index->first);
+    for (int32_t i = from - index->first; i < index->count - index->first; i++) {
+        writer_i64(writer, index->items[i].timestamp);
+        writer_i32(writer, index->items[i].relative);
+    }
+}

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * storage/load.h: blocking work on a log that the caller has to itself: opening, recovery, truncation.
+ * Inside the module only.
+ */
+#ifndef STORAGE_LOAD_H
+#define STORAGE_LOAD_H
+
+#include "storage/storage_internal.h"
+
+struct load_request {
+    bool create;
+    bool clean; /* the directory was closed in order */
+    int64_t recovery_point;
+    int64_t start_offset;   /* from the checkpoint; -1: none */
+    int64_t high_watermark; /* from the checkpoint; 0: none */
+    struct uuid topic_id;   /* zero: whatever is there */
+};
+/* Fills a fresh `log` from its directory. ERR_NOT_FOUND, ERR_INCONSISTENT_TOPIC_ID, or what makes the
+ * directory go offline. */
+MUST_USE enum err log_load(struct log *log, const struct load_request *request, struct why *why);
+
+/* load_segments.c: files → log->segments, after the leftovers of an unfinished swap are dealt with. */
+MUST_USE enum err load_segments(struct log *log, int64_t start_offset, struct why *why);
+/* Index tails, timestamps and end of the active segment of a clean log, without looking at more than
+ * its tail. *trusted_out false: its index cannot be trusted and the segment must be recovered. */
+MUST_USE enum err load_active_tail(struct log *log, struct segment *segment,
+                                   int64_t *next_offset_out, bool *trusted_out, struct why *why);
+
+/* recover.c */
+/* Scans every segment that reaches past recovery_point; cuts what is broken and drops what follows.
+ * `scan_all`: from its first byte even where a flushed part is known. */
+MUST_USE enum err log_recover(struct log *log, int64_t recovery_point, int64_t *next_offset_out,
+                              struct why *why);
+/* Makes both indexes of a segment anew from its bytes [0, size). */
+MUST_USE enum err segment_scan_index(struct os *os, const char *log_path, int64_t base_offset,
+                                     int64_t size_bytes, int32_t interval_bytes,
+                                     struct segment *out);
+/* Writes both index files whole and syncs nothing. */
+MUST_USE enum err segment_write_indexes(struct os *os, const char *log_path,
+                                        struct segment *segment);
+/* Has every index entry and aborted transaction of the segment in memory. */
+MUST_USE enum err segment_load_whole(struct log *log, struct segment *segment, struct why *why);
+
+/* Reads and decodes both index files; false: missing or broken, or *err_out tells of a failed read. */
+bool index_files_read(struct os *os, const char *log_path, int64_t base_offset, int64_t size_bytes,
+                      struct offset_index *offsets_out, struct time_index *times_out,
+                      enum err *err_out);
+/* Completes the index of `segment` from the files'. False: they do not fit what is in memory. */
+bool segment_index_adopt(struct segment *segment, struct offset_index *offsets,
+                         struct time_index *times);
+/* Takes over what segment_scan_index found. */
+void segment_index_take(struct segment *segment, struct segment *scanned);
+MUST_USE enum err segment_files_remove(struct os *os, const char *log_path, int64_t base_offset);
+
+/* producer_files.c */
+MUST_USE enum err producer_files_list(struct log *log, const struct os_names *names);
+MUST_USE enum err producer_file_write(struct log *log, int64_t offset, bool sync);
+/* Deletes files above `end` or at or below `start` (start < 0: none below). */
+MUST_USE enum err producer_files_trim(struct log *log, int64_t start, int64_t end);
+MUST_USE enum err producer_file_remove(struct log *log, size_t at); /* index into log->snapshots */
+/* State as of `offset`: the newest readable file at or below it, and the batches from there. */
+MUST_USE enum err producer_state_rebuild(struct log *log, int64_t offset, struct why *why);
+/* The rules' facts of one batch whose header is read already; control batches are read from `file`. */
+MUST_USE enum err producer_apply_batch(struct log *log, struct os_file *file,
+                                       const struct batch_header *header, int64_t position_bytes,
+                                       struct segment *aborted_to);
+void log_note_snapshot(struct log *log, int64_t offset);
+void log_forget_snapshot(struct log *log, int64_t offset);
+
+/* truncate.c */
+MUST_USE enum err log_truncate_blocking(struct log *log, int64_t offset, struct why *why);
+MUST_USE enum err log_truncate_fully_blocking(struct log *log, int64_t offset, struct why *why);
+
+/* log.c */
+void log_segments_insert(struct log *log, size_t at, struct segment *segment);
+void log_segments_remove(struct log *log, size_t at, size_t count); /* does not release them */
+/* The last segment whose base is ≤ offset; SIZE_MAX: none. */
+size_t log_segment_floor(const struct log *log, int64_t offset);
+struct segment *log_active(const struct log *log);
+void log_recount_size(struct log *log);
+/* Makes an empty segment file; blocking. */
+MUST_USE enum err segment_create_file(struct os *os, const char *log_path, int64_t base_offset,
+                                      int64_t reserve_bytes);
+
+#endif

@@ -1,0 +1,660 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * storage/read.c: from (offset, bound, bytes) to a range of one segment file (§5.11 of the reference).
+ *
+ *   START  where the batch with the offset begins    recent batches, else index entry + scan
+ *   LIMIT  where the bound lies                       end of the file, recent batches, else the same
+ *   RANGE  how many bytes that allows; aborted transactions
+ *   FILE   the file is held open: deletion does not matter any more
+ *
+ * Each step either goes on at once or waits for one thing and is called again.
+ * Invariants  1. no byte at or above the bound or the written end is ever in a range.
+ *             2. an index entry is believed only if the batch found there is the one it names.
+ * Threads     the store's.
+ */
+#include "storage/shard.h"
+
+#define SCAN_BYTES (16 * KIB)
+
+enum read_stage { READ_START, READ_LIMIT, READ_RANGE, READ_FILE, READ_READY };
+enum step { STEP_GO_ON, STEP_WAIT, STEP_END };
+
+struct read_wait {
+    struct log_read *read;
+    struct file_waiter file;
+    struct index_waiter index;
+    struct parked parked;
+};
+
+static void read_run(struct log_read *read);
+
+static struct read_wait *read_wait_of(struct log_read *read)
+{
+    if (!read->wait) {
+        read->wait = STORAGE_NEW(struct read_wait);
+        read->wait->read = read;
+    }
+    return read->wait;
+}
+
+/* Before whatever calls back: the log must stay. */
+static enum step read_waits(struct log_read *read)
+{
+    read->is_waiting = true;
+    log_busy_begin(read->log);
+    return STEP_WAIT;
+}
+
+static void read_goes_on(struct log_read *read)
+{
+    struct log *log = read->log;
+
+    read_run(read);
+    log_busy_end(log);
+}
+
+static enum step read_fails(struct log_read *read, enum err err)
+{
+    read->err = err;
+    read->size_bytes = 0;
+    return STEP_END;
+}
+
+/* ---- waiting for an index ---- */
+
+static void read_index_ready(struct index_waiter *waiter)
+{
+    struct read_wait *wait = CONTAINER_OF(waiter, struct read_wait, index);
+
+    read_goes_on(wait->read);
+}
+
+static enum step read_index_load(struct log_read *read)
+{
+    struct read_wait *wait = read_wait_of(read);
+
+    wait->index.ready = read_index_ready;
+    read_waits(read);
+    segment_index_load(read->segment, &wait->index);
+    return STEP_WAIT;
+}
+
+/* Where to begin to look for `target`: *loaded_out false means wait. */
+static enum step scan_start(struct log_read *read, int64_t target, bool *loaded_out)
+{
+    struct segment *segment = read->segment;
+    struct offset_index_entry entry = {0};
+    enum index_answer answer = INDEX_NOT_LOADED;
+
+    *loaded_out = true;
+    read->scan_bytes = 0;
+    read->entry_offset = -1;
+    if (segment->index_unusable)
+        return STEP_GO_ON;
+    if (segment->index_known && !segment->index_bad)
+        answer = offset_index_find(&segment->offsets, target - segment->base_offset, &entry);
+    if (answer == INDEX_NOT_LOADED) {
+        *loaded_out = false;
+        return read_index_load(read);
+    }
+    if (answer == INDEX_FOUND) {
+        read->scan_bytes = entry.position_bytes;
+        read->entry_offset = segment->base_offset + entry.relative;
+    }
+    return STEP_GO_ON;
+}
+
+/* ---- scanning batch headers ---- */
+
+struct scan_hit {
+    bool found;
+    bool more;   /* the scratch is used up: read on at scan_bytes */
+    bool broken; /* what the index promised is not there */
+    int64_t position_bytes;
+    size_t size_bytes;
+    size_t wanted_bytes; /* with more: how much must be at hand */
+};
+
+/* Looks for the first batch whose last offset is ≥ target in bytes that begin at read->scan_bytes. */
+static struct scan_hit scan_look(struct log_read *read, struct slice bytes, int64_t target)
+{
+    struct scan_hit hit = {0};
+
+    for (;;) {
+        struct batch_header header;
+        size_t size_bytes;
+        enum batch_frame frame = batch_peek(bytes, &size_bytes);
+        enum err err;
+
+        hit.more = true;
+        hit.wanted_bytes = BATCH_HEADER_BYTES;
+        if (frame == BATCH_FRAME_CORRUPT) {
+            hit.more = false;
+            hit.broken = true;
+            return hit;
+        }
+        if (size_bytes == 0)
+            return hit;
+        if (bytes.size_bytes > 16 && bytes.data[16] < BATCH_MAGIC) {
+            hit.wanted_bytes = size_bytes; /* the facts of a wrapper lie behind it */
+            if (bytes.size_bytes < size_bytes)
+                return hit;
+            err = batch_header_read(slice_sub(bytes, 0, size_bytes), &header);
+        } else {
+            if (bytes.size_bytes < BATCH_HEADER_BYTES)
+                return hit;
+            err = batch_header_read_prefix(slice_sub(bytes, 0, BATCH_HEADER_BYTES), &header);
+        }
+        hit.more = false;
+        if (err != OK ||
+            (read->entry_offset >= 0 && batch_last_offset(&header) != read->entry_offset)) {
+            hit.broken = true;
+            return hit;
+        }
+        read->entry_offset = -1;
+        if (batch_last_offset(&header) >= target) {
+            hit.found = true;
+            hit.position_bytes = read->scan_bytes;
+            hit.size_bytes = size_bytes;
+            return hit;
+        }
+        read->scan_bytes += (int64_t)size_bytes;
+        bytes = slice_sub(bytes, size_bytes, SIZE_MAX);
+    }
+}
+
+static void scan_read_done(struct os_op *op)
+{
+    struct log_read *read = CONTAINER_OF(op, struct log_read, op);
+
+    file_release(&read->segment->file);
+    read_goes_on(read);
+}
+
+static void scan_read_submit(struct log_read *read)
+{
+    int64_t left = read->segment->written_bytes - read->scan_bytes;
+
+    read->op = (struct os_op){.kind = OS_OP_READ,
+                              .done = scan_read_done,
+                              .file = read->segment->file.file,
+                              .buffer = read->scratch,
+                              .size_bytes = (size_t)MIN((int64_t)read->scratch_bytes, left),
+                              .position_bytes = read->scan_bytes};
+    reactor_submit(read->log->store->reactor, &read->op);
+}
+
+static void scan_file_ready(struct file_waiter *waiter, enum err err)
+{
+    struct log_read *read = CONTAINER_OF(waiter, struct read_wait, file)->read;
+
+    if (err == OK) {
+        scan_read_submit(read);
+        return;
+    }
+    read->op.err = err;
+    read->op.kind = OS_OP_READ;
+    read_goes_on(read);
+}
+
+/* Has the scratch filled with bytes from scan_bytes on. */
+static enum step scan_read(struct log_read *read, size_t wanted_bytes)
+{
+    struct read_wait *wait = read_wait_of(read);
+    char path[PATH_BYTES];
+
+    wanted_bytes = MAX(wanted_bytes, SCAN_BYTES);
+    if (read->scratch_bytes < wanted_bytes) {
+        storage_free(read->scratch, read->scratch_bytes);
+        read->scratch_bytes = 0;
+        read->scratch = heap_allocator.allocate(&heap_allocator, wanted_bytes);
+        if (!read->scratch)
+            return read_fails(read, ERR_NO_MEMORY);
+        read->scratch_bytes = wanted_bytes;
+    }
+    wait->file.ready = scan_file_ready;
+    read_waits(read);
+    segment_path(read->segment, read->segment->deleted ? ".log.deleted" : ".log", path);
+    if (file_acquire(read->log->store, &read->segment->file, path, &wait->file))
+        scan_read_submit(read);
+    return STEP_WAIT;
+}
+
+/* Drives a scan for `target` to its end. STEP_GO_ON: *hit_out is the answer (found or not). */
+static enum step scan_step(struct log_read *read, int64_t target, struct scan_hit *hit_out)
+{
+    bool has_bytes = read->op.kind == OS_OP_READ && read->op.done;
+
+    *hit_out = (struct scan_hit){0};
+    if (read->op.kind == OS_OP_READ && read->op.err != OK) {
+        enum err err = read->op.err;
+
+        read->op = (struct os_op){0};
+        if (read->segment->deleted)
+            return read_fails(read, ERR_OFFSET_OUT_OF_RANGE); /* retention was faster */
+        log_io_failed(read->log, err, "read");
+        return read_fails(read, ERR_KAFKA_STORAGE_ERROR);
+    }
+    if (!has_bytes) {
+        bool loaded;
+        enum step step = scan_start(read, target, &loaded);
+
+        if (!loaded)
+            return step;
+        if (read->segment->written_bytes - read->scan_bytes <= BATCH_PEEK_BYTES)
+            return STEP_GO_ON;
+        return scan_read(read, SCAN_BYTES);
+    }
+    *hit_out = scan_look(read, slice_of(read->scratch, (size_t)read->op.result), target);
+    read->op = (struct os_op){0};
+    if (hit_out->broken) {
+        if (read->segment->index_unusable)
+            return read_fails(read, ERR_CORRUPT_MESSAGE);
+        if (read->entry_offset < 0)
+            read->segment->index_unusable = true; /* the log itself is broken here */
+        segment_index_distrust(read->segment);
+        return read->segment->index_unusable ? read_fails(read, ERR_CORRUPT_MESSAGE)
+                                             : scan_step(read, target, hit_out);
+    }
+    if (!hit_out->more)
+        return STEP_GO_ON;
+    if (read->segment->written_bytes - read->scan_bytes <
+        (int64_t)MAX(hit_out->wanted_bytes, (size_t)BATCH_PEEK_BYTES + 1)) {
+        *hit_out = (struct scan_hit){0};
+        return STEP_GO_ON; /* the end of the file */
+    }
+    return scan_read(read, hit_out->wanted_bytes);
+}
+
+/* ---- the stages ---- */
+
+static const struct recent_batch *recent_find(const struct log *log, const struct segment *segment,
+                                              int64_t offset)
+{
+    for (unsigned i = 0; log->recent && i < RECENT_BATCHES; i++) {
+        const struct recent_batch *recent = &log->recent[i];
+
+        if (recent->segment == segment && recent->size_bytes > 0 && recent->base_offset <= offset &&
+            offset <= recent->last_offset)
+            return recent;
+    }
+    return NULL;
+}
+
+static size_t next_segment_at(const struct log *log, const struct segment *segment)
+{
+    return log_segment_floor(log, segment->base_offset) + 1; /* SIZE_MAX + 1: the first one */
+}
+
+static enum step stage_start(struct log_read *read)
+{
+    struct log *log = read->log;
+    const struct recent_batch *recent = recent_find(log, read->segment, read->offset);
+    struct scan_hit hit;
+    enum step step;
+    size_t next;
+
+    if (recent) {
+        read->position_bytes = recent->position_bytes;
+        read->first_batch_bytes = recent->size_bytes;
+        read->stage = READ_LIMIT;
+        return STEP_GO_ON;
+    }
+    step = scan_step(read, read->offset, &hit);
+    if (step != STEP_GO_ON)
+        return step;
+    if (hit.found) {
+        read->position_bytes = hit.position_bytes;
+        read->first_batch_bytes = hit.size_bytes;
+        read->stage = READ_LIMIT;
+        return STEP_GO_ON;
+    }
+    next = next_segment_at(log, read->segment);
+    if (next >= log->segment_count || log->segments[next]->base_offset >= read->bound_offset)
+        return STEP_END;
+    segment_release(&read->segment);
+    read->segment = segment_ref(log->segments[next]);
+    return STEP_GO_ON;
+}
+
+static enum step stage_limit(struct log_read *read)
+{
+    struct log *log = read->log;
+    struct segment *segment = read->segment;
+    size_t next = next_segment_at(log, segment);
+    const struct recent_batch *recent;
+    struct offset_index_entry entry;
+    struct scan_hit hit;
+    enum step step;
+
+    read->limit_bytes = segment->written_bytes;
+    read->stage = READ_RANGE;
+    if (read->bound_offset >= log->end_written ||
+        (next < log->segment_count && read->bound_offset >= log->segments[next]->base_offset))
+        return STEP_GO_ON;
+    recent = recent_find(log, segment, read->bound_offset);
+    if (recent) {
+        read->limit_bytes = recent->position_bytes;
+        return STEP_GO_ON;
+    }
+    if (segment->index_known && !segment->index_bad &&
+        offset_index_find(&segment->offsets, read->bound_offset - segment->base_offset, &entry) ==
+            INDEX_FOUND &&
+        entry.position_bytes - read->position_bytes >=
+            (int64_t)MAX(read->bytes_max, read->first_batch_bytes)) {
+        read->limit_bytes = entry.position_bytes; /* the bytes wanted end before it anyway */
+        return STEP_GO_ON;
+    }
+    read->stage = READ_LIMIT;
+    step = scan_step(read, read->bound_offset, &hit);
+    if (step != STEP_GO_ON)
+        return step;
+    read->limit_bytes = hit.found ? hit.position_bytes : segment->written_bytes;
+    read->stage = READ_RANGE;
+    return STEP_GO_ON;
+}
+
+static void aborted_add(struct log_read *read, const struct transaction_index_entry *entry)
+{
+    read->aborted = storage_grow(read->aborted, sizeof *read->aborted, &read->aborted_capacity,
+                                 read->aborted_count + 1);
+    read->aborted[read->aborted_count++] =
+        (struct aborted_transaction){entry->producer_id, entry->first_offset};
+}
+
+static void aborted_collect(struct log_read *read, size_t from, int64_t upper)
+{
+    struct log *log = read->log;
+
+    for (size_t i = from; i < log->segment_count; i++) {
+        const struct transaction_index *index = &log->segments[i]->aborted;
+
+        for (size_t j = 0; j < index->count; j++) {
+            const struct transaction_index_entry *entry = &index->items[j];
+
+            if (entry->last_offset >= read->offset && entry->first_offset < upper)
+                aborted_add(read, entry);
+            if (entry->last_stable_offset >= upper)
+                return;
+        }
+    }
+}
+
+static enum step stage_aborted(struct log_read *read)
+{
+    struct log *log = read->log;
+    struct segment *segment = read->segment;
+    struct offset_index_entry entry;
+    enum index_answer answer = INDEX_NOT_LOADED;
+    size_t next = next_segment_at(log, segment);
+    size_t from = next - 1;
+    int64_t upper;
+    bool any = false;
+
+    if (next == 0)
+        return STEP_END; /* the segment was deleted meanwhile: what it held is below the start */
+    for (size_t i = from; i < log->segment_count; i++)
+        any = any || log->segments[i]->aborted.count > 0;
+    if (!any)
+        return STEP_GO_ON;
+    if (segment->index_known && !segment->index_bad)
+        answer = offset_index_find_position(
+            &segment->offsets, read->position_bytes + (int64_t)read->size_bytes, &entry);
+    if (answer == INDEX_NOT_LOADED && !segment->index_unusable)
+        return read_index_load(read);
+    if (answer == INDEX_FOUND)
+        upper = segment->base_offset + entry.relative;
+    else
+        upper = next < log->segment_count ? log->segments[next]->base_offset : log->end_written;
+    read->aborted_count = 0;
+    aborted_collect(read, from, upper);
+    return STEP_GO_ON;
+}
+
+static enum step stage_range(struct log_read *read)
+{
+    int64_t left = read->limit_bytes - read->position_bytes;
+    size_t most = read->bytes_max;
+
+    read->segment_base = read->segment->base_offset;
+    if (read->at_least_one)
+        most = MAX(most, read->first_batch_bytes);
+    read->size_bytes = left > 0 ? (size_t)MIN(left, (int64_t)MIN(most, (size_t)INT64_MAX)) : 0;
+    if (left > 0 && most < read->first_batch_bytes) {
+        read->first_incomplete = true;
+        read->size_bytes = 0;
+    }
+    if (read->size_bytes == 0)
+        return STEP_END;
+    if (read->wants_aborted) {
+        enum step step = stage_aborted(read);
+
+        if (step != STEP_GO_ON)
+            return step;
+    }
+    read->stage = READ_FILE;
+    return STEP_GO_ON;
+}
+
+static void range_file_ready(struct file_waiter *waiter, enum err err)
+{
+    struct log_read *read = CONTAINER_OF(waiter, struct read_wait, file)->read;
+
+    if (err == OK) {
+        read->has_file = true;
+        read->stage = READ_READY;
+    } else {
+        bool deleted = read->segment->deleted;
+
+        if (!deleted)
+            log_io_failed(read->log, err, "open segment");
+        read_fails(read, deleted ? ERR_OFFSET_OUT_OF_RANGE : ERR_KAFKA_STORAGE_ERROR);
+        read->stage = READ_READY;
+    }
+    read_goes_on(read);
+}
+
+static enum step stage_file(struct log_read *read)
+{
+    struct read_wait *wait;
+    char path[PATH_BYTES];
+
+    if (read->segment->file.file) {
+        segment_path(read->segment, ".log", path);
+        read->has_file = file_acquire(read->log->store, &read->segment->file, path, NULL);
+        read->stage = READ_READY;
+        return STEP_GO_ON;
+    }
+    wait = read_wait_of(read);
+    wait->file.ready = range_file_ready;
+    read_waits(read);
+    segment_path(read->segment, read->segment->deleted ? ".log.deleted" : ".log", path);
+    read->has_file = file_acquire(read->log->store, &read->segment->file, path, &wait->file);
+    ASSERT(!read->has_file);
+    return STEP_WAIT;
+}
+
+static void read_end(struct log_read *read)
+{
+    if (!read->has_file)
+        segment_release(&read->segment);
+    storage_free(read->scratch, read->scratch_bytes);
+    read->scratch = NULL;
+    read->scratch_bytes = 0;
+    read->stage = READ_READY;
+    if (read->is_waiting)
+        read->done(read);
+}
+
+/* Runs stages until one waits. */
+static void read_run(struct log_read *read)
+{
+    enum step step = STEP_GO_ON;
+
+    if (read->log->failed && read->err == OK)
+        step = read_fails(read, ERR_KAFKA_STORAGE_ERROR);
+    while (step == STEP_GO_ON && read->stage != READ_READY) {
+        switch ((enum read_stage)read->stage) {
+        case READ_START:
+            step = stage_start(read);
+            break;
+        case READ_LIMIT:
+            step = stage_limit(read);
+            break;
+        case READ_RANGE:
+            step = stage_range(read);
+            break;
+        case READ_FILE:
+            step = stage_file(read);
+            break;
+        case READ_READY:
+            break;
+        }
+    }
+    if (step != STEP_WAIT)
+        read_end(read);
+}
+
+/* The checks that need no file. True: there is a segment to look into. */
+static bool read_begin(struct log_read *read)
+{
+    struct log *log = read->log;
+    size_t at;
+
+    read->start_offset = log->start_offset;
+    read->bound_offset = MIN(read->bound_offset, log->end_written);
+    if (log->failed) {
+        read_fails(read, ERR_KAFKA_STORAGE_ERROR);
+        return false;
+    }
+    if (read->offset < log->start_offset || read->offset > log->end_queued) {
+        read_fails(read, ERR_OFFSET_OUT_OF_RANGE);
+        return false;
+    }
+    if (read->offset >= read->bound_offset)
+        return false;
+    at = log_segment_floor(log, read->offset);
+    ASSERT(at != SIZE_MAX); /* the start is never below the first segment */
+    read->segment = segment_ref(log->segments[at]);
+    read->segment_base = read->segment->base_offset;
+    return true;
+}
+
+static void read_resume(struct parked *parked)
+{
+    struct log_read *read = CONTAINER_OF(parked, struct read_wait, parked)->read;
+
+    log_busy_begin(read->log);
+    if (read_begin(read)) {
+        read_goes_on(read);
+    } else {
+        struct log *log = read->log;
+
+        read_end(read);
+        log_busy_end(log);
+    }
+}
+
+bool log_read_plan(struct log *log, struct log_read *read)
+{
+    read->err = OK;
+    read->size_bytes = 0;
+    read->first_incomplete = false;
+    read->first_batch_bytes = 0;
+    read->segment_base = -1;
+    read->position_bytes = 0;
+    read->aborted = NULL;
+    read->aborted_count = 0;
+    read->aborted_capacity = 0;
+    read->read_bytes = 0;
+    read->log = log;
+    read->segment = NULL;
+    read->op = (struct os_op){0};
+    read->scratch = NULL;
+    read->scratch_bytes = 0;
+    read->stage = READ_START;
+    read->is_waiting = false;
+    read->has_file = false;
+    read->wait = NULL;
+    if (log_is_changing(log) && !log->failed) {
+        struct read_wait *wait = read_wait_of(read);
+
+        wait->parked.resume = read_resume;
+        read->is_waiting = true;
+        list_push_back(&log->parked, &wait->parked.node);
+        return false;
+    }
+    if (!read_begin(read))
+        return true;
+    read_run(read);
+    return !read->is_waiting;
+}
+
+static void read_bytes_done(struct os_op *op)
+{
+    struct log_read *read = CONTAINER_OF(op, struct log_read, op);
+
+    if (op->err == OK)
+        read->read_bytes = (size_t)op->result;
+    else
+        read->err = ERR_KAFKA_STORAGE_ERROR;
+    if (op->err != OK && read->segment->log)
+        log_io_failed(read->segment->log, op->err, "read");
+    read->done(read);
+}
+
+void log_read_bytes(struct log_read *read, void *buffer)
+{
+    ASSERT(read->has_file && read->size_bytes > 0);
+    read->op = (struct os_op){.kind = OS_OP_READ,
+                              .done = read_bytes_done,
+                              .file = read->segment->file.file,
+                              .buffer = buffer,
+                              .size_bytes = read->size_bytes,
+                              .position_bytes = read->position_bytes};
+    reactor_submit(read->segment->file.store->reactor, &read->op);
+}
+
+void log_read_release(struct log_read *read)
+{
+    if (read->has_file) {
+        file_release(&read->segment->file);
+        read->has_file = false;
+    }
+    segment_release(&read->segment);
+    storage_free(read->aborted, read->aborted_capacity * sizeof *read->aborted);
+    read->aborted = NULL;
+    read->aborted_count = 0;
+    read->aborted_capacity = 0;
+    if (read->wait)
+        STORAGE_DELETE(read->wait);
+    read->wait = NULL;
+}
+
+int64_t log_bytes_since(const struct log *log, int64_t segment_base, int64_t position_bytes,
+                        int64_t bound_offset)
+{
+    size_t at = log_segment_floor(log, segment_base);
+    size_t bound_at = log_segment_floor(log, bound_offset - 1);
+    int64_t sum = 0;
+
+    if (at == SIZE_MAX || bound_at == SIZE_MAX || bound_at < at)
+        return 0;
+    for (size_t i = at; i < bound_at; i++)
+        sum += log->segments[i]->written_bytes;
+    if (bound_offset >= log->end_written) {
+        sum += log->segments[bound_at]->written_bytes;
+    } else {
+        const struct recent_batch *recent = recent_find(log, log->segments[bound_at], bound_offset);
+        struct offset_index_entry entry;
+
+        if (recent)
+            sum += recent->position_bytes;
+        else if (log->segments[bound_at]->index_known &&
+                 offset_index_find(&log->segments[bound_at]->offsets,
+                                   bound_offset - log->segments[bound_at]->base_offset,
+                                   &entry) == INDEX_FOUND)
+            sum += entry.position_bytes;
+    }
+    return MAX(sum - position_bytes, 0);
+}

@@ -1,0 +1,475 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * storage/recover.c: what an unclean stop leaves: segments from the recovery point up are read, their
+ * CRCs checked, and everything derived from them is made anew. The first broken batch ends the log:
+ * the file is cut there and later segments go.
+ * Invariants  1. after it, [0, size) of every segment is whole batches with good CRCs, as far as they
+ *                lie past the recovery point.
+ *             2. in commit mode what is kept is synced before the log opens: it counts as flushed.
+ * Crash       can be run again; it only cuts, and rebuilds caches.
+ * Threads     a job that has the log to itself.
+ */
+#include "storage/load.h"
+
+/* ---- index files ---- */
+
+static enum err file_replace(struct os *os, const char *path, struct writer *writer)
+{
+    CLEANUP(os_file_close) struct os_file *file = NULL;
+    struct slice content = writer_slice(writer);
+
+    TRY(writer_error(writer));
+    TRY(os_file_open(os, path, OS_OPEN_WRITE | OS_OPEN_CREATE | OS_OPEN_TRUNCATE, &file));
+    if (content.size_bytes > 0)
+        TRY(os_file_write(file, &content, 1, 0));
+    return OK;
+}
+
+enum err segment_write_indexes(struct os *os, const char *log_path, struct segment *segment)
+{
+    CLEANUP(writer_release) struct writer writer;
+    char path[PATH_BYTES];
+
+    ASSERT(segment->offsets.first == 0 && segment->times.first == 0);
+    writer_init(&writer, &heap_allocator, SIZE_MAX);
+    offset_index_encode(&segment->offsets, 0, &writer);
+    path_of_file(log_path, segment->base_offset, ".index", path);
+    TRY(file_replace(os, path, &writer));
+    writer_reset(&writer);
+    time_index_encode(&segment->times, 0, &writer);
+    path_of_file(log_path, segment->base_offset, ".timeindex", path);
+    TRY(file_replace(os, path, &writer));
+    segment->offsets.written = segment->offsets.count;
+    segment->times.written = segment->times.count;
+    if (!segment->has_aborted_file)
+        return OK;
+    writer_reset(&writer);
+    for (size_t i = 0; i < segment->aborted.count; i++) {
+        uint8_t *entry = writer_reserve(&writer, TRANSACTION_INDEX_ENTRY_BYTES);
+
+        if (entry)
+            transaction_index_entry_write(&segment->aborted.items[i], entry);
+    }
+    path_of_file(log_path, segment->base_offset, ".txnindex", path);
+    TRY(file_replace(os, path, &writer));
+    segment->aborted.written = segment->aborted.count;
+    return OK;
+}
+
+enum err segment_scan_index(struct os *os, const char *log_path, int64_t base_offset,
+                            int64_t size_bytes, int32_t interval_bytes, struct segment *out)
+{
+    CLEANUP(os_file_close) struct os_file *file = NULL;
+    CLEANUP(batch_reader_release) struct batch_reader reader = {0};
+    struct batch_header header;
+    char path[PATH_BYTES];
+    int64_t position;
+    bool found;
+
+    *out = (struct segment){.base_offset = base_offset,
+                            .max_timestamp = TIMESTAMP_NONE,
+                            .max_timestamp_offset = base_offset};
+    path_of_file(log_path, base_offset, ".log", path);
+    TRY(os_file_open(os, path, OS_OPEN_READ, &file));
+    batch_reader_init(&reader, file, 0, size_bytes);
+    for (;;) {
+        TRY(batch_reader_next_header(&reader, &found, &header, &position));
+        if (!found)
+            break;
+        if (batch_last_offset(&header) < base_offset ||
+            batch_last_offset(&header) - base_offset > RELATIVE_OFFSET_MAX)
+            return ERR_CORRUPT;
+        segment_note_batch(out, &header, batch_size_bytes(&header), interval_bytes);
+    }
+    return OK;
+}
+
+/* ---- a segment whose index is only in its file, or partly ---- */
+
+static enum err index_file_read(struct os *os, const char *path, struct arena *arena,
+                                struct slice *out)
+{
+    enum err err = os_read_whole(os, path, arena, SEGMENT_FILE_BYTES_MAX, out);
+
+    if (err != ERR_NOT_FOUND && err != ERR_TOO_LARGE)
+        return err;
+    *out = SLICE_NULL;
+    return OK;
+}
+
+/* Takes the entries below the ones in memory from the file's. False: they do not fit together. */
+static bool offsets_merge(struct segment *segment, struct offset_index *file)
+{
+    struct offset_index *index = &segment->offsets;
+    struct offset_index merged = {0};
+
+    if (!segment->index_known) {
+        *index = *file;
+        *file = (struct offset_index){0};
+        return true;
+    }
+    if (file->count < index->first ||
+        (index->first > 0 && index->count > index->first &&
+         file->items[index->first - 1].relative >= index->items[0].relative))
+        return false;
+    for (int32_t i = 0; i < index->first; i++)
+        offset_index_add(&merged, file->items[i].relative, file->items[i].position_bytes);
+    for (int32_t i = 0; i < index->count - index->first; i++)
+        offset_index_add(&merged, index->items[i].relative, index->items[i].position_bytes);
+    merged.written = index->written;
+    offset_index_release(index);
+    *index = merged;
+    return true;
+}
+
+static bool times_merge(struct segment *segment, struct time_index *file)
+{
+    struct time_index *index = &segment->times;
+    struct time_index merged = {0};
+    int32_t in_memory = index->count - index->first;
+
+    if (!segment->index_known) {
+        *index = *file;
+        *file = (struct time_index){0};
+        return true;
+    }
+    if (file->count < index->first)
+        return false;
+    merged.items =
+        storage_grow(NULL, sizeof *merged.items, &merged.capacity, (size_t)MAX(index->count, 1));
+    for (int32_t i = 0; i < index->first; i++)
+        merged.items[i] = file->items[i];
+    for (int32_t i = 0; i < in_memory; i++)
+        merged.items[index->first + i] = index->items[i];
+    merged.count = index->count;
+    merged.written = index->written;
+    time_index_release(index);
+    *index = merged;
+    return true;
+}
+
+bool segment_index_adopt(struct segment *segment, struct offset_index *offsets,
+                         struct time_index *times)
+{
+    if (!offsets_merge(segment, offsets) || !times_merge(segment, times))
+        return false;
+    if (!segment->index_known && segment->times.count > 0) {
+        const struct time_index_entry *last = &segment->times.items[segment->times.count - 1];
+
+        segment->max_timestamp = last->timestamp;
+        segment->max_timestamp_offset = segment->base_offset + last->relative;
+    }
+    if (!segment->index_known)
+        segment->timestamp_known = true;
+    segment->index_known = true;
+    return true;
+}
+
+bool index_files_read(struct os *os, const char *log_path, int64_t base_offset, int64_t size_bytes,
+                      struct offset_index *offsets_out, struct time_index *times_out,
+                      enum err *err_out)
+{
+    CLEANUP(arena_release) struct arena arena;
+    struct slice offsets = SLICE_NULL;
+    struct slice times = SLICE_NULL;
+    char path[PATH_BYTES];
+
+    *offsets_out = (struct offset_index){0};
+    *times_out = (struct time_index){0};
+    arena_init(&arena, &heap_allocator, SIZE_MAX);
+    path_of_file(log_path, base_offset, ".index", path);
+    *err_out = index_file_read(os, path, &arena, &offsets);
+    path_of_file(log_path, base_offset, ".timeindex", path);
+    if (*err_out == OK)
+        *err_out = index_file_read(os, path, &arena, &times);
+    if (*err_out != OK)
+        return false;
+    if (!slice_is_null(offsets) && !slice_is_null(times) &&
+        offset_index_decode(offsets, size_bytes, offsets_out) &&
+        time_index_decode(times, times_out))
+        return true;
+    offset_index_release(offsets_out);
+    time_index_release(times_out);
+    return false;
+}
+
+void segment_index_take(struct segment *segment, struct segment *scanned)
+{
+    offset_index_release(&segment->offsets);
+    time_index_release(&segment->times);
+    segment->offsets = scanned->offsets;
+    segment->times = scanned->times;
+    scanned->offsets = (struct offset_index){0};
+    scanned->times = (struct time_index){0};
+    segment->offsets.written = 0;
+    segment->times.written = 0;
+    segment->max_timestamp = scanned->max_timestamp;
+    segment->max_timestamp_offset = scanned->max_timestamp_offset;
+    segment->timestamp_known = true;
+    segment->index_gap_bytes = scanned->index_gap_bytes;
+    segment->index_known = true;
+    segment->index_bad = false;
+    segment->index_checked = true;
+    if (segment->sealed)
+        segment_seal(segment);
+}
+
+enum err segment_load_whole(struct log *log, struct segment *segment, struct why *why)
+{
+    if (!segment->index_known || segment->index_bad || segment->offsets.first > 0 ||
+        segment->times.first > 0) {
+        struct offset_index offsets;
+        struct time_index times;
+        enum err err;
+        bool good = index_files_read(log_os(log), log->path, segment->base_offset,
+                                     segment->size_bytes, &offsets, &times, &err) &&
+                    !segment->index_bad && segment_index_adopt(segment, &offsets, &times);
+
+        offset_index_release(&offsets);
+        time_index_release(&times);
+        if (!good) {
+            struct segment scanned;
+
+            TRY(err);
+            TRY(segment_scan_index(log_os(log), log->path, segment->base_offset,
+                                   segment->size_bytes, log->config.index_interval_bytes,
+                                   &scanned));
+            segment_index_take(segment, &scanned);
+        }
+    }
+    if (!segment->aborted.known)
+        return why_set(why, ERR_CORRUPT, "%s: transaction index of %lld is not loaded", log->name,
+                       (long long)segment->base_offset);
+    return OK;
+}
+
+/* ---- recovery ---- */
+
+struct recovery {
+    struct log *log;
+    struct why *why;
+    int64_t next_offset;
+    bool cut;
+    bool has_producers;
+};
+
+/* Keeps what is known to be good below the recovery point, so that the scan begins at the last index
+ * entry there. Whatever does not fit together means a scan from the first byte. */
+static enum err prefix_trust(struct log *log, struct segment *segment, struct os_file *file,
+                             int64_t recovery_point, int64_t *position_out, int64_t *offset_out)
+{
+    CLEANUP(batch_reader_release) struct batch_reader reader = {0};
+    const struct offset_index_entry *last;
+    struct batch_header header;
+    struct slice batch;
+    int64_t position;
+    enum err err;
+
+    *position_out = 0;
+    *offset_out = segment->base_offset;
+    if (recovery_point <= segment->base_offset || !segment->aborted.known)
+        return OK;
+    err = segment_load_whole(log, segment, NULL);
+    if (err == ERR_CORRUPT || err == ERR_CORRUPT_MESSAGE || err == ERR_NOT_FOUND)
+        return OK;
+    TRY(err);
+    offset_index_cut(&segment->offsets, recovery_point - segment->base_offset);
+    if (segment->offsets.count == 0)
+        return OK;
+    last = &segment->offsets.items[segment->offsets.count - 1];
+    batch_reader_init(&reader, file, last->position_bytes, segment->size_bytes);
+    err = batch_reader_next(&reader, &batch, &position);
+    if (err == ERR_CORRUPT_MESSAGE || batch.size_bytes == 0)
+        return OK;
+    TRY(err);
+    if (!batch_is_valid(batch) || batch_header_read(batch, &header) != OK ||
+        header.magic < BATCH_MAGIC ||
+        batch_last_offset(&header) - segment->base_offset != last->relative)
+        return OK;
+    time_index_cut(&segment->times, (int64_t)last->relative + 1);
+    *position_out = last->position_bytes;
+    *offset_out = header.base_offset;
+    return OK;
+}
+
+/* Sets the segment to what it was before the batch at `position`. */
+static enum err segment_rewind(struct segment *segment, struct os_file *file, int64_t position,
+                               int64_t offset)
+{
+    segment->index_known = true;
+    segment->index_checked = true;
+    segment->timestamp_known = true;
+    segment->max_timestamp = TIMESTAMP_NONE;
+    segment->max_timestamp_offset = segment->base_offset;
+    segment->first_timestamp_known = false;
+    segment->index_gap_bytes = 0;
+    if (position == 0) {
+        offset_index_release(&segment->offsets);
+        time_index_release(&segment->times);
+        transaction_index_release(&segment->aborted);
+        segment->aborted.known = true;
+    } else {
+        CLEANUP(batch_reader_release) struct batch_reader reader;
+        struct batch_header header;
+        int64_t first;
+        bool found;
+
+        if (segment->times.count > 0) {
+            const struct time_index_entry *last = &segment->times.items[segment->times.count - 1];
+
+            segment->max_timestamp = last->timestamp;
+            segment->max_timestamp_offset = segment->base_offset + last->relative;
+        }
+        batch_reader_init(&reader, file, 0, segment->size_bytes);
+        TRY(batch_reader_next_header(&reader, &found, &header, &first));
+        segment->first_timestamp = found ? header.max_timestamp : TIMESTAMP_NONE;
+        segment->first_timestamp_known = found;
+        transaction_index_cut(&segment->aborted, offset);
+    }
+    segment->offsets.written = 0;
+    segment->times.written = 0;
+    segment->aborted.written = 0;
+    segment->size_bytes = position;
+    return OK;
+}
+
+static enum err batch_recover(struct recovery *recovery, struct segment *segment,
+                              struct slice batch, bool *good_out)
+{
+    struct log *log = recovery->log;
+    struct batch_header header;
+    int64_t last_offset;
+
+    *good_out = false;
+    if (!batch_is_valid(batch) || batch_header_read(batch, &header) != OK)
+        return OK;
+    last_offset = batch_last_offset(&header);
+    if (last_offset < recovery->next_offset || last_offset < segment->base_offset ||
+        last_offset - segment->base_offset > RELATIVE_OFFSET_MAX)
+        return OK;
+    if (header.magic >= BATCH_MAGIC && header.leader_epoch > log_epoch_latest(log))
+        TRY(epoch_cache_assign(&log->epochs, header.leader_epoch, header.base_offset));
+    *good_out = true;
+    recovery->next_offset = last_offset + 1;
+    return OK;
+}
+
+static enum err segment_recover(struct recovery *recovery, struct segment *segment,
+                                int64_t recovery_point)
+{
+    CLEANUP(os_file_close) struct os_file *file = NULL;
+    CLEANUP(batch_reader_release) struct batch_reader reader = {0};
+    struct log *log = recovery->log;
+    char path[PATH_BYTES];
+    int64_t file_bytes = segment->size_bytes;
+    int64_t position;
+    int64_t offset;
+
+    segment_path(segment, ".log", path);
+    TRY(os_file_open(log_os(log), path, OS_OPEN_READ | OS_OPEN_WRITE, &file));
+    TRY(prefix_trust(log, segment, file, recovery_point, &position, &offset));
+    if (!recovery->has_producers)
+        TRY(producer_state_rebuild(log, offset, recovery->why));
+    recovery->has_producers = true; /* from here on the state follows the scan */
+    TRY(segment_rewind(segment, file, position, offset));
+    recovery->next_offset = offset;
+    batch_reader_init(&reader, file, position, file_bytes);
+    for (;;) {
+        struct batch_header header;
+        struct slice batch;
+        bool good = false;
+        enum err err = batch_reader_next(&reader, &batch, &position);
+
+        if (err != ERR_CORRUPT_MESSAGE)
+            TRY(err);
+        if (err == OK && batch.size_bytes > 0)
+            TRY(batch_recover(recovery, segment, batch, &good));
+        if (!good)
+            break;
+        TRY(batch_header_read(batch, &header));
+        segment_note_batch(segment, &header, batch.size_bytes, log->config.index_interval_bytes);
+        TRY(producer_apply_batch(log, file, &header, position, segment));
+    }
+    if (segment->size_bytes < file_bytes) {
+        LOG_WARN(log_logger(log), "storage", "tail_cut", "file=%s size=%lld kept=%lld", path,
+                 (long long)file_bytes, (long long)segment->size_bytes);
+        TRY(os_file_truncate(file, segment->size_bytes));
+        recovery->cut = true;
+    }
+    if (log->config.flush_mode == FLUSH_MODE_COMMIT)
+        TRY(os_file_sync(file));
+    segment->written_bytes = segment->size_bytes;
+    segment->flushed_bytes = log->config.flush_mode == FLUSH_MODE_COMMIT ? segment->size_bytes : 0;
+    segment->full_synced = false;
+    return OK;
+}
+
+enum err segment_files_remove(struct os *os, const char *log_path, int64_t base_offset)
+{
+    static const char *const suffixes[] = {".log", ".index", ".timeindex", ".txnindex"};
+
+    for (size_t i = 0; i < ARRAY_COUNT(suffixes); i++) {
+        char path[PATH_BYTES];
+        enum err err;
+
+        path_of_file(log_path, base_offset, suffixes[i], path);
+        err = os_unlink(os, path);
+        if (err != OK && err != ERR_NOT_FOUND)
+            return err;
+    }
+    return OK;
+}
+
+static enum err segments_drop_from(struct log *log, size_t at)
+{
+    for (size_t i = log->segment_count; i > at; i--) {
+        struct segment *segment = log->segments[i - 1];
+
+        TRY(segment_files_remove(log_os(log), log->path, segment->base_offset));
+        log_segments_remove(log, i - 1, 1);
+        segment_release(&segment);
+    }
+    return OK;
+}
+
+enum err log_recover(struct log *log, int64_t recovery_point, int64_t *next_offset_out,
+                     struct why *why)
+{
+    struct recovery recovery = {.log = log, .why = why};
+    size_t from = log_segment_floor(log, recovery_point);
+    int64_t started_ns = os_now_ns(log_os(log));
+    int64_t scanned_bytes = 0;
+
+    if (from == SIZE_MAX)
+        from = 0;
+    TRY(producer_files_trim(log, INT64_MIN, MAX(recovery_point, log->segments[from]->base_offset)));
+    for (size_t i = from; i < log->segment_count; i++) {
+        struct segment *segment = log->segments[i];
+
+        segment->sealed = false;
+        TRY(segment_recover(&recovery, segment, recovery_point));
+        scanned_bytes += segment->size_bytes;
+        if (recovery.cut)
+            TRY(segments_drop_from(log, i + 1));
+        if (i + 1 < log->segment_count && log->segments[i + 1]->base_offset < recovery.next_offset)
+            TRY(segments_drop_from(log, i + 1)); /* overlaps: its offsets are taken */
+        if (i + 1 == log->segment_count) {
+            /* Its index stays in memory until the next full flush, but a stale transaction index
+             * must not survive. */
+            if (segment->has_aborted_file)
+                TRY(segment_write_indexes(log_os(log), log->path, segment));
+            break;
+        }
+        segment_seal(segment);
+        TRY(segment_write_indexes(log_os(log), log->path, segment));
+        TRY(producer_file_write(log, log->segments[i + 1]->base_offset, false));
+    }
+    if (log->config.flush_mode == FLUSH_MODE_COMMIT)
+        TRY(os_sync_directory(log_os(log), log->path));
+    LOG_INFO(log_logger(log), "storage", "recovered",
+             "log=%s from=%lld end=%lld bytes=%lld ms=%lld", log->name, (long long)recovery_point,
+             (long long)recovery.next_offset, (long long)scanned_bytes,
+             (long long)((os_now_ns(log_os(log)) - started_ns) / 1000000));
+    *next_offset_out = recovery.next_offset;
+    return OK;
+}

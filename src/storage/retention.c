@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * storage/retention.c: which segments go, from the front (§5.6 of the reference): below the log's
+ * start, over the size, over the age.
+ * Invariants  1. nothing at or above the high watermark goes.   2. the log keeps one segment at least.
+ * Crash       the start offset's checkpoint may lag: segments that come back are below it or go again.
+ * Threads     the store's; it is put off while a flush runs, which works on the same files.
+ */
+#include "storage/shard.h"
+
+static int64_t segment_upper(const struct log *log, size_t at)
+{
+    return at + 1 < log->segment_count ? log->segments[at + 1]->base_offset : log->end_queued;
+}
+
+static bool breaches_start(const struct log *log, size_t at)
+{
+    return at + 1 < log->segment_count && segment_upper(log, at) <= log->start_offset;
+}
+
+static bool breaches_age(const struct log *log, size_t at)
+{
+    const struct segment *segment = log->segments[at];
+    int64_t largest = segment->max_timestamp >= 0 ? segment->max_timestamp : segment->modified_ms;
+
+    return log->config.retention_ms >= 0 &&
+           reactor_wall_ms(log->store->reactor) - largest > log->config.retention_ms;
+}
+
+/* How many segments from the front may go. */
+static size_t deletable_count(const struct log *log)
+{
+    int64_t surplus =
+        log->config.retention_bytes < 0 ? INT64_MIN : log->size_bytes - log->config.retention_bytes;
+    size_t count = 0;
+
+    for (size_t at = 0; at < log->segment_count; at++) {
+        const struct segment *segment = log->segments[at];
+        bool is_last = at + 1 == log->segment_count;
+        bool too_much = surplus >= segment->size_bytes;
+
+        if (log->high_watermark < segment_upper(log, at) || (is_last && segment->size_bytes == 0))
+            break;
+        if (!breaches_start(log, at) &&
+            !(log->config.cleanup_delete && (too_much || breaches_age(log, at))))
+            break;
+        if (too_much)
+            surplus -= segment->size_bytes;
+        count++;
+    }
+    return count;
+}
+
+static void segments_delete(struct log *log, size_t count)
+{
+    struct segment **gone = storage_allocate(count * sizeof(struct segment *));
+
+    memcpy(gone, log->segments, count * sizeof(struct segment *));
+    log_segments_remove(log, 0, count);
+    log_recount_size(log);
+    for (size_t i = 0; i < count; i++)
+        gone[i]->deleted = true;
+    log_segments_doom(log, gone, count);
+    storage_free(gone, count * sizeof(struct segment *));
+    if (log->segments[0]->base_offset > log->start_offset) {
+        log->start_offset = log->segments[0]->base_offset;
+        epoch_cache_truncate_start(&log->epochs, log->start_offset);
+        producer_state_set_log_start(&log->producers, log->start_offset);
+    }
+    log_mark_offsets(log);
+    log_flush_kick(log);
+    log_notify(log, LOG_CHANGE_START);
+}
+
+struct retention_wait {
+    struct index_waiter waiter;
+    struct log *log;
+};
+
+static void retention_timestamps_ready(struct index_waiter *waiter)
+{
+    struct retention_wait *wait = CONTAINER_OF(waiter, struct retention_wait, waiter);
+    struct log *log = wait->log;
+    bool failed = waiter->failed;
+
+    STORAGE_DELETE(wait);
+    log->retention_loading = false;
+    if (!failed)
+        log_retention_pass(log);
+}
+
+static bool needs_timestamps(const struct log *log)
+{
+    return log->config.cleanup_delete && log->config.retention_ms >= 0 &&
+           !log_timestamps_known(log);
+}
+
+void log_retention_pass(struct log *log)
+{
+    size_t count;
+
+    log->retention_waits = false;
+    if (log->failed || log->closing || log_is_changing(log) || log->retention_loading)
+        return;
+    if (log->segment_count == 1 && log->size_bytes == 0)
+        return;
+    if (log->flush) {
+        log->retention_waits = true;
+        return;
+    }
+    if (needs_timestamps(log)) {
+        struct retention_wait *wait = STORAGE_NEW(struct retention_wait);
+
+        wait->log = log;
+        wait->waiter.ready = retention_timestamps_ready;
+        log->retention_loading = true;
+        log_timestamps_load(log, &wait->waiter);
+        return;
+    }
+    count = deletable_count(log);
+    if (count == log->segment_count) {
+        /* All of them: an empty one takes over first; its flush calls us again. */
+        if (log->end_written < log->end_queued)
+            return;
+        log_roll_to(log, log->end_queued);
+        log->retention_waits = log->flush != NULL;
+        if (log->retention_waits)
+            return;
+        count = log->segment_count - 1;
+    }
+    if (count > 0)
+        segments_delete(log, count);
+}
+
+void log_retention_run(struct log *log)
+{
+    log_retention_pass(log);
+}
+
+enum err log_set_start_offset(struct log *log, int64_t offset)
+{
+    if (log->failed || log->closing)
+        return ERR_KAFKA_STORAGE_ERROR;
+    if (offset > log->high_watermark)
+        return ERR_OFFSET_OUT_OF_RANGE;
+    if (offset <= log->start_offset)
+        return OK;
+    if (log_is_changing(log))
+        return ERR_STATE;
+    log->start_offset = offset;
+    epoch_cache_truncate_start(&log->epochs, offset);
+    producer_state_set_log_start(&log->producers, offset);
+    log_mark_offsets(log);
+    log_flush_kick(log);
+    return OK;
+}
+
+void log_set_high_watermark(struct log *log, int64_t offset)
+{
+    ASSERT(offset <= log->end_written);
+    ASSERT(offset >= log->start_offset);
+    if (offset == log->high_watermark)
+        return;
+    log->high_watermark = offset;
+    producer_state_set_high_watermark(&log->producers, offset);
+    log_mark_high_watermark(log);
+}
+
+void log_set_config(struct log *log, const struct log_config *config)
+{
+    enum flush_mode before = log->config.flush_mode;
+
+    log->config = *config;
+    if (before == config->flush_mode)
+        return;
+    log->end_flushed = config->flush_mode == FLUSH_MODE_OS ? log->end_written
+                                                           : MAX(log->end_flushed, log->end_synced);
+    log_flush_kick(log);
+}

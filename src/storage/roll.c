@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * storage/roll.c: when a segment ends and how the next one begins.
+ *
+ *   append decides → old segment sealed in memory, producer snapshot kept → job makes the new file
+ *   → queued appends flow into it; the full flush up to the new base runs behind
+ *
+ * Crash       the new file may be missing or empty: recovery starts at the recovery point, which is
+ *             still in the old segment until the full flush is done.
+ * Threads     the store's; the job touches files alone.
+ */
+#include "storage/shard.h"
+
+static int64_t segment_waited_ms(const struct log *log, const struct segment *segment,
+                                 int64_t max_timestamp)
+{
+    if (segment->first_timestamp_known && segment->first_timestamp >= 0)
+        return max_timestamp - segment->first_timestamp;
+    return reactor_wall_ms(log->store->reactor) - segment->created_ms;
+}
+
+bool log_must_roll(const struct log *log, size_t size_bytes, int64_t max_timestamp,
+                   int64_t last_offset)
+{
+    const struct log_config *config = &log->config;
+    const struct segment *segment = log_active(log);
+    int64_t segment_ms = config->segment_ms;
+
+    if (config->cleanup_compact)
+        segment_ms = MIN(segment_ms, config->max_compaction_lag_ms);
+    return segment->size_bytes > (int64_t)config->segment_bytes - (int64_t)size_bytes ||
+           (segment->size_bytes > 0 && segment_waited_ms(log, segment, max_timestamp) >
+                                           segment_ms - segment->roll_jitter_ms) ||
+           segment->offsets.count >= config->segment_index_bytes / OFFSET_INDEX_ENTRY_BYTES ||
+           segment->times.count >= config->segment_index_bytes / TIME_INDEX_ENTRY_BYTES - 1 ||
+           last_offset - segment->base_offset > RELATIVE_OFFSET_MAX;
+}
+
+struct roll_job {
+    struct os_op op;
+    struct log *log;
+    struct segment *segment;
+    struct os *os;
+    int64_t reserve_bytes;
+    char path[PATH_BYTES];
+};
+
+static void roll_run(struct os_op *op)
+{
+    struct roll_job *job = CONTAINER_OF(op, struct roll_job, op);
+
+    op->err = segment_files_remove(job->os, job->path, job->segment->base_offset);
+    if (op->err == OK)
+        op->err =
+            segment_create_file(job->os, job->path, job->segment->base_offset, job->reserve_bytes);
+}
+
+static void roll_done(struct os_op *op)
+{
+    struct roll_job *job = CONTAINER_OF(op, struct roll_job, op);
+    struct log *log = job->log;
+
+    if (op->err == OK) {
+        job->segment->state = SEGMENT_READY;
+        log_write_kick(log);
+        log_flush_kick(log);
+    } else {
+        log_io_failed(log, op->err, "create segment");
+    }
+    segment_release(&job->segment);
+    STORAGE_DELETE(job);
+    log_busy_end(log);
+}
+
+int64_t log_jitter_draw(const struct log *log)
+{
+    int64_t bound = MIN(log->config.segment_jitter_ms, log->config.segment_ms);
+
+    return bound > 0 ? (int64_t)random_below(reactor_random(log->store->reactor), (uint64_t)bound)
+                     : 0;
+}
+
+void log_roll_to(struct log *log, int64_t base_offset)
+{
+    struct segment *old = log_active(log);
+    struct segment *segment;
+    struct roll_job *job;
+
+    if (old->size_bytes == 0 && old->base_offset == base_offset)
+        return; /* nothing in it: it goes on */
+    ASSERT(base_offset > old->base_offset);
+    segment_seal(old);
+    segment = segment_new(log, base_offset);
+    segment->state = SEGMENT_CREATING;
+    segment->created_ms = reactor_wall_ms(log->store->reactor);
+    segment->modified_ms = segment->created_ms;
+    segment->roll_jitter_ms = log_jitter_draw(log);
+    segment->aborted.known = true;
+    segment->index_known = true;
+    segment->index_checked = true;
+    segment->timestamp_known = true;
+    log_segments_insert(log, log->segment_count, segment);
+    log_snapshot_take(log, base_offset);
+    LOG_DEBUG(log_logger(log), "storage", "segment_rolled", "log=%s base=%lld", log->name,
+              (long long)base_offset);
+
+    job = STORAGE_NEW(struct roll_job);
+    job->log = log;
+    job->segment = segment_ref(segment);
+    job->os = log_os(log);
+    job->reserve_bytes = log->config.preallocate ? log->config.segment_bytes : 0;
+    memcpy(job->path, log->path, sizeof job->path);
+    job->op.kind = OS_OP_JOB;
+    job->op.run = roll_run;
+    job->op.done = roll_done;
+    log_busy_begin(log);
+    reactor_submit(log->store->reactor, &job->op);
+    log_flush_full(log, MIN(base_offset, log->end_queued));
+}
+
+void log_roll(struct log *log)
+{
+    if (log->failed || log->closing || log_is_changing(log) || log_active(log)->size_bytes == 0)
+        return;
+    log_roll_to(log, log->end_queued);
+}
