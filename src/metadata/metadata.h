@@ -379,4 +379,23 @@ void metadata_snapshot_release(struct metadata_snapshot **snapshot);
 MUST_USE enum err metadata_image_to_records(const struct metadata_image *image, struct arena *arena,
                                             struct metadata_record_list *list_out);
 
+/* ---- answers that every broker gives from its image ---- */
+
+struct describe_client_quotas_request;
+struct describe_client_quotas_response;
+struct describe_user_scram_credentials_request;
+struct describe_user_scram_credentials_response;
+/* Fill an initialised response, whose slices are the image's (keep it until the response is encoded).
+ * Errors are those of the whole request, with Kafka's text. */
+MUST_USE enum err metadata_describe_quotas(const struct metadata_image *image,
+                                           const struct describe_client_quotas_request *request,
+                                           struct arena *arena,
+                                           struct describe_client_quotas_response *response,
+                                           struct why *why);
+MUST_USE enum err
+metadata_describe_scram(const struct metadata_image *image,
+                        const struct describe_user_scram_credentials_request *request,
+                        struct arena *arena,
+                        struct describe_user_scram_credentials_response *response, struct why *why);
+
 #endif

@@ -25,8 +25,7 @@ struct metadata_record_list {
 };
 /* Appends a zeroed message with the schema's defaults and gives it out to be filled. */
 MUST_USE enum err metadata_record_add(struct metadata_record_list *list, struct arena *arena,
-                                      int16_t key, int16_t version, size_t message_bytes,
-                                      void **message_out);
+                                      int16_t key, int16_t version, void **message_out);
 
 /* The value bytes of a record. */
 MUST_USE enum err metadata_record_encode(const struct metadata_record *record,
