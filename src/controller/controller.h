@@ -32,6 +32,8 @@
 #define CONTROLLER_PRODUCER_ID_BLOCK 1000
 
 struct controller;
+struct config;
+struct config_file;
 
 struct controller_options {
     int32_t node_id;
@@ -47,10 +49,10 @@ struct controller_options {
     int32_t partitions_default;           /* num.partitions */
     int16_t replication_factor_default;   /* default.replication.factor */
     bool topic_deletion;                  /* delete.topic.enable */
-    /* This node's static value of a broker config ("min.insync.replicas"), null when the file does not
-     * set it. The name is a broker config's. */
-    struct slice (*static_config)(void *context, struct slice name);
-    void *static_context;
+    /* This node's configuration, for checks and for defaults of topics; NULL: Kafka's defaults. Both
+     * must live as long as the controller, or until controller_config_changed. */
+    const struct config *config;
+    const struct config_file *config_file;
     /* Records of the bootstrap snapshot; count 0: those of a new cluster at the latest level. Copied. */
     struct metadata_record_list bootstrap;
 };
@@ -69,9 +71,6 @@ struct controller_moment {
     struct random *random; /* of the controller */
 };
 
-struct controller_static_voter {
-    int32_t id;
-};
 struct controller_claim {
     const struct metadata_image *image; /* everything up to and with the LeaderChange record */
     int32_t epoch;
@@ -83,7 +82,9 @@ struct controller_claim {
 
 /* What a call gives. Everything in it lives in the call's arena. */
 struct controller_result {
-    struct metadata_record_list records; /* one atomic batch; count 0: nothing to write */
+    struct metadata_record_list records; /* count 0: nothing to write */
+    /* One batch or nothing. Otherwise the shell may cut the list, in order, into several batches. */
+    bool atomic;
     /* The response struct of the request's API; NULL for claim and tick. */
     void *response;
     /* kraft.version to upgrade to through raft after the records; -1: none. On failure there the
@@ -100,9 +101,11 @@ MUST_USE enum err controller_claim(struct controller *controller,
 void controller_renounce(struct controller *controller);
 bool controller_is_active(const struct controller *controller);
 /* The voter set or kraft.version changed while active. */
-void controller_quorum_changed(struct controller *controller, int16_t kraft_version,
-                               const int32_t *voters, size_t voter_count);
-/* This many nodes besides this one fetch the metadata log (idle_alone looks at it). */
+MUST_USE enum err controller_quorum_changed(struct controller *controller, int16_t kraft_version,
+                                            const int32_t *voters, size_t voter_count);
+/* The node's own configuration was resolved anew (a dynamic config changed). */
+void controller_config_changed(struct controller *controller, const struct config *config);
+/* Whether nodes besides this one fetch the metadata log; options.idle_alone looks at it. */
 void controller_fetchers_changed(struct controller *controller, bool remote_fetchers);
 
 /* Is a request allowed to do something? Operations and resource types are Kafka's numbers. NULL: all. */
@@ -125,6 +128,8 @@ struct controller_request {
     /* The broker of this very process: it may take the place of its own earlier incarnation although
      * that one's session has not ended. */
     bool from_this_process;
+    bool
+        forwarded; /* came in an Envelope, or from the broker of this process, which has checked it */
     struct controller_access *access;
     struct controller_quota *quota;
 };

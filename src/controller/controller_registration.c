@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * controller/controller_registration.c: ControllerRegistration and UnregisterController.
+ */
+#include "controller/controller_internal.h"
+
+enum err handle_controller_registration(struct call *call, const void *body, void *answer)
+{
+    const struct controller_registration_request *request = body;
+    size_t listeners = (size_t)MAX(request->listeners_count, 0);
+    size_t features = (size_t)MAX(request->features_count, 0);
+    struct register_controller_record *record;
+
+    UNUSED(answer);
+    if (call->metadata_version < METADATA_VERSION_CONTROLLER_REGISTRATION)
+        return why_set(call->why, ERR_UNSUPPORTED_VERSION,
+                       "The current MetadataVersion is too old to support controller "
+                       "registrations.");
+    TRY(record_add(call, METADATA_RECORD_REGISTER_CONTROLLER, 0, &record));
+    record->controller_id = request->controller_id;
+    record->incarnation_id = request->incarnation_id;
+    record->zk_migration_ready = false;
+    record->end_points =
+        register_controller_record_controller_endpoint_array(call->arena, listeners);
+    record->features = register_controller_record_controller_feature_array(call->arena, features);
+    if (!record->end_points || !record->features)
+        return ERR_NO_MEMORY;
+    record->end_points_count = (int32_t)listeners;
+    record->features_count = (int32_t)features;
+    for (size_t i = 0; i < listeners; i++) {
+        record->end_points[i].name = request->listeners[i].name;
+        record->end_points[i].host = request->listeners[i].host;
+        record->end_points[i].port = request->listeners[i].port;
+        record->end_points[i].security_protocol = request->listeners[i].security_protocol;
+    }
+    for (size_t i = 0; i < features; i++) {
+        record->features[i].name = request->features[i].name;
+        record->features[i].min_supported_version = request->features[i].min_supported_version;
+        record->features[i].max_supported_version = request->features[i].max_supported_version;
+    }
+    return OK;
+}
+
+enum err handle_unregister_controller(struct call *call, const void *body, void *answer)
+{
+    const struct unregister_controller_request *request = body;
+    struct unregister_controller_record *record;
+
+    UNUSED(answer);
+    if (!call_allowed(call, OPERATION_ALTER, RESOURCE_CLUSTER, CLUSTER_RESOURCE))
+        return ERR_CLUSTER_AUTHORIZATION_FAILED;
+    if (request->controller_id == call->controller->options.node_id)
+        return why_set(call->why, ERR_INVALID_REQUEST,
+                       "Controller cannot unregister itself while it is active.");
+    if (call->metadata_version < METADATA_VERSION_UNREGISTER_CONTROLLER)
+        return why_set(call->why, ERR_UNSUPPORTED_VERSION,
+                       "The current MetadataVersion is too old to support controller "
+                       "unregistration.");
+    if (!metadata_image_controller(call->image, request->controller_id))
+        return why_set(call->why, ERR_CONTROLLER_ID_NOT_REGISTERED,
+                       "Controller ID %d is not currently registered.", request->controller_id);
+    TRY(record_add(call, METADATA_RECORD_UNREGISTER_CONTROLLER, 0, &record));
+    record->controller_id = request->controller_id;
+    return OK;
+}

@@ -1,0 +1,684 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * CreateTopics, DeleteTopics, CreatePartitions: every refusal, placement, and what is written.
+ */
+#include "support.h"
+
+#include "base/fmt.h"
+
+static void a_topic_is_written_as_topic_and_partitions(void **state)
+{
+    struct fixture fixture;
+    const struct create_topics_response_creatable_topic_result *result;
+    const struct metadata_partition *partition;
+
+    (void)state;
+    fixture_start(&fixture, METADATA_VERSION_LATEST);
+    fixture_brokers(&fixture, 3);
+    result = fixture_create(&fixture, "orders", 4, 3);
+    assert_int_equal(result->error_code, 0);
+    assert_int_equal(result->num_partitions, 4);
+    assert_int_equal(result->replication_factor, 3);
+    assert_true(result->configs_count > 20);
+    assert_int_equal(fixture.records_written, 5);
+    assert_true(fixture.result.atomic);
+    assert_true(uuid_equal(result->topic_id, fixture_topic(&fixture, "orders")->id));
+    for (int32_t i = 0; i < 4; i++) {
+        partition = fixture_partition(&fixture, "orders", i);
+        assert_int_equal(partition->replica_count, 3);
+        assert_int_equal(partition->isr_count, 3);
+        assert_int_equal(partition->leader, partition->replicas[0]);
+        assert_int_equal(partition->leader_epoch, 0);
+        assert_int_equal(partition->partition_epoch, 0);
+        for (size_t r = 0; r < 3; r++)
+            assert_true(uuid_equal(partition->directories[r],
+                                   fixture_directory(partition->replicas[r], 0)));
+    }
+    fixture_end(&fixture);
+}
+
+struct refusal {
+    const char *name;
+    int32_t partitions;
+    int16_t factor;
+    int16_t code;
+    const char *text;
+};
+
+static void a_name_or_number_that_cannot_be_is_refused_with_kafkas_words(void **state)
+{
+    static char long_name[251];
+    const struct refusal cases[] = {
+        {"", 1, 1, 17, "Topic name is invalid: the empty string is not allowed"},
+        {".", 1, 1, 17, "Topic name is invalid: '.' is not allowed"},
+        {"..", 1, 1, 17, "Topic name is invalid: '..' is not allowed"},
+        {"a b", 1, 1, 17,
+         "Topic name is invalid: 'a b' contains one or more characters other than ASCII "
+         "alphanumerics, '.', '_' and '-'"},
+        {long_name, 1, 1, 17, NULL},
+        {"there.is_one", 1, 1, 36, "Topic 'there.is_one' already exists."},
+        {"there_is.one", 1, 1, 17,
+         "Topic 'there_is.one' collides with existing topic: there.is_one"},
+        {"there_is_one", 1, 1, 17,
+         "Topic 'there_is_one' collides with existing topic: there.is_one"},
+        {"a", 1, 0, 38,
+         "Replication factor must be larger than 0, or -1 to use the default value."},
+        {"a", 1, -2, 38,
+         "Replication factor must be larger than 0, or -1 to use the default value."},
+        {"a", 0, 1, 37, "Number of partitions was set to an invalid non-positive value."},
+        {"a", -2, 1, 37, "Number of partitions was set to an invalid non-positive value."},
+        {"a", 1, 4, 38,
+         "Unable to replicate the partition 4 time(s): The target replication factor of 4 cannot "
+         "be reached because only 3 broker(s) are registered or some brokers have all their log "
+         "directories cordoned."},
+        {"__cluster_metadata", 1, 1, 42,
+         "Creation of internal topic __cluster_metadata is prohibited."},
+    };
+    struct fixture fixture;
+
+    (void)state;
+    memset(long_name, 'x', 250);
+    fixture_start(&fixture, METADATA_VERSION_LATEST);
+    fixture_brokers(&fixture, 3);
+    assert_int_equal(fixture_create(&fixture, "there.is_one", 1, 1)->error_code, 0);
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        const struct create_topics_response_creatable_topic_result *result =
+            fixture_create(&fixture, cases[i].name, cases[i].partitions, cases[i].factor);
+
+        if (result->error_code != cases[i].code ||
+            (cases[i].text && !slice_equal_text(result->error_message, cases[i].text)))
+            fail_msg("'%s': %d %.*s", cases[i].name, result->error_code,
+                     SLICE_ARGS(result->error_message));
+        assert_int_equal(fixture.records_written, 0);
+    }
+    fixture_end(&fixture);
+}
+
+static void minus_one_means_the_controllers_defaults(void **state)
+{
+    struct controller_options options = fixture_options();
+    struct fixture fixture;
+
+    (void)state;
+    options.partitions_default = 5;
+    options.replication_factor_default = 2;
+    fixture_start_with(&fixture, METADATA_VERSION_LATEST, &options);
+    fixture_brokers(&fixture, 3);
+    assert_int_equal(fixture_create(&fixture, "a", -1, -1)->error_code, 0);
+    assert_int_equal(fixture_topic(&fixture, "a")->partition_count, 5);
+    assert_int_equal(fixture_partition(&fixture, "a", 4)->replica_count, 2);
+    fixture_end(&fixture);
+}
+
+static void the_longest_name_is_accepted(void **state)
+{
+    struct fixture fixture;
+    char name[250] = {0};
+
+    (void)state;
+    memset(name, 'x', 249);
+    fixture_start(&fixture, METADATA_VERSION_LATEST);
+    fixture_brokers(&fixture, 1);
+    assert_int_equal(fixture_create(&fixture, name, 1, 1)->error_code, 0);
+    fixture_end(&fixture);
+}
+
+/* ---- assignments ---- */
+
+struct manual {
+    const char *what;
+    int32_t indexes[3];
+    int32_t replicas[3][3]; /* -1 ends */
+    int32_t count;
+    int32_t partitions;
+    int16_t factor;
+    int16_t code;
+    const char *text;
+};
+
+static const struct manual manuals[] = {
+    {"good", {1, 0}, {{1, 0, -1}, {0, 1, -1}}, 2, -1, -1, 0, NULL},
+    {"factor",
+     {0},
+     {{0, -1}},
+     1,
+     -1,
+     1,
+     42,
+     "A manual partition assignment was specified, but replication factor was not set to -1."},
+    {"partitions",
+     {0},
+     {{0, -1}},
+     1,
+     1,
+     -1,
+     42,
+     "A manual partition assignment was specified, but numPartitions was not set to -1."},
+    {"twice",
+     {0, 0},
+     {{0, -1}, {1, -1}},
+     2,
+     -1,
+     -1,
+     39,
+     "Found multiple manual partition assignments for partition 0"},
+    {"empty",
+     {0},
+     {{-1}},
+     1,
+     -1,
+     -1,
+     39,
+     "The manual partition assignment includes an empty replica list."},
+    {"unknown",
+     {0},
+     {{7, -1}},
+     1,
+     -1,
+     -1,
+     39,
+     "The manual partition assignment includes broker 7, but no such broker is registered."},
+    {"repeated",
+     {0},
+     {{1, 1, -1}},
+     1,
+     -1,
+     -1,
+     39,
+     "The manual partition assignment includes the broker 1 more than once."},
+    {"sizes",
+     {0, 1},
+     {{0, 1, -1}, {1, -1}},
+     2,
+     -1,
+     -1,
+     39,
+     "The manual partition assignment includes a partition with 1 replica(s), but this is not "
+     "consistent with previous partitions, which have 2 replica(s)."},
+    {"hole",
+     {0, 2},
+     {{0, -1}, {1, -1}},
+     2,
+     -1,
+     -1,
+     39,
+     "partitions should be a consecutive 0-based integer sequence"},
+    {"negative",
+     {0, -1},
+     {{0, -1}, {1, -1}},
+     2,
+     -1,
+     -1,
+     39,
+     "partitions should be a consecutive 0-based integer sequence"},
+    {"fenced",
+     {0},
+     {{2, -1}},
+     1,
+     -1,
+     -1,
+     39,
+     "All brokers specified in the manual partition assignment for partition 0 are fenced or in "
+     "controlled shutdown."},
+};
+
+static void an_assignment_by_hand_is_checked(void **state)
+{
+    struct fixture fixture;
+
+    (void)state;
+    fixture_start(&fixture, METADATA_VERSION_LATEST);
+    fixture_brokers(&fixture, 2);
+    fixture_register(&fixture, 2, NULL, 1); /* stays fenced */
+    for (size_t i = 0; i < ARRAY_COUNT(manuals); i++) {
+        struct create_topics_request_creatable_replica_assignment assignments[3];
+        struct create_topics_request_creatable_topic topic = {
+            .name = slice_from_text(manuals[i].what),
+            .num_partitions = manuals[i].partitions,
+            .replication_factor = manuals[i].factor,
+            .assignments = assignments,
+            .assignments_count = manuals[i].count};
+        struct create_topics_request request = {.topics = &topic, .topics_count = 1};
+        const struct create_topics_response *response;
+        int32_t replicas[3][3];
+
+        memcpy(replicas, manuals[i].replicas, sizeof replicas);
+        for (int32_t j = 0; j < manuals[i].count; j++) {
+            int32_t count = 0;
+
+            while (count < 3 && replicas[j][count] >= 0)
+                count++;
+            assignments[j] = (struct create_topics_request_creatable_replica_assignment){
+                manuals[i].indexes[j], replicas[j], count};
+        }
+        response = fixture_call(&fixture, API_CREATE_TOPICS, &request);
+        assert_non_null(response);
+        if (response->topics[0].error_code != manuals[i].code ||
+            (manuals[i].text &&
+             !slice_equal_text(response->topics[0].error_message, manuals[i].text)))
+            fail_msg("%s: %d %.*s", manuals[i].what, response->topics[0].error_code,
+                     SLICE_ARGS(response->topics[0].error_message));
+    }
+    assert_int_equal(fixture_partition(&fixture, "good", 1)->leader, 1);
+    assert_int_equal(fixture_partition(&fixture, "good", 0)->leader, 0);
+    fixture_end(&fixture);
+}
+
+/* ---- the whole request ---- */
+
+static void answers_come_in_request_order_with_repeated_names_last(void **state)
+{
+    struct fixture fixture;
+    struct create_topics_request request;
+    const struct create_topics_response *response;
+    const char *names[] = {"b", "x", "a", "x", "__cluster_metadata"};
+
+    (void)state;
+    fixture_start(&fixture, METADATA_VERSION_LATEST);
+    fixture_brokers(&fixture, 1);
+    create_topics_request_init(&request);
+    request.topics = create_topics_request_creatable_topic_array(&fixture.arena, 5);
+    request.topics_count = 5;
+    for (size_t i = 0; i < 5; i++) {
+        request.topics[i].name = slice_from_text(names[i]);
+        request.topics[i].num_partitions = 1;
+        request.topics[i].replication_factor = 1;
+    }
+    response = fixture_call(&fixture, API_CREATE_TOPICS, &request);
+    assert_int_equal(response->topics_count, 4);
+    assert_true(slice_equal_text(response->topics[0].name, "b"));
+    assert_true(slice_equal_text(response->topics[1].name, "a"));
+    assert_true(slice_equal_text(response->topics[2].name, "x"));
+    assert_int_equal(response->topics[2].error_code, 42);
+    assert_true(slice_equal_text(response->topics[2].error_message, "Duplicate topic name."));
+    assert_int_equal(response->topics[3].error_code, 42);
+    assert_null(fixture_topic(&fixture, "x"));
+    fixture_end(&fixture);
+}
+
+static void a_refused_topic_leaves_the_others_alone(void **state)
+{
+    struct fixture fixture;
+    struct create_topics_request_creatable_topic_config config = {SLICE("retention.ms"),
+                                                                  SLICE("soon")};
+    struct create_topics_request request;
+    const struct create_topics_response *response;
+
+    (void)state;
+    fixture_start(&fixture, METADATA_VERSION_LATEST);
+    fixture_brokers(&fixture, 1);
+    create_topics_request_init(&request);
+    request.topics = create_topics_request_creatable_topic_array(&fixture.arena, 2);
+    request.topics_count = 2;
+    for (size_t i = 0; i < 2; i++) {
+        request.topics[i].num_partitions = 1;
+        request.topics[i].replication_factor = 1;
+    }
+    request.topics[0].name = SLICE("bad");
+    request.topics[0].configs = &config;
+    request.topics[0].configs_count = 1;
+    request.topics[1].name = SLICE("good");
+    response = fixture_call(&fixture, API_CREATE_TOPICS, &request);
+    assert_int_equal(response->topics[0].error_code, 40);
+    assert_int_equal(response->topics[1].error_code, 0);
+    assert_int_equal(fixture.records_written, 2);
+    config.value = SLICE_NULL;
+    request.topics_count = 1;
+    response = fixture_call(&fixture, API_CREATE_TOPICS, &request);
+    assert_true(slice_equal_text(response->topics[0].error_message,
+                                 "Null value not supported for topic configs: retention.ms"));
+    config.value = SLICE("60000");
+    response = fixture_call(&fixture, API_CREATE_TOPICS, &request);
+    assert_int_equal(response->topics[0].error_code, 0);
+    assert_true(slice_equal_text(metadata_image_config(controller_view(fixture.controller),
+                                                       METADATA_RESOURCE_TOPIC, SLICE("bad"),
+                                                       SLICE("retention.ms")),
+                                 "60000"));
+    fixture_end(&fixture);
+}
+
+static void validate_only_writes_nothing_but_answers_in_full(void **state)
+{
+    struct fixture fixture;
+    struct create_topics_request request;
+    const struct create_topics_response *response;
+
+    (void)state;
+    fixture_start(&fixture, METADATA_VERSION_LATEST);
+    fixture_brokers(&fixture, 1);
+    create_topics_request_init(&request);
+    request.validate_only = true;
+    request.topics = create_topics_request_creatable_topic_array(&fixture.arena, 1);
+    request.topics_count = 1;
+    request.topics[0].name = SLICE("a");
+    request.topics[0].num_partitions = 3;
+    request.topics[0].replication_factor = 1;
+    response = fixture_call(&fixture, API_CREATE_TOPICS, &request);
+    assert_int_equal(response->topics[0].error_code, 0);
+    assert_int_equal(response->topics[0].num_partitions, 3);
+    assert_int_equal(fixture.records_written, 0);
+    assert_null(fixture_topic(&fixture, "a"));
+    fixture_end(&fixture);
+}
+
+static void ten_thousand_partitions_are_the_limit_of_a_request(void **state)
+{
+    struct fixture fixture;
+    struct create_topics_request request;
+
+    (void)state;
+    fixture_start(&fixture, METADATA_VERSION_LATEST);
+    fixture_brokers(&fixture, 1);
+    fixture.check_snapshots = false;
+    create_topics_request_init(&request);
+    request.topics = create_topics_request_creatable_topic_array(&fixture.arena, 1);
+    request.topics_count = 1;
+    request.topics[0].name = SLICE("a");
+    request.topics[0].num_partitions = 10001;
+    request.topics[0].replication_factor = 1;
+    assert_null(fixture_call(&fixture, API_CREATE_TOPICS, &request));
+    assert_int_equal(fixture.err, ERR_POLICY_VIOLATION);
+    assert_string_equal(fixture.result.why.text,
+                        "Excessively large number of partitions per request.");
+    request.topics[0].num_partitions = 10000; /* and the topic record: one record too many */
+    assert_null(fixture_call(&fixture, API_CREATE_TOPICS, &request));
+    assert_int_equal(fixture.err, ERR_POLICY_VIOLATION);
+    request.topics[0].num_partitions = 9999;
+    assert_non_null(fixture_call(&fixture, API_CREATE_TOPICS, &request));
+    assert_int_equal(fixture_topic(&fixture, "a")->partition_count, 9999);
+    fixture_end(&fixture);
+}
+
+/* ---- placement ---- */
+
+static void leaders_and_replicas_are_spread_evenly(void **state)
+{
+    int leaders[6] = {0}, replicas[6] = {0};
+    struct fixture fixture;
+
+    (void)state;
+    fixture_start(&fixture, METADATA_VERSION_LATEST);
+    fixture_brokers(&fixture, 6);
+    assert_int_equal(fixture_create(&fixture, "a", 60, 3)->error_code, 0);
+    for (int32_t i = 0; i < 60; i++) {
+        const struct metadata_partition *partition = fixture_partition(&fixture, "a", i);
+
+        leaders[partition->replicas[0]]++;
+        for (size_t r = 0; r < 3; r++) {
+            replicas[partition->replicas[r]]++;
+            for (size_t other = 0; other < r; other++)
+                assert_int_not_equal(partition->replicas[r], partition->replicas[other]);
+        }
+    }
+    for (int id = 0; id < 6; id++) {
+        assert_int_equal(leaders[id], 10);
+        assert_in_range(replicas[id], 24, 36);
+    }
+    fixture_end(&fixture);
+}
+
+static void replicas_of_a_partition_stand_in_different_racks(void **state)
+{
+    const char *racks[] = {"x", "y", "z"};
+    struct fixture fixture;
+
+    (void)state;
+    fixture_start(&fixture, METADATA_VERSION_LATEST);
+    for (int32_t id = 0; id < 9; id++) {
+        fixture_register(&fixture, id, racks[id % 3], 1);
+        fixture_unfence(&fixture, id);
+    }
+    assert_int_equal(fixture_create(&fixture, "a", 90, 3)->error_code, 0);
+    for (int32_t i = 0; i < 90; i++) {
+        const struct metadata_partition *partition = fixture_partition(&fixture, "a", i);
+
+        assert_int_not_equal(partition->replicas[0] % 3, partition->replicas[1] % 3);
+        assert_int_not_equal(partition->replicas[0] % 3, partition->replicas[2] % 3);
+        assert_int_not_equal(partition->replicas[1] % 3, partition->replicas[2] % 3);
+    }
+    fixture_end(&fixture);
+}
+
+static void fenced_brokers_follow_but_never_lead(void **state)
+{
+    struct fixture fixture;
+
+    (void)state;
+    fixture_start(&fixture, METADATA_VERSION_LATEST);
+    fixture_brokers(&fixture, 2);
+    fixture_register(&fixture, 2, NULL, 1);
+    assert_int_equal(fixture_create(&fixture, "a", 20, 2)->error_code, 0);
+    assert_int_equal(fixture_create(&fixture, "b", 20, 3)->error_code, 0);
+    for (int32_t i = 0; i < 20; i++) {
+        const struct metadata_partition *pair = fixture_partition(&fixture, "a", i);
+        const struct metadata_partition *triple = fixture_partition(&fixture, "b", i);
+
+        assert_int_not_equal(pair->replicas[1], 2); /* the unfenced ones suffice */
+        assert_int_equal(triple->replicas[2], 2);
+        assert_int_equal(triple->isr_count, 2);
+    }
+    fixture_end(&fixture);
+}
+
+static void the_directory_of_a_new_replica_is_known_only_when_there_is_one(void **state)
+{
+    struct fixture fixture;
+
+    (void)state;
+    fixture_start(&fixture, METADATA_VERSION_LATEST);
+    fixture_register(&fixture, 0, NULL, 2);
+    fixture_unfence(&fixture, 0);
+    assert_int_equal(fixture_create(&fixture, "a", 1, 1)->error_code, 0);
+    assert_true(
+        uuid_equal(fixture_partition(&fixture, "a", 0)->directories[0], DIRECTORY_UNASSIGNED));
+    fixture_end(&fixture);
+    fixture_start(&fixture, METADATA_VERSION_3_3_IV3); /* before directories */
+    fixture_register(&fixture, 0, NULL, 2);
+    fixture_unfence(&fixture, 0);
+    assert_int_equal(fixture_create(&fixture, "a", 1, 1)->error_code, 0);
+    assert_true(
+        uuid_equal(fixture_partition(&fixture, "a", 0)->directories[0], DIRECTORY_MIGRATING));
+    fixture_end(&fixture);
+}
+
+/* ---- quota ---- */
+
+struct counting_quota {
+    struct controller_quota base;
+    double left;
+};
+
+static enum err counting_record(struct controller_quota *self, double permits)
+{
+    struct counting_quota *quota = (struct counting_quota *)self;
+
+    if (quota->left < 0)
+        return ERR_THROTTLING_QUOTA_EXCEEDED;
+    quota->left -= permits;
+    return OK;
+}
+
+static void a_strict_quota_refuses_what_comes_after_it_is_used_up(void **state)
+{
+    struct counting_quota quota = {.base.record = counting_record, .left = 3};
+    struct fixture fixture;
+
+    (void)state;
+    fixture_start(&fixture, METADATA_VERSION_LATEST);
+    fixture_brokers(&fixture, 1);
+    fixture.quota = &quota.base;
+    assert_int_equal(fixture_create(&fixture, "a", 5, 1)->error_code, 0);
+    assert_int_equal(fixture_create(&fixture, "b", 1, 1)->error_code, 89);
+    assert_null(fixture_topic(&fixture, "b"));
+    fixture_end(&fixture);
+}
+
+/* ---- deletion ---- */
+
+static const struct delete_topics_response *
+delete_run(struct fixture *fixture, const struct delete_topics_request_delete_topic_state *topics,
+           int32_t count)
+{
+    struct delete_topics_request request;
+
+    delete_topics_request_init(&request);
+    request.topics = ARENA_ARRAY(&fixture->arena, struct delete_topics_request_delete_topic_state,
+                                 (size_t)count);
+    memcpy(request.topics, topics, (size_t)count * sizeof *topics);
+    request.topics_count = count;
+    return fixture_call(fixture, API_DELETE_TOPICS, &request);
+}
+
+static int16_t code_of_name(const struct delete_topics_response *response, const char *name)
+{
+    for (int32_t i = 0; i < response->responses_count; i++) {
+        if (slice_equal_text(response->responses[i].name, name))
+            return response->responses[i].error_code;
+    }
+    return -99;
+}
+
+static int16_t code_of_id(const struct delete_topics_response *response, struct uuid id)
+{
+    for (int32_t i = 0; i < response->responses_count; i++) {
+        if (uuid_equal(response->responses[i].topic_id, id))
+            return response->responses[i].error_code;
+    }
+    return -99;
+}
+
+static void topics_are_deleted_by_name_and_by_id(void **state)
+{
+    struct delete_topics_request_delete_topic_state topics[9];
+    const struct delete_topics_response *response;
+    struct uuid nowhere = {{1}};
+    struct uuid b, c, d;
+    struct fixture fixture;
+
+    (void)state;
+    fixture_start(&fixture, METADATA_VERSION_LATEST);
+    fixture_brokers(&fixture, 1);
+    for (const char *name = "abcd"; *name; name++)
+        assert_int_equal(fixture_create(&fixture, (char[]){*name, 0}, 2, 1)->error_code, 0);
+    fixture_set_config(&fixture, METADATA_RESOURCE_TOPIC, "a", "retention.ms", "1000");
+    b = fixture_topic(&fixture, "b")->id;
+    c = fixture_topic(&fixture, "c")->id;
+    d = fixture_topic(&fixture, "d")->id;
+    topics[0] = (struct delete_topics_request_delete_topic_state){.name = SLICE("a")};
+    topics[1] = (struct delete_topics_request_delete_topic_state){.topic_id = b};
+    topics[2] = (struct delete_topics_request_delete_topic_state){.name = SLICE("gone")};
+    topics[3] = (struct delete_topics_request_delete_topic_state){.topic_id = nowhere};
+    topics[4] = (struct delete_topics_request_delete_topic_state){.name = SLICE("c")};
+    topics[5] = (struct delete_topics_request_delete_topic_state){.topic_id = c};
+    topics[6] =
+        (struct delete_topics_request_delete_topic_state){.name = SLICE("e"), .topic_id = d};
+    topics[7] = (struct delete_topics_request_delete_topic_state){.name = SLICE("twice")};
+    topics[8] = (struct delete_topics_request_delete_topic_state){.name = SLICE("twice")};
+    response = delete_run(&fixture, topics, 9);
+    assert_int_equal(response->responses_count, 7);
+    assert_int_equal(code_of_name(response, "a"), 0);
+    assert_int_equal(code_of_id(response, b), 0);
+    assert_int_equal(code_of_name(response, "gone"), 3);
+    assert_int_equal(code_of_id(response, nowhere), 100);
+    assert_int_equal(code_of_name(response, "c"), 42);
+    assert_int_equal(code_of_name(response, "e"), 42);
+    assert_int_equal(code_of_name(response, "twice"), 42);
+    assert_null(fixture_topic(&fixture, "a"));
+    assert_null(fixture_topic(&fixture, "b"));
+    assert_non_null(fixture_topic(&fixture, "c"));
+    assert_non_null(fixture_topic(&fixture, "d"));
+    assert_null(metadata_image_configs(controller_view(fixture.controller), METADATA_RESOURCE_TOPIC,
+                                       SLICE("a")));
+    fixture_end(&fixture);
+}
+
+static void deletion_can_be_switched_off(void **state)
+{
+    struct delete_topics_request_delete_topic_state topic = {.name = SLICE("a")};
+    struct controller_options options = fixture_options();
+    struct fixture fixture;
+
+    (void)state;
+    options.topic_deletion = false;
+    fixture_start_with(&fixture, METADATA_VERSION_LATEST, &options);
+    assert_null(delete_run(&fixture, &topic, 1));
+    assert_int_equal(fixture.err, ERR_TOPIC_DELETION_DISABLED);
+    fixture.api_version = 2;
+    assert_null(delete_run(&fixture, &topic, 1));
+    assert_int_equal(fixture.err, ERR_INVALID_REQUEST);
+    fixture_end(&fixture);
+}
+
+/* ---- more partitions ---- */
+
+static const struct create_partitions_response_create_partitions_topic_result *
+grow(struct fixture *fixture, const char *name, int32_t count,
+     struct create_partitions_request_create_partitions_assignment *assignments,
+     int32_t assignment_count)
+{
+    struct create_partitions_request_create_partitions_topic topic = {.name = slice_from_text(name),
+                                                                      .count = count,
+                                                                      .assignments = assignments,
+                                                                      .assignments_count =
+                                                                          assignment_count};
+    struct create_partitions_request request = {.topics = &topic, .topics_count = 1};
+    const struct create_partitions_response *response =
+        fixture_call(fixture, API_CREATE_PARTITIONS, &request);
+
+    assert_non_null(response);
+    return &response->results[0];
+}
+
+static void a_topic_grows_and_never_shrinks(void **state)
+{
+    int32_t one[] = {0};
+    int32_t pair[] = {1, 0};
+    struct create_partitions_request_create_partitions_assignment assignment = {pair, 2};
+    struct fixture fixture;
+
+    (void)state;
+    fixture_start(&fixture, METADATA_VERSION_LATEST);
+    fixture_brokers(&fixture, 2);
+    assert_int_equal(fixture_create(&fixture, "a", 3, 2)->error_code, 0);
+    assert_int_equal(grow(&fixture, "b", 4, NULL, -1)->error_code, 3);
+    assert_true(slice_equal_text(grow(&fixture, "a", 3, NULL, -1)->error_message,
+                                 "Topic already has 3 partition(s)."));
+    assert_true(
+        slice_equal_text(grow(&fixture, "a", 2, NULL, -1)->error_message,
+                         "The topic a currently has 3 partition(s); 2 would not be an increase."));
+    assert_int_equal(grow(&fixture, "a", 5, &assignment, 1)->error_code, 39);
+    assert_int_equal(grow(&fixture, "a", INT32_MAX, NULL, -1)->error_code, 44);
+    assert_int_equal(grow(&fixture, "a", 4, &assignment, 1)->error_code, 0);
+    assert_int_equal(fixture_partition(&fixture, "a", 3)->leader, 1);
+    assignment = (struct create_partitions_request_create_partitions_assignment){one, 1};
+    assert_int_equal(grow(&fixture, "a", 5, &assignment, 1)->error_code, 39);
+    assert_int_equal(grow(&fixture, "a", 70, NULL, -1)->error_code, 0);
+    assert_int_equal(fixture_topic(&fixture, "a")->partition_count, 70);
+    assert_int_equal(fixture_partition(&fixture, "a", 69)->replica_count, 2);
+    fixture_end(&fixture);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_topic_is_written_as_topic_and_partitions),
+        cmocka_unit_test(a_name_or_number_that_cannot_be_is_refused_with_kafkas_words),
+        cmocka_unit_test(minus_one_means_the_controllers_defaults),
+        cmocka_unit_test(the_longest_name_is_accepted),
+        cmocka_unit_test(an_assignment_by_hand_is_checked),
+        cmocka_unit_test(answers_come_in_request_order_with_repeated_names_last),
+        cmocka_unit_test(a_refused_topic_leaves_the_others_alone),
+        cmocka_unit_test(validate_only_writes_nothing_but_answers_in_full),
+        cmocka_unit_test(ten_thousand_partitions_are_the_limit_of_a_request),
+        cmocka_unit_test(leaders_and_replicas_are_spread_evenly),
+        cmocka_unit_test(replicas_of_a_partition_stand_in_different_racks),
+        cmocka_unit_test(fenced_brokers_follow_but_never_lead),
+        cmocka_unit_test(the_directory_of_a_new_replica_is_known_only_when_there_is_one),
+        cmocka_unit_test(a_strict_quota_refuses_what_comes_after_it_is_used_up),
+        cmocka_unit_test(topics_are_deleted_by_name_and_by_id),
+        cmocka_unit_test(deletion_can_be_switched_off),
+        cmocka_unit_test(a_topic_grows_and_never_shrinks),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
