@@ -170,8 +170,11 @@ static enum err record_errors_tell(struct validation *v)
 
 /* ---- looking at the records ---- */
 
-static enum err record_fault(const struct validation *v, enum err err)
+/* A batch that cannot be read is refused as a whole: no record is blamed. */
+static enum err record_fault(struct validation *v, enum err err)
 {
+    v->info->record_errors = NULL;
+    v->info->record_error_count = 0;
     switch (err) {
     case ERR_INVALID_RECORD:
         return why_set(v->why, err, "record %d is malformed", v->index);

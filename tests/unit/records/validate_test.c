@@ -308,6 +308,29 @@ static void a_single_time_fault_decides_the_error_of_the_batch(void **state)
     free(batch);
 }
 
+static void a_broken_record_blames_no_record_before_it(void **state)
+{
+    struct bench *bench = *state;
+    struct attempt attempt;
+    struct spec spec;
+    size_t size;
+    uint8_t *batch;
+
+    spec_init(&spec);
+    spec.null_keys = true;
+    batch = bench_batch(bench, &spec, &size);
+    batch[size - 1] = 1; /* the last record's header count: -1 */
+    batch_fix_crc(batch, size);
+    attempt_init(&attempt);
+    attempt.config.compacted = true;
+    assert_int_equal(attempt_run(bench, &attempt, APPEND_ORIGIN_CLIENT, batch, size),
+                     ERR_INVALID_RECORD);
+    assert_int_equal(attempt.info.record_error_count, 0);
+    assert_false(attempt.info.has_message);
+    attempt_release(&attempt);
+    free(batch);
+}
+
 static void record_errors_end_where_the_arena_ends_but_the_error_stays(void **state)
 {
     struct bench *bench = *state;
@@ -874,6 +897,7 @@ int main(void)
         cmocka_unit_test(each_bad_batch_has_its_error_and_is_left_as_it_was),
         cmocka_unit_test(each_rule_of_records_holds_plain_and_compressed),
         cmocka_unit_test(a_single_time_fault_decides_the_error_of_the_batch),
+        cmocka_unit_test(a_broken_record_blames_no_record_before_it),
         cmocka_unit_test(record_errors_end_where_the_arena_ends_but_the_error_stays),
         cmocka_unit_test(a_wrong_max_timestamp_is_repaired),
         cmocka_unit_test(a_good_batch_keeps_every_byte),
