@@ -115,7 +115,7 @@ static enum err frame_header_read(struct compress_context *context)
     struct cursor *in = &context->in;
     const uint8_t *descriptor;
     uint32_t magic;
-    uint8_t flags, block, checksum;
+    uint8_t flags, block, computed, checksum;
 
     TRY(u32_le_read(in, &magic));
     descriptor = in->at;
@@ -127,9 +127,10 @@ static enum err frame_header_read(struct compress_context *context)
         return ERR_DECOMPRESS;
     if (flags & FLAG_CONTENT_SIZE)
         TRY(cursor_skip(in, 8));
-    if (header_checksum(slice_of(descriptor, (size_t)(in->at - descriptor))) != *in->at)
-        return ERR_DECOMPRESS;
+    computed = header_checksum(slice_of(descriptor, (size_t)(in->at - descriptor)));
     TRY(cursor_u8(in, &checksum));
+    if (checksum != computed)
+        return ERR_DECOMPRESS;
     context->lz4.block_bytes_max = (size_t)1 << (2 * (block >> 4) + 8);
     context->lz4.has_block_checksum = (flags & FLAG_BLOCK_CHECKSUM) != 0;
     return OK;
@@ -137,10 +138,7 @@ static enum err frame_header_read(struct compress_context *context)
 
 enum err lz4_begin(struct compress_context *context)
 {
-    /* Seven bytes at least, so that the checksum byte can be looked at. */
-    if (cursor_left(&context->in) < FRAME_HEADER_BYTES || frame_header_read(context) != OK)
-        return ERR_DECOMPRESS;
-    return OK;
+    return frame_header_read(context) == OK ? OK : ERR_DECOMPRESS;
 }
 
 enum err lz4_next(struct compress_context *context, struct slice *piece_out)

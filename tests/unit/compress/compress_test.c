@@ -374,6 +374,22 @@ static void lz4_block_checksums_are_compared(void **state)
                      ERR_DECOMPRESS);
 }
 
+static void a_frame_header_cut_behind_its_content_size_is_an_error(void **state)
+{
+    struct fixture *fixture = *state;
+    const uint8_t frame[] = {0x04, 0x22, 0x4d, 0x18, 0x68, 0x40, 1, 0, 0, 0, 0, 0, 0, 0};
+
+    for (size_t size = 0; size <= sizeof frame; size++) {
+        uint8_t *copy = malloc(size + (size == 0));
+
+        memcpy(copy, frame, size);
+        assert_int_equal(
+            decompress_begin(fixture->context, COMPRESSION_LZ4, slice_of(copy, size), 100),
+            ERR_DECOMPRESS);
+        free(copy);
+    }
+}
+
 static void lz4_ignores_what_follows_the_end_mark(void **state)
 {
     struct fixture *fixture = *state;
@@ -474,6 +490,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(lz4_frames_are_checked_as_kafka_checks_them, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(lz4_block_checksums_are_compared, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_frame_header_cut_behind_its_content_size_is_an_error,
+                                        setup, teardown),
         cmocka_unit_test_setup_teardown(lz4_ignores_what_follows_the_end_mark, setup, teardown),
         cmocka_unit_test(xxh32_has_its_published_values),
         cmocka_unit_test(crc32_has_its_check_value),
