@@ -9,6 +9,7 @@
 #include "records/producer_internal.h"
 
 #include "base/assert.h"
+#include "records/records_internal.h"
 
 #define LATE_TRANSACTION_SLACK_MS (5 * 60 * 1000)
 
@@ -374,7 +375,7 @@ void producer_state_expire(struct producer_state *state, int64_t now_ms, int64_t
 
         ASSERT(!entry->is_pending); /* no update is under way */
         if (entry->transaction_first_offset == -1 &&
-            now_ms - entry->last_timestamp >= expiration_ms) {
+            wrap_subtract(now_ms, entry->last_timestamp) >= expiration_ms) {
             producer_entry_remove(state, entry);
             state->change_count++;
         }

@@ -12,6 +12,7 @@
 #include "base/assert.h"
 #include "records/control_record.h"
 #include "records/record.h"
+#include "records/records_internal.h"
 
 #define TRANSACTION_VERSION_BUMPS 2 /* every transaction ends in a new epoch (KIP-890) */
 
@@ -293,7 +294,7 @@ static enum err data_add(struct producer_update *update, struct producer_update_
         .last_offset = append->last_offset,
         .timestamp = append->timestamp,
         .last_sequence = append->last_sequence,
-        .offset_delta = (int32_t)(append->last_offset - append->first_offset),
+        .offset_delta = (int32_t)wrap_subtract(append->last_offset, append->first_offset),
     };
 
     TRY(data_epoch_check(update, entry, append, why));
@@ -381,7 +382,7 @@ enum err producer_update_add(struct producer_update *update, const struct produc
         find_duplicate(known, append, &update->duplicate)) {
         update->is_duplicate = true;
         update->duplicate_first_offset =
-            update->duplicate.last_offset - update->duplicate.offset_delta;
+            wrap_subtract(update->duplicate.last_offset, update->duplicate.offset_delta);
         return OK;
     }
     if (update->origin == APPEND_ORIGIN_CLIENT || update->origin == APPEND_ORIGIN_COORDINATOR)
@@ -430,7 +431,7 @@ static int64_t completed_stable_offset(const struct producer_state *state,
     for (size_t i = 0; i < state->ongoing.count; i++)
         if (state->ongoing.items[i].producer_id != completed->producer_id)
             return state->ongoing.items[i].first_offset;
-    return completed->last_offset + 1;
+    return wrap_add(completed->last_offset, 1);
 }
 
 static void completed_apply(struct producer_state *state, struct producer_completed *completed)
