@@ -376,6 +376,19 @@ const char *bench_pass(struct bench *bench, int64_t ms)
     return bench->buffer;
 }
 
+const char *bench_wait(struct bench *bench, const char *role)
+{
+    for (int i = 0; i < 100; i++) {
+        assert_true(raft_deadline_ms(bench->raft) != INT64_MAX);
+        bench->now_ms = raft_deadline_ms(bench->raft);
+        bench_feed(bench, (struct raft_event){.kind = RAFT_EVENT_TIMEOUT});
+        if (strcmp(bench_role(bench), role) == 0)
+            return bench->buffer;
+    }
+    fail_msg("never %s, but %s", role, bench_role(bench));
+    return NULL;
+}
+
 const char *bench_request(struct bench *bench, struct raft_request request)
 {
     struct raft_event event = {.kind = RAFT_EVENT_REQUEST};

@@ -56,6 +56,8 @@ void bench_release(struct bench *bench);
 /* Feeds the event, then whatever completions it asks for; returns the lines since the last call. */
 const char *bench_feed(struct bench *bench, struct raft_event event);
 const char *bench_pass(struct bench *bench, int64_t ms); /* time, then TIMEOUT if due */
+/* Goes from deadline to deadline until the role is this; returns the lines of the last step. */
+const char *bench_wait(struct bench *bench, const char *role);
 const char *bench_request(struct bench *bench, struct raft_request request);
 const char *bench_reply(struct bench *bench, struct raft_reply reply);
 const char *bench_submit(struct bench *bench, int32_t record_count);
