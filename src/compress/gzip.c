@@ -15,6 +15,8 @@
 #define DEFLATE_RATIO_MAX 1032
 #define GZIP_MEMBER_BYTES_MIN 18
 #define GZIP_LEVEL_DEFAULT 6
+/* Up to here a stream is inflated at once by libdeflate, which takes half the time. */
+#define WHOLE_BYTES_MAX MIB
 
 struct gzip_state {
     struct libdeflate_compressor *compressor;
@@ -23,6 +25,7 @@ struct gzip_state {
     z_stream stream;
     bool stream_is_open;
     bool in_member;
+    size_t whole_bytes; /* of a stream that lies inflated in context->piece; 0: none */
 };
 
 static struct gzip_state *gzip_state(struct compress_context *context)
@@ -78,37 +81,51 @@ enum err gzip_compress(struct compress_context *context, int level, struct slice
     return output_end(context, out, room, bound, used);
 }
 
-bool gzip_decompress_whole(struct compress_context *context, struct slice in, size_t limit_bytes,
-                           struct writer *out, enum err *err_out)
+/* The size that the trailer tells, when it can be true; else 0. */
+static size_t told_size(struct slice in)
 {
-    struct gzip_state *gzip = gzip_state(context);
     const uint8_t *tail;
-    size_t size, consumed = 0, produced = 0, before = out->size_bytes;
-    enum libdeflate_result result;
-    uint8_t *room;
+    size_t size;
 
-    if (!gzip || in.size_bytes < GZIP_MEMBER_BYTES_MIN)
-        return false;
+    if (in.size_bytes < GZIP_MEMBER_BYTES_MIN)
+        return 0;
     tail = in.data + in.size_bytes - 4;
     size = (size_t)tail[0] | (size_t)tail[1] << 8 | (size_t)tail[2] << 16 | (size_t)tail[3] << 24;
-    if (size == 0 || size > limit_bytes || size / DEFLATE_RATIO_MAX > in.size_bytes)
-        return false;
+    return size / DEFLATE_RATIO_MAX > in.size_bytes ? 0 : size;
+}
+
+/* Exactly one member of exactly this size; false: several members, trailing bytes or broken. */
+static bool member_inflate(struct gzip_state *gzip, struct slice in, uint8_t *out, size_t size)
+{
+    size_t consumed = 0;
+
     if (!gzip->decompressor)
         gzip->decompressor = libdeflate_alloc_decompressor();
     if (!gzip->decompressor)
         return false;
+    return libdeflate_gzip_decompress_ex(gzip->decompressor, in.data, in.size_bytes, out, size,
+                                         &consumed, NULL) == LIBDEFLATE_SUCCESS &&
+           consumed == in.size_bytes;
+}
+
+bool gzip_decompress_whole(struct compress_context *context, struct slice in, size_t limit_bytes,
+                           struct writer *out, enum err *err_out)
+{
+    struct gzip_state *gzip = gzip_state(context);
+    size_t size = told_size(in), before = out->size_bytes;
+    uint8_t *room;
+
+    if (!gzip || size == 0 || size > limit_bytes)
+        return false;
     room = output_begin(context, out, size);
     if (!room)
         return false;
-    result = libdeflate_gzip_decompress_ex(gzip->decompressor, in.data, in.size_bytes, room, size,
-                                           &consumed, &produced);
-    if (result != LIBDEFLATE_SUCCESS || consumed != in.size_bytes) {
-        /* Several members, trailing bytes or broken: the slow way tells. */
+    if (!member_inflate(gzip, in, room, size)) {
         if (room != context->spill.data)
             out->size_bytes = before;
         return false;
     }
-    *err_out = output_end(context, out, room, size, produced);
+    *err_out = output_end(context, out, room, size, size);
     return true;
 }
 
@@ -122,12 +139,33 @@ static void gzip_free(voidpf allocator, voidpf pointer)
     codec_release(allocator, pointer);
 }
 
+static bool whole_begin(struct compress_context *context, struct gzip_state *gzip)
+{
+    struct slice in = slice_of(context->in.at, cursor_left(&context->in));
+    size_t size = told_size(in);
+    uint8_t *room;
+
+    gzip->whole_bytes = 0;
+    if (size == 0 || size > MIN(context->limit_bytes, WHOLE_BYTES_MAX))
+        return false;
+    room = scratch_need(context, &context->piece, MAX(size, PIECE_BYTES));
+    if (!room || !member_inflate(gzip, in, room, size))
+        return false;
+    gzip->whole_bytes = size;
+    gzip->in_member = false;
+    return true;
+}
+
 enum err gzip_begin(struct compress_context *context)
 {
     struct gzip_state *gzip = gzip_state(context);
     int result;
 
-    if (!gzip || !scratch_need(context, &context->piece, PIECE_BYTES))
+    if (!gzip)
+        return ERR_NO_MEMORY;
+    if (whole_begin(context, gzip))
+        return OK;
+    if (!scratch_need(context, &context->piece, PIECE_BYTES))
         return ERR_NO_MEMORY;
     if (gzip->stream_is_open) {
         result = inflateReset2(&gzip->stream, 15 + 16);
@@ -177,6 +215,13 @@ enum err gzip_next(struct compress_context *context, struct slice *piece_out)
     struct gzip_state *gzip = context->gzip;
     uint8_t *piece = context->piece.data;
 
+    if (gzip->whole_bytes > 0) {
+        *piece_out = slice_of(piece, gzip->whole_bytes);
+        gzip->whole_bytes = 0;
+        return OK;
+    }
+    if (!gzip->in_member)
+        return OK;
     gzip->stream.next_out = piece;
     gzip->stream.avail_out = PIECE_BYTES;
     while (gzip->in_member && gzip->stream.avail_out == PIECE_BYTES)

@@ -24,12 +24,12 @@ static enum err field_read(struct cursor *cursor, struct slice *out)
 {
     int32_t size;
 
-    TRY(cursor_varint(cursor, &size));
+    TRY(varint_read(cursor, &size));
     if (size < 0) {
         *out = SLICE_NULL;
         return OK;
     }
-    return cursor_bytes(cursor, (size_t)size, out);
+    return bytes_read(cursor, (size_t)size, out);
 }
 
 static enum err headers_check(struct cursor *cursor, int32_t count)
@@ -51,11 +51,11 @@ static enum err body_read(const struct batch_header *header, struct cursor *body
     const uint8_t *headers;
 
     TRY(cursor_i8(body, &out->attributes));
-    TRY(cursor_varlong(body, &out->timestamp_delta));
-    TRY(cursor_varint(body, &out->offset_delta));
+    TRY(varlong_read(body, &out->timestamp_delta));
+    TRY(varint_read(body, &out->offset_delta));
     TRY(field_read(body, &out->key));
     TRY(field_read(body, &out->value));
-    TRY(cursor_varint(body, &out->header_count));
+    TRY(varint_read(body, &out->header_count));
     if (out->header_count < 0 || (size_t)out->header_count > cursor_left(body))
         return ERR_INVALID_RECORD;
     headers = body->at;
@@ -84,10 +84,10 @@ enum err record_walk_next(struct record_walk *walk, struct record *out, bool *mo
     *more_out = false;
     if (walk->left == 0)
         return OK;
-    err = cursor_varint(&walk->cursor, &size);
+    err = varint_read(&walk->cursor, &size);
     if (err != OK)
         return err == ERR_VARINT ? ERR_UNKNOWN_SERVER_ERROR : ERR_INVALID_RECORD;
-    if (size < 0 || cursor_bytes(&walk->cursor, (size_t)size, &body_bytes) != OK)
+    if (size < 0 || bytes_read(&walk->cursor, (size_t)size, &body_bytes) != OK)
         return ERR_INVALID_RECORD;
     body = cursor_of(body_bytes);
     if (body_read(&walk->header, &body, out) != OK)

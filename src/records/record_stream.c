@@ -66,23 +66,33 @@ static enum err stream_uvarlong(struct record_stream *stream, int bytes_max, uin
     return ERR_INVALID_RECORD;
 }
 
-static enum err stream_varint(struct record_stream *stream, int32_t *out)
+static inline enum err stream_varint(struct record_stream *stream, int32_t *out)
 {
     uint64_t wide = 0;
     uint32_t value;
+    size_t size = uvarint_short(stream->at, stream->end, &value);
 
-    TRY(stream_uvarlong(stream, 5, &wide));
-    value = (uint32_t)wide;
-    *out = (int32_t)(value >> 1 ^ (0u - (value & 1)));
+    if (size == 0) {
+        TRY(stream_uvarlong(stream, 5, &wide));
+        value = (uint32_t)wide;
+    }
+    stream->at += size;
+    *out = zigzag_decode(value);
     return OK;
 }
 
-static enum err stream_varlong(struct record_stream *stream, int64_t *out)
+static inline enum err stream_varlong(struct record_stream *stream, int64_t *out)
 {
-    uint64_t value = 0;
+    uint64_t wide = 0;
+    uint32_t value;
+    size_t size = uvarint_short(stream->at, stream->end, &value);
 
-    TRY(stream_uvarlong(stream, 10, &value));
-    *out = (int64_t)(value >> 1 ^ (0u - (value & 1)));
+    if (size == 0)
+        TRY(stream_uvarlong(stream, 10, &wide));
+    else
+        wide = value;
+    stream->at += size;
+    *out = (int64_t)(wide >> 1 ^ (0u - (wide & 1)));
     return OK;
 }
 

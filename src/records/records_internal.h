@@ -5,6 +5,7 @@
 #ifndef RECORDS_RECORDS_INTERNAL_H
 #define RECORDS_RECORDS_INTERNAL_H
 
+#include "base/cursor.h"
 #include "base/slice.h"
 
 static inline uint16_t get_u16(const uint8_t *at)
@@ -51,6 +52,57 @@ static inline int64_t wrap_add(int64_t a, int64_t b)
 static inline int64_t wrap_subtract(int64_t a, int64_t b)
 {
     return (int64_t)((uint64_t)a - (uint64_t)b);
+}
+
+/* Zigzag numbers of one or two bytes, nearly all there are in records, without a call. Returns the
+ * bytes taken; 0: longer, or too close to the end. */
+static inline size_t uvarint_short(const uint8_t *at, const uint8_t *end, uint32_t *out)
+{
+    if (end - at < 2)
+        return 0;
+    *out = at[0];
+    if (at[0] < 0x80)
+        return 1;
+    *out = (uint32_t)(at[0] & 0x7f) | (uint32_t)at[1] << 7;
+    return at[1] < 0x80 ? 2 : 0;
+}
+
+static inline int32_t zigzag_decode(uint32_t value)
+{
+    return (int32_t)(value >> 1 ^ (0u - (value & 1)));
+}
+
+static inline enum err varint_read(struct cursor *cursor, int32_t *out)
+{
+    uint32_t value;
+    size_t size = uvarint_short(cursor->at, cursor->end, &value);
+
+    if (size == 0)
+        return cursor_varint(cursor, out);
+    cursor->at += size;
+    *out = zigzag_decode(value);
+    return OK;
+}
+
+static inline enum err varlong_read(struct cursor *cursor, int64_t *out)
+{
+    uint32_t value;
+    size_t size = uvarint_short(cursor->at, cursor->end, &value);
+
+    if (size == 0)
+        return cursor_varlong(cursor, out);
+    cursor->at += size;
+    *out = zigzag_decode(value);
+    return OK;
+}
+
+static inline enum err bytes_read(struct cursor *cursor, size_t size_bytes, struct slice *out)
+{
+    if (cursor_left(cursor) < size_bytes)
+        return ERR_SHORT;
+    *out = (struct slice){cursor->at, size_bytes};
+    cursor->at += size_bytes;
+    return OK;
 }
 
 #endif
