@@ -7,5 +7,8 @@
 
 const struct command *const commands[] = {
     &protocol_command,
+#ifdef BARNABAS_NODE
+    &storage_command,
+#endif
 };
 const size_t commands_count = ARRAY_COUNT(commands);
