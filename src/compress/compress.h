@@ -39,12 +39,13 @@ void compress_context_release(struct compress_context **context); /* NULL-safe; 
 MUST_USE enum err compress_bytes(struct compress_context *context, enum compression kind, int level,
                                  struct slice in, struct writer *out);
 /* Appends the inflated bytes, at most limit_bytes of them. ERR_DECOMPRESS: broken input;
- * ERR_TOO_LARGE: more than the limit; ERR_NO_MEMORY. After an error `out` holds what came before. */
+ * ERR_TOO_LARGE: more than the limit; ERR_NO_MEMORY. After an error `out` holds what came before.
+ */
 MUST_USE enum err decompress_bytes(struct compress_context *context, enum compression kind,
                                    struct slice in, size_t limit_bytes, struct writer *out);
 
-/* The same in pieces, so that a bomb costs no memory. One at a time per context; a new begin ends the
- * old one. `in` must stay as it is until the end. */
+/* The same in pieces, so that a bomb costs no memory. One at a time per context; a new begin ends
+ * the old one. `in` must stay as it is until the end. */
 MUST_USE enum err decompress_begin(struct compress_context *context, enum compression kind,
                                    struct slice in, size_t limit_bytes);
 /* The next piece, valid until the next call on the context; empty at the end. Errors as above;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * compress/compress_internal.h: what the codec files share. Each codec has a compress function, and a
- * begin/next pair for inflating; the context holds their working memory.
+ * compress/compress_internal.h: what the codec files share. Each codec has a compress function, and
+ * a begin/next pair for inflating; the context holds their working memory.
  */
 #ifndef COMPRESS_COMPRESS_INTERNAL_H
 #define COMPRESS_COMPRESS_INTERNAL_H
@@ -49,8 +49,8 @@ struct compress_context {
 /* At least size_bytes in `scratch`, content lost; NULL when out of memory. */
 uint8_t *scratch_need(struct compress_context *context, struct scratch *scratch, size_t size_bytes);
 
-/* Room for bound_bytes of output: in the writer when its limit allows, else in the spill buffer; NULL:
- * out of memory. output_end keeps the first used_bytes of it. */
+/* Room for bound_bytes of output: in the writer when its limit allows, else in the spill buffer;
+ * NULL: out of memory. output_end keeps the first used_bytes of it. */
 uint8_t *output_begin(struct compress_context *context, struct writer *out, size_t bound_bytes);
 MUST_USE enum err output_end(struct compress_context *context, struct writer *out, uint8_t *room,
                              size_t bound_bytes, size_t used_bytes);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * compress/gzip.c: RFC 1952 members. libdeflate where the whole buffer is at hand, zlib where output
- * must come in pieces. Members may follow each other, as Java's GZIPInputStream reads them; bytes
- * behind the last member that begin no member are not looked at.
+ * compress/gzip.c: RFC 1952 members. libdeflate where the whole buffer is at hand, zlib where
+ * output must come in pieces. Members may follow each other, as Java's GZIPInputStream reads them;
+ * bytes behind the last member that begin no member are not looked at.
  */
 #include "compress/compress_internal.h"
 

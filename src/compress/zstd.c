@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * compress/zstd.c: Zstandard frames without content size and checksum, as Kafka writes them. Reading
- * takes windows up to 128 MiB (what Kafka's reader takes); a decoder that grew for one is given back
- * when its stream ends, so that a peer cannot pin the memory.
+ * compress/zstd.c: Zstandard frames without content size and checksum, as Kafka writes them.
+ * Reading takes windows up to 128 MiB (what Kafka's reader takes); a decoder that grew for one is
+ * given back when its stream ends, so that a peer cannot pin the memory.
  */
 #include "compress/compress_internal.h"
 

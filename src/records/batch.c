@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * records/batch.c: framing, reading and in-place changes of batch headers.
- * Invariants  1. no byte is read before its presence was checked: the bytes are a peer's or a disk's.
- *             2. what changes bytes in place keeps the CRC true.
+ * Invariants  1. no byte is read before its presence was checked: the bytes are a peer's or a
+ *             disk's. 2. what changes bytes in place keeps the CRC true.
  */
 #include "records/batch.h"
 

@@ -66,8 +66,8 @@ enum batch_frame batch_peek(struct slice bytes, size_t *size_bytes_out);
  * ERR_CORRUPT_MESSAGE: impossible length or magic. Does not look at the CRC. */
 MUST_USE enum err batch_next(struct slice *rest, struct slice *batch_out);
 
-/* Reads the header of one whole batch as batch_next cuts it. ERR_CORRUPT_MESSAGE when it is too short
- * for its magic. Does not look at the CRC. */
+/* Reads the header of one whole batch as batch_next cuts it. ERR_CORRUPT_MESSAGE when it is too
+ * short for its magic. Does not look at the CRC. */
 MUST_USE enum err batch_header_read(struct slice batch, struct batch_header *out);
 /* Reads a header from its first 61 bytes alone (the records may be elsewhere); magic 2 only. */
 MUST_USE enum err batch_header_read_prefix(struct slice prefix, struct batch_header *out);

@@ -51,8 +51,8 @@ struct batch_builder {
     enum err err; /* sticky */
 };
 
-/* Begins a batch behind what `out` holds. `scratch` takes the plain records while compressing (reset
- * here; unused and may be NULL for codec none). Both stay with the builder until finish. */
+/* Begins a batch behind what `out` holds. `scratch` takes the plain records while compressing
+ * (reset here; unused and may be NULL for codec none). Both stay with the builder until finish. */
 void batch_builder_begin(struct batch_builder *builder, const struct batch_options *options,
                          struct compress_context *context, struct writer *scratch,
                          struct writer *out);
@@ -70,8 +70,8 @@ size_t batch_builder_size_bytes(const struct batch_builder *builder);
 /* Compresses, writes the header and CRC; batch_out (may be NULL) views the batch inside `out`.
  * Kafka writes no batch without records: ERR_INVALID_RECORD then. */
 MUST_USE enum err batch_builder_finish(struct batch_builder *builder, struct slice *batch_out);
-/* With the last offset that the batch must keep although its record is gone (compaction); records may
- * be none at all. */
+/* With the last offset that the batch must keep although its record is gone (compaction); records
+ * may be none at all. */
 MUST_USE enum err batch_builder_finish_at(struct batch_builder *builder, int64_t last_offset,
                                           struct slice *batch_out);
 

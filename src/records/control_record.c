@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * records/control_record.c: keys and values of control records. Values of KRaft's records begin with a
- * field that repeats their schema version; that field decides how the rest is read.
+ * records/control_record.c: keys and values of control records. Values of KRaft's records begin
+ * with a field that repeats their schema version; that field decides how the rest is read.
  */
 #include "records/control_record.h"
 

@@ -47,8 +47,9 @@ struct snapshot_footer_record;
 struct kraft_version_record;
 struct voters_record;
 
-/* Append one control record to a builder opened with options.control, in the schema version that its
- * own version field names (Kafka writes 0 everywhere). `scratch` holds the encoded value meanwhile. */
+/* Append one control record to a builder opened with options.control, in the schema version that
+ * its own version field names (Kafka writes 0 everywhere). `scratch` holds the encoded value
+ * meanwhile. */
 MUST_USE enum err control_append_leader_change(struct batch_builder *builder, int64_t timestamp,
                                                const struct leader_change_message *message,
                                                struct arena *scratch);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * records/crc32c.c: ISA-L behind our own header. Its function takes an int for the length and leaves
- * the inversions to the caller.
+ * records/crc32c.c: ISA-L behind our own header. Its function takes an int for the length and
+ * leaves the inversions to the caller.
  */
 #include "records/crc32c.h"
 

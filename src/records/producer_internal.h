@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * records/producer_internal.h: what producer_state.c and producer_update.c share. Private to records.
+ * records/producer_internal.h: what producer_state.c and producer_update.c share. Private to
+ * records.
  */
 #ifndef RECORDS_PRODUCER_INTERNAL_H
 #define RECORDS_PRODUCER_INTERNAL_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * records/producer_state.c: the producers of a partition, their transactions and what moves the last
- * stable offset. The rules of an append are in producer_update.c.
+ * records/producer_state.c: the producers of a partition, their transactions and what moves the
+ * last stable offset. The rules of an append are in producer_update.c.
  * Invariants  1. `ongoing` holds exactly the open transactions of `producers`; both lists ascend by
  *                first offset.
  *             2. a transaction leaves `unreplicated` when its marker is below the high watermark.

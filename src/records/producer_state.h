@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * records/producer_state.h: what a partition remembers of its producers: sequences, epochs, open
- * transactions (KIP-98, KIP-890), and the rules that an append must pass. docs/design/records.md §4.
+ * transactions (KIP-98, KIP-890), and the rules that an append must pass. docs/design/records.md
+ * §4.
  *
- * A check changes nothing that a reader of the state can see; apply cannot fail. One owner, one thread.
- * Facts come in as arguments: no clock, no file.
+ * A check changes nothing that a reader of the state can see; apply cannot fail. One owner, one
+ * thread. Facts come in as arguments: no clock, no file.
  */
 #ifndef RECORDS_PRODUCER_STATE_H
 #define RECORDS_PRODUCER_STATE_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * records/producer_update.c: the rules that an append must pass (KIP-98, KIP-890), and making it part
- * of the state.
+ * records/producer_update.c: the rules that an append must pass (KIP-98, KIP-890), and making it
+ * part of the state.
  *
  * Each producer that the append touches gets a working copy without batches; rules read the copy
  * together with the state as it was at begin. Memory that apply will need is taken while checking:
@@ -355,8 +355,8 @@ static enum err marker_add(struct producer_update *update, struct producer_updat
     return OK;
 }
 
-/* A verification has served once its transaction has begun or ended here, unless the marker ends the
- * transaction before the one that is being verified. */
+/* A verification has served once its transaction has begun or ended here, unless the marker ends
+ * the transaction before the one that is being verified. */
 static bool verification_has_served(const struct producer_state *state,
                                     const struct producer_append *append)
 {

@@ -2,8 +2,8 @@
 /*
  * records/record_stream.c: walks records across the pieces of an inflating stream. Keys, values and
  * header contents are passed over, so memory stays at one piece whatever a batch inflates to. Like
- * Kafka's fast path it does not compare a record's length with the bytes of its fields; the count of
- * records must end exactly where the stream ends.
+ * Kafka's fast path it does not compare a record's length with the bytes of its fields; the count
+ * of records must end exactly where the stream ends.
  */
 #include "records/record_stream.h"
 

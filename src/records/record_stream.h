@@ -30,8 +30,8 @@ struct record_facts {
 enum err record_stream_begin(struct record_stream *stream, struct compress_context *context,
                              const struct batch_header *header, struct slice records,
                              size_t inflated_bytes_max, int32_t body_bytes_max);
-/* ERR_INVALID_RECORD: structure, or bytes behind the last record; ERR_UNKNOWN_SERVER_ERROR: cannot be
- * inflated; ERR_TOO_LARGE: over inflated_bytes_max; ERR_NO_MEMORY. */
+/* ERR_INVALID_RECORD: structure, or bytes behind the last record; ERR_UNKNOWN_SERVER_ERROR: cannot
+ * be inflated; ERR_TOO_LARGE: over inflated_bytes_max; ERR_NO_MEMORY. */
 enum err record_stream_next(struct record_stream *stream, struct record_facts *out, bool *more_out);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * records/records_internal.h: big-endian fields at fixed places, and what the files of records share.
+ * records/records_internal.h: big-endian fields at fixed places, and what the files of records
+ * share.
  */
 #ifndef RECORDS_RECORDS_INTERNAL_H
 #define RECORDS_RECORDS_INTERNAL_H

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * records/validate.h: what a leader and a follower check of batches before they append them, and what
- * the leader rewrites. docs/design/records.md §3.
+ * records/validate.h: what a leader and a follower check of batches before they append them, and
+ * what the leader rewrites. docs/design/records.md §3.
  *
  * Two stages, both without offsets of the log, so that a large batch can go through a job and be
  * stamped by its owner afterwards:
  *   append_scan      headers, sizes, CRC of every batch: all origins
  *   append_validate  records, timestamps, codec: leaders (CLIENT, COORDINATOR)
- * then batches_stamp() of records/batch.h writes offsets and epoch (not for RAFT_LEADER, REPLICATION).
+ * then batches_stamp() of records/batch.h writes offsets and epoch (not for RAFT_LEADER,
+ * REPLICATION).
  */
 #ifndef RECORDS_VALIDATE_H
 #define RECORDS_VALIDATE_H
@@ -69,18 +70,19 @@ MUST_USE enum err produce_precheck(struct slice records, int16_t api_version,
                                    struct batch_header *header_out, struct why *why);
 
 /* leader_epoch: the epoch of this replica. size limit: leaders only (not REPLICATION).
- * ERR_INVALID_RECORD, ERR_MESSAGE_TOO_LARGE, ERR_CORRUPT_MESSAGE, ERR_UNKNOWN_SERVER_ERROR (codec 5–7),
- * ERR_STATE (REPLICATION, RAFT_LEADER: offsets do not rise). */
+ * ERR_INVALID_RECORD, ERR_MESSAGE_TOO_LARGE, ERR_CORRUPT_MESSAGE, ERR_UNKNOWN_SERVER_ERROR (codec
+ * 5–7), ERR_STATE (REPLICATION, RAFT_LEADER: offsets do not rise). */
 MUST_USE enum err append_scan(struct slice bytes, enum append_origin origin, int32_t leader_epoch,
                               int32_t message_bytes_max, struct append_info *info, struct why *why);
 
 /* The scanned bytes of a leader append, CLIENT or COORDINATOR. Either changes `bytes` in place
  * (timestamp type, max timestamp, CRC) and leaves *rebuilt_out null, or appends a rebuilt batch to
- * `out` and views it there. info->max_timestamp and log_append_time are set. `arena` takes the record
- * errors; when it is full the list ends early. `out` grows from an allocator, which also gives the
- * memory of a rebuild; `context` and `out` may be shared between calls.
+ * `out` and views it there. info->max_timestamp and log_append_time are set. `arena` takes the
+ * record errors; when it is full the list ends early. `out` grows from an allocator, which also
+ * gives the memory of a rebuild; `context` and `out` may be shared between calls.
  * ERR_INVALID_RECORD, ERR_INVALID_TIMESTAMP, ERR_MESSAGE_TOO_LARGE (rebuilt batch),
- * ERR_UNKNOWN_SERVER_ERROR (undecompressable), ERR_NO_MEMORY. After an error `bytes` are unchanged. */
+ * ERR_UNKNOWN_SERVER_ERROR (undecompressable), ERR_NO_MEMORY. After an error `bytes` are unchanged.
+ */
 MUST_USE enum err append_validate(const struct validate_config *config, enum append_origin origin,
                                   int64_t now_ms, uint8_t *bytes, struct compress_context *context,
                                   struct arena *arena, struct writer *out, struct append_info *info,

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Any bytes through everything that reads batches: framing, records, the leader's checks, producer
- * state, snapshots. Input: one byte of settings, then the bytes of a partition. The CRC of the first
- * batch is made true before the leader's checks, so that they see more than its mismatch.
+ * state, snapshots. Input: one byte of settings, then the bytes of a partition. The CRC of the
+ * first batch is made true before the leader's checks, so that they see more than its mismatch.
  */
 #include "base/assert.h"
 #include "records/control_record.h"

@@ -118,7 +118,7 @@ static void every_codec_gives_back_what_went_in(void **state)
     struct fixture *fixture = *state;
     uint8_t *in = malloc(300 * 1024);
 
-    for (int kind = 0; kind < COMPRESSION_COUNT; kind++)
+    for (enum compression kind = 0; kind < COMPRESSION_COUNT; kind++)
         for (size_t i = 0; i < ARRAY_COUNT(sizes); i++) {
             struct slice plain = slice_of(in, sizes[i]);
 
@@ -196,7 +196,7 @@ static void a_bomb_stops_at_the_limit_in_every_codec(void **state)
     struct fixture *fixture = *state;
     uint8_t *zeros = calloc(1, size);
 
-    for (int kind = COMPRESSION_GZIP; kind < COMPRESSION_COUNT; kind++) {
+    for (enum compression kind = COMPRESSION_GZIP; kind < COMPRESSION_COUNT; kind++) {
         struct slice piece;
         size_t seen = 0;
         enum err err;
@@ -224,7 +224,7 @@ static void truncated_input_is_an_error_at_every_length(void **state)
     uint8_t in[3000];
 
     fill(fixture, in, sizeof in);
-    for (int kind = COMPRESSION_GZIP; kind < COMPRESSION_COUNT; kind++) {
+    for (enum compression kind = COMPRESSION_GZIP; kind < COMPRESSION_COUNT; kind++) {
         struct slice whole;
 
         pack(fixture, kind, compression_level_default(kind), slice_of(in, sizeof in));
@@ -254,7 +254,7 @@ static void flipped_bits_never_do_harm(void **state)
 
     print_message("seed %llu\n", (unsigned long long)fixture->seed);
     fill(fixture, in, sizeof in);
-    for (int kind = COMPRESSION_GZIP; kind < COMPRESSION_COUNT; kind++)
+    for (enum compression kind = COMPRESSION_GZIP; kind < COMPRESSION_COUNT; kind++)
         for (int round = 0; round < 2000; round++) {
             size_t size;
             uint8_t *copy;
@@ -418,7 +418,7 @@ static void a_tight_writer_takes_what_really_fits(void **state)
 {
     struct fixture *fixture = *state;
 
-    for (int kind = 0; kind < COMPRESSION_COUNT; kind++) {
+    for (enum compression kind = 0; kind < COMPRESSION_COUNT; kind++) {
         struct writer tight;
         uint8_t buffer[200], zeros[5000] = {0};
         struct slice in = slice_of(zeros, kind == COMPRESSION_NONE ? 100 : sizeof zeros);
@@ -444,7 +444,7 @@ static void running_out_of_memory_is_an_ordinary_error(void **state)
     uint8_t in[70000];
 
     fill(fixture, in, sizeof in);
-    for (int kind = COMPRESSION_GZIP; kind < COMPRESSION_COUNT; kind++)
+    for (enum compression kind = COMPRESSION_GZIP; kind < COMPRESSION_COUNT; kind++)
         for (int64_t fail_at = 0; fail_at < 12; fail_at++) {
             struct allocator_failing failing;
             struct compress_context *context;

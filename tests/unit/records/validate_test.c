@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a leader and a follower refuse, with which error, and what the leader rewrites: one row per rule.
+ * What a leader and a follower refuse, with which error, and what the leader rewrites: one row per
+ * rule.
  */
 #include "support.h"
 
@@ -281,7 +282,7 @@ static void record_rule_check(struct bench *bench, const struct record_rule *rul
 static void each_rule_of_records_holds_plain_and_compressed(void **state)
 {
     for (size_t i = 0; i < ARRAY_COUNT(record_rules); i++)
-        for (int codec = 0; codec < COMPRESSION_COUNT; codec++)
+        for (enum compression codec = 0; codec < COMPRESSION_COUNT; codec++)
             record_rule_check(*state, &record_rules[i], codec);
 }
 
@@ -360,7 +361,7 @@ static void a_wrong_max_timestamp_is_repaired(void **state)
 {
     struct bench *bench = *state;
 
-    for (int codec = 0; codec < COMPRESSION_COUNT; codec++) {
+    for (enum compression codec = 0; codec < COMPRESSION_COUNT; codec++) {
         struct attempt attempt;
         struct batch_header header;
         struct spec spec;
@@ -388,7 +389,7 @@ static void a_good_batch_keeps_every_byte(void **state)
 {
     struct bench *bench = *state;
 
-    for (int codec = 0; codec < COMPRESSION_COUNT; codec++) {
+    for (enum compression codec = 0; codec < COMPRESSION_COUNT; codec++) {
         struct attempt attempt;
         struct spec spec;
         size_t size;
@@ -400,7 +401,7 @@ static void a_good_batch_keeps_every_byte(void **state)
         before = malloc(size);
         memcpy(before, batch, size);
         attempt_init(&attempt);
-        attempt.config.compression_type = codec; /* the same codec: no rewriting */
+        attempt.config.compression_type = (int)codec; /* the same codec: no rewriting */
         attempt.config.compression_level[codec] = compression_level_max(codec);
         assert_int_equal(attempt_run(bench, &attempt, APPEND_ORIGIN_CLIENT, batch, size), OK);
         assert_memory_equal(batch, before, size);
@@ -417,7 +418,7 @@ static void log_append_time_sets_max_timestamp_to_now(void **state)
 {
     struct bench *bench = *state;
 
-    for (int codec = 0; codec < COMPRESSION_COUNT; codec++) {
+    for (enum compression codec = 0; codec < COMPRESSION_COUNT; codec++) {
         struct attempt attempt;
         struct batch_header header;
         struct spec spec;
@@ -473,8 +474,8 @@ static void compression_type_rewrites_to_the_topics_codec(void **state)
 {
     struct bench *bench = *state;
 
-    for (int from = 0; from < COMPRESSION_COUNT; from++)
-        for (int to = 0; to < COMPRESSION_COUNT; to++) {
+    for (enum compression from = 0; from < COMPRESSION_COUNT; from++)
+        for (enum compression to = 0; to < COMPRESSION_COUNT; to++) {
             struct attempt attempt;
             struct batch_header header;
             struct spec spec;
@@ -489,7 +490,7 @@ static void compression_type_rewrites_to_the_topics_codec(void **state)
             spec.options.transactional = true;
             batch = bench_batch(bench, &spec, &size);
             attempt_init(&attempt);
-            attempt.config.compression_type = to;
+            attempt.config.compression_type = (int)to;
             assert_int_equal(attempt_run(bench, &attempt, APPEND_ORIGIN_CLIENT, batch, size), OK);
             assert_int_equal(slice_is_null(attempt.rebuilt), from == to);
             if (from != to) {
@@ -535,7 +536,7 @@ static void inner_offsets_are_made_dense_when_compressed_and_left_when_plain(voi
 {
     struct bench *bench = *state;
 
-    for (int codec = 0; codec < COMPRESSION_COUNT; codec++) {
+    for (enum compression codec = 0; codec < COMPRESSION_COUNT; codec++) {
         struct attempt attempt;
         struct batch_header header;
         size_t size;
@@ -583,7 +584,7 @@ static void a_time_below_minus_one_passes_in_place_but_not_through_a_rebuild(voi
 {
     struct bench *bench = *state;
 
-    for (int target = 0; target <= COMPRESSION_GZIP; target++) {
+    for (enum compression target = 0; target <= COMPRESSION_GZIP; target++) {
         struct attempt attempt;
         struct spec spec;
         size_t size;
@@ -596,7 +597,7 @@ static void a_time_below_minus_one_passes_in_place_but_not_through_a_rebuild(voi
         batch_put(batch, 27, 8, -100);
         batch_fix_crc(batch, size);
         attempt_init(&attempt);
-        attempt.config.compression_type = target;
+        attempt.config.compression_type = (int)target;
         assert_int_equal(attempt_run(bench, &attempt, APPEND_ORIGIN_CLIENT, batch, size),
                          target == COMPRESSION_NONE ? OK : ERR_UNKNOWN_SERVER_ERROR);
         if (target == COMPRESSION_NONE)
