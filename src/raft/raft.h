@@ -8,6 +8,8 @@
  * Order. The shell executes effects strictly in the order given. Log effects (append, truncate,
  * install) may be under way together as long as the log sees them in that order; each names the
  * log's `era`, which a truncation or installation raises, and WRITTEN/FLUSHED events give it back.
+ * Every log effect but INSTALL is followed by FLUSHED with the log's end in that era, a truncation too:
+ * news of an older era are dropped, and a follower fetches on only when all that it holds is flushed.
  * At most one PERSIST is under way. Whatever a step decides on the strength of a vote, epoch or
  * leader that is not durable yet (answers, messages, appends, role changes) is kept inside the core
  * and comes out of the step that handles RAFT_EVENT_PERSISTED: the shell needs no rule for it.
