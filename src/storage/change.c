@@ -225,7 +225,8 @@ static void change_start(struct log *log, struct log_change_op *op)
         change_end(log, op, OK); /* nothing to cut */
         return;
     }
-    if (truncates && (op->offset < log->recovery_point || op->kind == CHANGE_TRUNCATE_FULLY)) {
+    if (truncates && (op->offset < MAX(log->recovery_point, log->told_recovery_point) ||
+                      op->kind == CHANGE_TRUNCATE_FULLY)) {
         log->recovery_point = MIN(log->recovery_point, op->offset);
         store_operation_begin(log->store);
         log_checkpoint_now(log, change_checkpointed, op);

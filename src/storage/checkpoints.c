@@ -8,18 +8,36 @@
  */
 #include "storage/shard.h"
 
-void log_mark_offsets(struct log *log)
+#define RECOVERY_POINT_DELAY_MS 1000
+
+static void offsets_mark(struct log *log, int64_t delay_ms)
 {
     struct log_store *store = log->store;
-    const struct storage_options *options = &store->directories->options;
+    int64_t due_ms = reactor_now_ms(store->reactor) + delay_ms;
 
-    if (!list_is_empty(&log->dirty_offsets))
-        return;
-    list_push_back(&store->dirty_offsets, &log->dirty_offsets);
-    if (!timer_is_set(&store->offsets_timer))
-        timer_set(store->reactor, &store->offsets_timer,
-                  reactor_now_ms(store->reactor) + MIN(options->checkpoint_offset_interval_ms,
-                                                       options->checkpoint_start_interval_ms));
+    if (list_is_empty(&log->dirty_offsets))
+        list_push_back(&store->dirty_offsets, &log->dirty_offsets);
+    if (!timer_is_set(&store->offsets_timer) || store->offsets_timer.deadline_ms > due_ms)
+        timer_set(store->reactor, &store->offsets_timer, due_ms);
+}
+
+void log_mark_offsets(struct log *log)
+{
+    const struct storage_options *options = log_options(log);
+
+    offsets_mark(
+        log, MIN(options->checkpoint_offset_interval_ms, options->checkpoint_start_interval_ms));
+}
+
+void log_mark_recovery_point(struct log *log)
+{
+    int64_t delay_ms = log_options(log)->checkpoint_offset_interval_ms;
+
+    /* In commit mode the recovery point moves by bytes, to bound what a crash leaves to scan: the file
+     * must not lag behind by a minute of full speed. */
+    if (log->config.flush_mode == FLUSH_MODE_COMMIT)
+        delay_ms = MIN(delay_ms, RECOVERY_POINT_DELAY_MS);
+    offsets_mark(log, delay_ms);
 }
 
 void log_mark_high_watermark(struct log *log)
@@ -60,11 +78,12 @@ void checkpoint_batch_add(struct checkpoint_batch *batch, enum checkpoint_kind k
     batch->values = value;
 }
 
-static void offsets_add(struct checkpoint_batch *batch, const struct log *log)
+static void offsets_add(struct checkpoint_batch *batch, struct log *log)
 {
     bool start_matters =
         log->segment_count > 0 && log->start_offset > log->segments[0]->base_offset;
 
+    log->told_recovery_point = log->recovery_point;
     checkpoint_batch_add(batch, CHECKPOINT_RECOVERY, log_topic(log), log->partition,
                          log->recovery_point);
     checkpoint_batch_add(batch, CHECKPOINT_START, log_topic(log), log->partition,
@@ -176,6 +195,7 @@ void log_checkpoint_now(struct log *log, void (*done)(struct checkpoint_batch *b
 {
     struct checkpoint_batch *batch = checkpoint_batch_new(log->store, log->directory);
 
+    log->told_recovery_point = log->recovery_point;
     checkpoint_batch_add(batch, CHECKPOINT_RECOVERY, log_topic(log), log->partition,
                          log->recovery_point);
     batch->done = done;

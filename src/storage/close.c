@@ -37,7 +37,7 @@ static enum err indexes_finish(struct log *log, struct segment *segment)
                      segment->times.written * (int64_t)TIME_INDEX_ENTRY_BYTES));
     segment->offsets.written = segment->offsets.count;
     segment->times.written = segment->times.count;
-    if (!segment->has_aborted_file || segment->aborted.written == segment->aborted.count)
+    if (!segment->has_aborted_file)
         return OK;
     writer_reset(&writer);
     for (size_t i = segment->aborted.written; i < segment->aborted.count; i++) {

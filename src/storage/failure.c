@@ -45,6 +45,7 @@ void log_fail(struct log *log)
     if (!log->writing)
         appends_fail(&log->writing_list);
     appends_fail(&log->queue);
+    log_roll_kick(log);
     log_waits_settle(log);
     if (!log->has_exclusive)
         log_parked_resume(log);

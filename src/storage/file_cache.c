@@ -5,8 +5,7 @@
  * Invariants  1. a file in use is never closed.   2. one open is under way per handle at most.
  * Threads     the store's.
  */
-#include "storage/directories.h"
-#include "storage/storage_internal.h"
+#include "storage/shard.h"
 
 void file_handle_init(struct file_handle *handle)
 {
@@ -23,8 +22,10 @@ static void file_closed(struct os_op *op)
 {
     struct closing *closing = CONTAINER_OF(op, struct closing, op);
 
-    closing->store->operations--;
+    struct log_store *store = closing->store;
+
     STORAGE_DELETE(closing);
+    store_operation_end(store);
 }
 
 void file_handle_close(struct file_handle *handle)
@@ -42,7 +43,7 @@ void file_handle_close(struct file_handle *handle)
     closing->op.file = TAKE(handle->file);
     closing->op.done = file_closed;
     store->open_files--;
-    store->operations++;
+    store_operation_begin(store);
     reactor_submit(store->reactor, &closing->op);
 }
 
@@ -64,7 +65,6 @@ static void file_opened(struct os_op *op)
     struct list_node waiters;
     enum err err = op->err;
 
-    store->operations--;
     storage_free(handle->path, handle->path_bytes);
     handle->path = NULL;
     handle->opening = false;
@@ -86,6 +86,7 @@ static void file_opened(struct os_op *op)
         waiter->ready(waiter, err);
     }
     file_cache_trim(store);
+    store_operation_end(store);
 }
 
 bool file_acquire(struct log_store *store, struct file_handle *handle, const char *path,
@@ -108,7 +109,7 @@ bool file_acquire(struct log_store *store, struct file_handle *handle, const cha
                                 .path = handle->path,
                                 .flags = OS_OPEN_READ | OS_OPEN_WRITE,
                                 .done = file_opened};
-    store->operations++;
+    store_operation_begin(store);
     reactor_submit(store->reactor, &handle->op);
     return false;
 }

@@ -19,6 +19,7 @@ struct flush_item {
     int64_t base_offset;
     int64_t written_bytes; /* what the sync will cover */
     bool full;
+    bool has_aborted_file;
     bool trim; /* gives back what preallocation reserved */
     int32_t offsets_from;
     int32_t offsets_to;
@@ -87,7 +88,7 @@ static enum err item_run(struct flush *flush, struct flush_item *item)
                    item->offsets_from * (int64_t)OFFSET_INDEX_ENTRY_BYTES));
     TRY(part_write(flush, item->base_offset, ".timeindex", &item->times,
                    item->times_from * (int64_t)TIME_INDEX_ENTRY_BYTES));
-    if (item->aborted_to > item->aborted_from)
+    if (item->has_aborted_file)
         TRY(part_write(flush, item->base_offset, ".txnindex", &item->aborted,
                        (int64_t)item->aborted_from * TRANSACTION_INDEX_ENTRY_BYTES));
     return OK;
@@ -149,6 +150,7 @@ static void flush_run(struct os_op *op)
 static void item_index(struct flush_item *item, struct segment *segment)
 {
     item->full = true;
+    item->has_aborted_file = segment->has_aborted_file;
     item->offsets_from = segment->offsets.written;
     item->offsets_to = segment->offsets.count;
     item->times_from = segment->times.written;
@@ -258,7 +260,7 @@ static void flush_apply(struct log *log, struct flush *flush)
     }
     if (flush->recovery_point > log->recovery_point) {
         log->recovery_point = flush->recovery_point;
-        log_mark_offsets(log);
+        log_mark_recovery_point(log);
     }
     log->last_flush_ms = reactor_now_ms(log->store->reactor);
     log_waits_settle(log);

@@ -39,6 +39,9 @@ MUST_USE enum err segment_scan_index(struct os *os, const char *log_path, int64_
 /* Writes both index files whole and syncs nothing. */
 MUST_USE enum err segment_write_indexes(struct os *os, const char *log_path,
                                         struct segment *segment);
+/* Replaces the transaction index's file, durably. */
+MUST_USE enum err segment_write_aborted(struct os *os, const char *log_path,
+                                        struct segment *segment);
 /* Has every index entry and aborted transaction of the segment in memory. */
 MUST_USE enum err segment_load_whole(struct log *log, struct segment *segment, struct why *why);
 

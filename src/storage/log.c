@@ -33,6 +33,7 @@ struct log *log_new(struct log_store *store, struct log_directory *directory, st
     list_init(&log->queue);
     list_init(&log->writing_list);
     list_init(&log->waits);
+    list_init(&log->rolls);
     list_init(&log->changes);
     list_init(&log->parked);
     log->middle_snapshot = -1;

@@ -183,9 +183,9 @@ static enum err snapshot_load(struct log *log, int64_t offset, struct why *why)
         struct slice file;
         enum err err;
 
+        arena_init(&arena, &heap_allocator, SIZE_MAX);
         if (log->snapshots[i - 1] > offset)
             continue;
-        arena_init(&arena, &heap_allocator, SIZE_MAX);
         path_of_file(log->path, log->snapshots[i - 1], ".snapshot", path);
         err = os_read_whole(log_os(log), path, &arena, SNAPSHOT_BYTES_MAX, &file);
         if (err == OK)

@@ -41,19 +41,28 @@ enum err segment_write_indexes(struct os *os, const char *log_path, struct segme
     TRY(file_replace(os, path, &writer));
     segment->offsets.written = segment->offsets.count;
     segment->times.written = segment->times.count;
-    if (!segment->has_aborted_file)
-        return OK;
-    writer_reset(&writer);
+    return OK;
+}
+
+/* Unlike the other indexes nothing can tell later that entries are missing: replaced as a whole. */
+enum err segment_write_aborted(struct os *os, const char *log_path, struct segment *segment)
+{
+    CLEANUP(writer_release) struct writer writer;
+    char path[PATH_BYTES];
+    struct slice content;
+
+    writer_init(&writer, &heap_allocator, SIZE_MAX);
     for (size_t i = 0; i < segment->aborted.count; i++) {
         uint8_t *entry = writer_reserve(&writer, TRANSACTION_INDEX_ENTRY_BYTES);
 
         if (entry)
             transaction_index_entry_write(&segment->aborted.items[i], entry);
     }
+    TRY(writer_error(&writer));
+    content = writer_slice(&writer);
     path_of_file(log_path, segment->base_offset, ".txnindex", path);
-    TRY(file_replace(os, path, &writer));
     segment->aborted.written = segment->aborted.count;
-    return OK;
+    return os_durable_replace(os, path, &content, 1);
 }
 
 enum err segment_scan_index(struct os *os, const char *log_path, int64_t base_offset,
@@ -249,7 +258,6 @@ struct recovery {
     struct log *log;
     struct why *why;
     int64_t next_offset;
-    bool cut;
     bool has_producers;
 };
 
@@ -354,12 +362,40 @@ static enum err batch_recover(struct recovery *recovery, struct segment *segment
     return OK;
 }
 
-static enum err segment_recover(struct recovery *recovery, struct segment *segment,
-                                int64_t recovery_point)
+enum err segment_files_remove(struct os *os, const char *log_path, int64_t base_offset)
+{
+    static const char *const suffixes[] = {".log", ".index", ".timeindex", ".txnindex"};
+
+    for (size_t i = 0; i < ARRAY_COUNT(suffixes); i++) {
+        char path[PATH_BYTES];
+        enum err err;
+
+        path_of_file(log_path, base_offset, suffixes[i], path);
+        err = os_unlink(os, path);
+        if (err != OK && err != ERR_NOT_FOUND)
+            return err;
+    }
+    return OK;
+}
+
+static enum err segments_drop_from(struct log *log, size_t at)
+{
+    for (size_t i = log->segment_count; i > at; i--) {
+        struct segment *segment = log->segments[i - 1];
+
+        TRY(segment_files_remove(log_os(log), log->path, segment->base_offset));
+        log_segments_remove(log, i - 1, 1);
+        segment_release(&segment);
+    }
+    return OK;
+}
+
+static enum err segment_recover(struct recovery *recovery, size_t at, int64_t recovery_point)
 {
     CLEANUP(os_file_close) struct os_file *file = NULL;
     CLEANUP(batch_reader_release) struct batch_reader reader = {0};
     struct log *log = recovery->log;
+    struct segment *segment = log->segments[at];
     char path[PATH_BYTES];
     int64_t file_bytes = segment->size_bytes;
     int64_t position;
@@ -393,42 +429,19 @@ static enum err segment_recover(struct recovery *recovery, struct segment *segme
     if (segment->size_bytes < file_bytes) {
         LOG_WARN(log_logger(log), "storage", "tail_cut", "file=%s size=%lld kept=%lld", path,
                  (long long)file_bytes, (long long)segment->size_bytes);
+        /* Later segments go first, durably: a crash in between must find the broken batch again, not
+         * a sound segment with a hole behind it. */
+        if (at + 1 < log->segment_count) {
+            TRY(segments_drop_from(log, at + 1));
+            TRY(os_sync_directory(log_os(log), log->path));
+        }
         TRY(os_file_truncate(file, segment->size_bytes));
-        recovery->cut = true;
     }
     if (log->config.flush_mode == FLUSH_MODE_COMMIT)
         TRY(os_file_sync(file));
     segment->written_bytes = segment->size_bytes;
     segment->flushed_bytes = log->config.flush_mode == FLUSH_MODE_COMMIT ? segment->size_bytes : 0;
     segment->full_synced = false;
-    return OK;
-}
-
-enum err segment_files_remove(struct os *os, const char *log_path, int64_t base_offset)
-{
-    static const char *const suffixes[] = {".log", ".index", ".timeindex", ".txnindex"};
-
-    for (size_t i = 0; i < ARRAY_COUNT(suffixes); i++) {
-        char path[PATH_BYTES];
-        enum err err;
-
-        path_of_file(log_path, base_offset, suffixes[i], path);
-        err = os_unlink(os, path);
-        if (err != OK && err != ERR_NOT_FOUND)
-            return err;
-    }
-    return OK;
-}
-
-static enum err segments_drop_from(struct log *log, size_t at)
-{
-    for (size_t i = log->segment_count; i > at; i--) {
-        struct segment *segment = log->segments[i - 1];
-
-        TRY(segment_files_remove(log_os(log), log->path, segment->base_offset));
-        log_segments_remove(log, i - 1, 1);
-        segment_release(&segment);
-    }
     return OK;
 }
 
@@ -447,22 +460,18 @@ enum err log_recover(struct log *log, int64_t recovery_point, int64_t *next_offs
         struct segment *segment = log->segments[i];
 
         segment->sealed = false;
-        TRY(segment_recover(&recovery, segment, recovery_point));
+        TRY(segment_recover(&recovery, i, recovery_point));
         scanned_bytes += segment->size_bytes;
-        if (recovery.cut)
-            TRY(segments_drop_from(log, i + 1));
         if (i + 1 < log->segment_count && log->segments[i + 1]->base_offset < recovery.next_offset)
             TRY(segments_drop_from(log, i + 1)); /* overlaps: its offsets are taken */
-        if (i + 1 == log->segment_count) {
-            /* Its index stays in memory until the next full flush, but a stale transaction index
-             * must not survive. */
-            if (segment->has_aborted_file)
-                TRY(segment_write_indexes(log_os(log), log->path, segment));
-            break;
-        }
+        if (segment->has_aborted_file)
+            TRY(segment_write_aborted(log_os(log), log->path, segment));
+        if (i + 1 == log->segment_count)
+            break; /* its index stays in memory until the next full flush */
         segment_seal(segment);
         TRY(segment_write_indexes(log_os(log), log->path, segment));
-        TRY(producer_file_write(log, log->segments[i + 1]->base_offset, false));
+        TRY(producer_file_write(log, log->segments[i + 1]->base_offset,
+                                log->config.flush_mode == FLUSH_MODE_COMMIT));
     }
     if (log->config.flush_mode == FLUSH_MODE_COMMIT)
         TRY(os_sync_directory(log_os(log), log->path));

@@ -2,8 +2,9 @@
 /*
  * storage/roll.c: when a segment ends and how the next one begins.
  *
- *   append decides → old segment sealed in memory, producer snapshot kept → job makes the new file
- *   → queued appends flow into it; the full flush up to the new base runs behind
+ *   append decides → old segment sealed in memory, producer snapshot kept → its bytes are written
+ *   → job syncs them (commit mode) and makes the new file → queued appends flow into it; the full
+ *   flush up to the new base runs behind
  *
  * Crash       the new file may be missing or empty: recovery starts at the recovery point, which is
  *             still in the old segment until the full flush is done.
@@ -38,21 +39,48 @@ bool log_must_roll(const struct log *log, size_t size_bytes, int64_t max_timesta
 
 struct roll_job {
     struct os_op op;
+    struct list_node node; /* in log->rolls while it waits */
     struct log *log;
+    struct segment *old;
     struct segment *segment;
     struct os *os;
     int64_t reserve_bytes;
+    bool sync_old;
     char path[PATH_BYTES];
 };
+
+/* In commit mode no later segment exists before everything below it is synced: a power cut can then
+ * never leave a hole with data behind it, which no epoch comparison between replicas would notice. */
+static enum err old_sync(struct roll_job *job)
+{
+    CLEANUP(os_file_close) struct os_file *file = NULL;
+    char path[PATH_BYTES];
+
+    path_of_file(job->path, job->old->base_offset, ".log", path);
+    TRY(os_file_open(job->os, path, OS_OPEN_READ | OS_OPEN_WRITE, &file));
+    return os_file_sync(file);
+}
 
 static void roll_run(struct os_op *op)
 {
     struct roll_job *job = CONTAINER_OF(op, struct roll_job, op);
 
-    op->err = segment_files_remove(job->os, job->path, job->segment->base_offset);
+    op->err = job->sync_old ? old_sync(job) : OK;
+    if (op->err == OK)
+        op->err = segment_files_remove(job->os, job->path, job->segment->base_offset);
     if (op->err == OK)
         op->err =
             segment_create_file(job->os, job->path, job->segment->base_offset, job->reserve_bytes);
+}
+
+static void roll_end(struct roll_job *job)
+{
+    struct log *log = job->log;
+
+    segment_release(&job->segment);
+    segment_release(&job->old);
+    STORAGE_DELETE(job);
+    log_busy_end(log);
 }
 
 static void roll_done(struct os_op *op)
@@ -60,16 +88,33 @@ static void roll_done(struct os_op *op)
     struct roll_job *job = CONTAINER_OF(op, struct roll_job, op);
     struct log *log = job->log;
 
-    if (op->err == OK) {
+    log->rolling = false;
+    if (op->err != OK) {
+        log_io_failed(log, op->err, "create segment");
+    } else if (!log->failed) {
         job->segment->state = SEGMENT_READY;
         log_write_kick(log);
         log_flush_kick(log);
-    } else {
-        log_io_failed(log, op->err, "create segment");
+        log_roll_kick(log);
     }
-    segment_release(&job->segment);
-    STORAGE_DELETE(job);
-    log_busy_end(log);
+    roll_end(job);
+}
+
+void log_roll_kick(struct log *log)
+{
+    struct roll_job *job;
+
+    while (log->failed && !list_is_empty(&log->rolls))
+        roll_end(LIST_ITEM(list_pop_front(&log->rolls), struct roll_job, node));
+    if (list_is_empty(&log->rolls) || log->rolling)
+        return;
+    job = LIST_ITEM(list_first(&log->rolls), struct roll_job, node);
+    job->sync_old = log->config.flush_mode == FLUSH_MODE_COMMIT;
+    if (job->sync_old && job->old->written_bytes < job->old->size_bytes)
+        return; /* write.c comes back */
+    list_remove(&job->node);
+    log->rolling = true;
+    reactor_submit(log->store->reactor, &job->op);
 }
 
 int64_t log_jitter_draw(const struct log *log)
@@ -106,6 +151,7 @@ void log_roll_to(struct log *log, int64_t base_offset)
 
     job = STORAGE_NEW(struct roll_job);
     job->log = log;
+    job->old = segment_ref(old);
     job->segment = segment_ref(segment);
     job->os = log_os(log);
     job->reserve_bytes = log->config.preallocate ? log->config.segment_bytes : 0;
@@ -114,7 +160,8 @@ void log_roll_to(struct log *log, int64_t base_offset)
     job->op.run = roll_run;
     job->op.done = roll_done;
     log_busy_begin(log);
-    reactor_submit(log->store->reactor, &job->op);
+    list_push_back(&log->rolls, &job->node);
+    log_roll_kick(log);
     log_flush_full(log, MIN(base_offset, log->end_queued));
 }
 

@@ -36,6 +36,7 @@ void log_write_kick(struct log *log);
 /* roll.c */
 /* Starts a segment at `base_offset`; the old one is sealed and flushed in the background. */
 void log_roll_to(struct log *log, int64_t base_offset);
+void log_roll_kick(struct log *log);
 int64_t log_jitter_draw(const struct log *log);
 bool log_must_roll(const struct log *log, size_t size_bytes, int64_t max_timestamp,
                    int64_t last_offset);
@@ -91,7 +92,8 @@ void store_doomed_release(struct log_store *store);
 void log_segments_doom(struct log *log, struct segment **segments, size_t count);
 
 /* checkpoints.c */
-void log_mark_offsets(struct log *log); /* recovery point or start moved */
+void log_mark_offsets(struct log *log);        /* recovery point or start moved */
+void log_mark_recovery_point(struct log *log); /* by a flush: sooner */
 void log_mark_high_watermark(struct log *log);
 void log_forget_checkpoints(struct log *log); /* the log is gone */
 void log_checkpoint_last(struct log *log);    /* it is being closed */

@@ -201,7 +201,7 @@ struct log_open {
     struct uuid topic_id;            /* zero: whatever partition.metadata says */
     const struct log_config *config; /* copied */
     bool create;                     /* make it when it is not there; else ERR_NOT_FOUND */
-    bool recover_all; /* scan every segment whatever the marker says (the metadata log) */
+    bool recover_all; /* scan every segment whatever the marker says (the metadata log: always) */
     bool future;      /* the -future copy of a replica on its way to another directory */
     void (*done)(struct log_open *op);
     void *context;

@@ -323,6 +323,7 @@ struct log {
     int64_t end_written;
     int64_t end_flushed;
     int64_t recovery_point;
+    int64_t told_recovery_point; /* what the checkpoint file says, or will say next */
     int64_t high_watermark;
     int64_t size_bytes;
     struct epoch_cache epochs;
@@ -354,6 +355,8 @@ struct log {
     struct file_waiter write_waiter;
     struct deferred write_deferred;
     bool write_retried;
+    struct list_node rolls; /* struct roll_job: for the bytes below to be written */
+    bool rolling;
 
     /* flush */
     struct list_node waits; /* struct log_wait */

@@ -159,7 +159,7 @@ struct open_work {
 
 static void open_run(struct os_op *job)
 {
-    struct open_work *work = (struct open_work *)job->buffer;
+    struct open_work *work = job->buffer;
 
     job->err = log_load(work->log, &work->request, &work->open->why);
 }
@@ -181,15 +181,10 @@ static bool is_directory_error(enum err err)
            err != ERR_NO_MEMORY && err != ERR_TOO_MANY_FILES;
 }
 
-static void open_done(struct os_op *job)
+static void open_end(struct log_open *open, struct log *log, enum err err)
 {
-    struct open_work *work = (struct open_work *)job->buffer;
-    struct log_open *open = work->open;
-    struct log *log = work->log;
     struct log_store *store = log->store;
-    enum err err = job->err;
 
-    storage_free(work, sizeof *work);
     if (err != OK && is_directory_error(err)) {
         LOG_ERROR(log_logger(log), "storage", "load_failed", "log=%s error=%s why=\"%s\"",
                   log->path, err_name(err), open->why.text);
@@ -198,7 +193,6 @@ static void open_done(struct os_op *job)
     }
     if (err != OK) {
         log_free(log);
-        open->err = err;
     } else {
         log_active(log)->roll_jitter_ms = log_jitter_draw(log);
         list_push_back(&store->logs, &log->node);
@@ -210,10 +204,36 @@ static void open_done(struct os_op *job)
         ticks_start(store);
         log->failed = log_directory_is_offline(log->directory);
         open->log = log;
-        open->err = OK;
     }
+    open->err = err;
     open->done(open);
     store_operation_end(store);
+}
+
+static void open_checkpointed(struct checkpoint_batch *batch)
+{
+    struct open_work *work = batch->context;
+    struct log_open *open = work->open;
+    struct log *log = work->log;
+
+    storage_free(work, sizeof *work);
+    open_end(open, log, batch->err);
+}
+
+static void open_done(struct os_op *job)
+{
+    struct open_work *work = job->buffer;
+    struct log_open *open = work->open;
+    struct log *log = work->log;
+
+    if (job->err == OK && !open->recover_all && log->told_recovery_point > log->recovery_point) {
+        /* Recovery ended below the checkpoint: what is appended from here on must not be trusted by a
+         * start after the next crash, so the file learns of it first. */
+        log_checkpoint_now(log, open_checkpointed, work);
+        return;
+    }
+    storage_free(work, sizeof *work);
+    open_end(open, log, job->err);
 }
 
 static int64_t checkpoint_at_open(const struct log_directory *directory, enum checkpoint_kind kind,
@@ -287,6 +307,7 @@ void log_store_open(struct log_store *store, struct log_open *open)
         work->request.high_watermark =
             checkpoint_at_open(directory, CHECKPOINT_HIGH_WATERMARK, open->topic, open->partition);
     }
+    work->log->told_recovery_point = work->request.recovery_point;
     if (open->recover_all)
         work->request.recovery_point = -1;
     open->job.buffer = work;

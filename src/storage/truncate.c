@@ -98,17 +98,15 @@ static enum err segments_unlink(struct log *log, size_t at)
 
 static enum err truncate_finish(struct log *log, int64_t end, struct why *why)
 {
+    CLEANUP(os_file_close) struct os_file *file = NULL;
     char path[PATH_BYTES];
 
     UNUSED(why);
-    if (log->config.flush_mode == FLUSH_MODE_COMMIT) {
-        CLEANUP(os_file_close) struct os_file *file = NULL;
-
-        segment_path(log_active(log), ".log", path);
-        TRY(os_file_open(log_os(log), path, OS_OPEN_READ | OS_OPEN_WRITE, &file));
-        TRY(os_file_sync(file));
-        log_active(log)->flushed_bytes = log_active(log)->size_bytes;
-    }
+    /* In every mode: no later flush covers a cut that ends at the recovery point. */
+    segment_path(log_active(log), ".log", path);
+    TRY(os_file_open(log_os(log), path, OS_OPEN_READ | OS_OPEN_WRITE, &file));
+    TRY(os_file_sync(file));
+    log_active(log)->flushed_bytes = log_active(log)->size_bytes;
     if (log->epochs.dirty) {
         path_join(log->path, EPOCH_FILE, path);
         TRY(epoch_cache_write(&log->epochs, log_os(log), path));
@@ -132,11 +130,13 @@ enum err log_truncate_blocking(struct log *log, int64_t offset, struct why *why)
 
         /* A segment that begins at the offset stays, empty, as Apache keeps it. */
         TRY(segments_unlink(log, at + 1));
+        /* Before the cut: a crash must not leave a hole with later segments behind it. */
+        TRY(os_sync_directory(log_os(log), log->path));
         segment = log_active(log);
         TRY(segment_cut(log, segment, offset, why));
         TRY(timestamps_find(log, segment));
         if (segment->has_aborted_file)
-            TRY(segment_write_indexes(log_os(log), log->path, segment));
+            TRY(segment_write_aborted(log_os(log), log->path, segment));
     }
     epoch_cache_truncate_end(&log->epochs, offset);
     log->start_offset = MIN(log->start_offset, offset);

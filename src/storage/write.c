@@ -155,6 +155,7 @@ static void write_end(struct log *log, enum err err)
             changes |= LOG_CHANGE_FLUSHED;
         }
         write_tell(log, OK);
+        log_roll_kick(log);
         log_write_kick(log);
         log_flush_kick(log);
         log_notify(log, changes);
