@@ -140,8 +140,6 @@ enum err handle_alter_partition(struct call *call, const void *body, void *answe
     response->topics_count = (int32_t)count;
     for (size_t i = 0; i < count; i++) {
         const struct alter_partition_request_topic_data *asked = &request->topics[i];
-        const struct metadata_topic *topic =
-            metadata_image_topic_by_id(call->image, asked->topic_id);
         size_t partitions = (size_t)MAX(asked->partitions_count, 0);
 
         response->topics[i].topic_id = asked->topic_id;
@@ -151,6 +149,8 @@ enum err handle_alter_partition(struct call *call, const void *body, void *answe
             return ERR_NO_MEMORY;
         response->topics[i].partitions_count = (int32_t)partitions;
         for (size_t j = 0; j < partitions; j++) {
+            const struct metadata_topic *topic =
+                metadata_image_topic_by_id(call->image, asked->topic_id);
             partition_result *result = &response->topics[i].partitions[j];
             enum err err = topic ? partition_alter(call, topic, &asked->partitions[j], result)
                                  : ERR_UNKNOWN_TOPIC_ID;
@@ -159,6 +159,7 @@ enum err handle_alter_partition(struct call *call, const void *body, void *answe
                 return err;
             result->partition_index = asked->partitions[j].partition_index;
             result->error_code = item_code(err);
+            TRY(call_apply(call));
         }
     }
     return OK;

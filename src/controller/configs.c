@@ -83,8 +83,12 @@ static enum err changes_record(struct call *call, const struct resource_change *
         TRY(record_add(call, METADATA_RECORD_CONFIG, 0, &record));
         record->resource_type = change->type;
         record->resource_name = change->name;
-        record->name = changes->pairs[i].key;
-        record->value = changes->pairs[i].value;
+        /* The replaced object, whose key this may be, is gone before the last record is replayed. */
+        record->name = arena_copy(call->arena, changes->pairs[i].key);
+        record->value = arena_copy(call->arena, changes->pairs[i].value);
+        if (slice_is_null(record->name) ||
+            slice_is_null(record->value) != slice_is_null(changes->pairs[i].value))
+            return ERR_NO_MEMORY;
     }
     return OK;
 }

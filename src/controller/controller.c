@@ -161,6 +161,19 @@ static struct call call_of(struct controller *controller, const struct controlle
     };
 }
 
+enum err call_apply(struct call *call)
+{
+    if (call->applied == call->records->count)
+        return OK;
+    if (!call->scratch)
+        TRY(metadata_state_create(call->controller->allocator, call->image, &call->scratch));
+    call->image = metadata_state_view(call->scratch);
+    for (; call->applied < call->records->count; call->applied++)
+        TRY(metadata_state_replay(call->scratch, &call->records->items[call->applied],
+                                  call->moment->next_offset + (int64_t)call->applied, call->why));
+    return OK;
+}
+
 enum err record_add(struct call *call, int16_t key, int16_t version, void *message_out)
 {
     void *message;
@@ -286,6 +299,7 @@ enum err controller_handle(struct controller *controller, const struct controlle
         if (moment->now_ms > request->deadline_ms && request->api_key != API_BROKER_HEARTBEAT)
             return why_set(&out->why, ERR_REQUEST_TIMED_OUT, "The request waited too long.");
         err = handler_run(&call, i);
+        metadata_state_release(&call.scratch);
         if (err != OK)
             out->records.count = 0;
         return err;

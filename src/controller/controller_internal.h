@@ -79,8 +79,13 @@ struct call {
     struct controller_result *result;
     int16_t metadata_version;
     bool elr;
-    struct why *why; /* of the whole call */
+    struct why *why;                /* of the whole call */
+    struct metadata_state *scratch; /* NULL until call_apply; behind `image` afterwards */
+    size_t applied;                 /* records that `image` shows */
 };
+/* Lets `image` show the records of this call so far, for operations that may touch an object again
+ * (one partition twice in a request). Objects that were looked up before stay as they were. */
+MUST_USE enum err call_apply(struct call *call);
 
 typedef enum err (*call_function)(struct call *call, const void *request, void *response);
 

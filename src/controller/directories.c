@@ -5,10 +5,10 @@
  */
 #include "controller/controller_internal.h"
 
-static enum err replica_assign(struct call *call, const struct metadata_broker *broker,
-                               const struct metadata_topic *topic, int32_t index,
-                               struct uuid directory)
+static enum err replica_change(struct call *call, struct uuid topic_id, int32_t index,
+                               const struct metadata_broker *broker, struct uuid directory)
 {
+    const struct metadata_topic *topic = metadata_image_topic_by_id(call->image, topic_id);
     const struct metadata_partition *partition =
         topic ? metadata_topic_partition(topic, index) : NULL;
     struct partition_change_record *record;
@@ -25,17 +25,14 @@ static enum err replica_assign(struct call *call, const struct metadata_broker *
     TRY(partition_change_init(&change, call, topic, partition, &rules));
     change.directory_broker = broker->id;
     change.directory = directory;
-    TRY(partition_change_build(&change, call, &record));
-    if (metadata_broker_directory_online(broker, directory))
-        return OK;
-    TRY(partition_change_init(&change, call, topic, partition, &rules));
-    if (rules.unclean)
-        change.election = ELECTION_UNCLEAN;
-    change.leaving = broker->id;
-    change.directory_broker = broker->id;
-    change.directory = directory;
-    TRY(ids_difference(call->arena, partition->isr, partition->isr_count, &broker->id, 1,
-                       &change.isr));
+    if (!metadata_broker_directory_online(broker, directory)) {
+        /* The replica is lost until its directory is back. */
+        if (rules.unclean)
+            change.election = ELECTION_UNCLEAN;
+        change.leaving = broker->id;
+        TRY(ids_difference(call->arena, partition->isr, partition->isr_count, &broker->id, 1,
+                           &change.isr));
+    }
     return partition_change_build(&change, call, &record);
 }
 
@@ -63,14 +60,13 @@ static enum err directory_assign(struct call *call, const struct metadata_broker
         result->topics[i].partitions_count = (int32_t)partitions;
         for (size_t j = 0; j < partitions; j++) {
             int32_t index = topic->partitions[j].partition_index;
-            enum err err = replica_assign(call, broker,
-                                          metadata_image_topic_by_id(call->image, topic->topic_id),
-                                          index, asked->id);
+            enum err err = replica_change(call, topic->topic_id, index, broker, asked->id);
 
             if (err == ERR_NO_MEMORY)
                 return err;
             results[j].partition_index = index;
             results[j].error_code = item_code(err);
+            TRY(call_apply(call));
         }
     }
     return OK;

@@ -87,7 +87,6 @@ static enum err topic_elect(struct call *call,
                             const struct elect_leaders_request_topic_partitions *asked,
                             bool unclean, topic_result *result)
 {
-    const struct metadata_topic *topic = metadata_image_topic(call->image, asked->topic);
     size_t count = (size_t)MAX(asked->partitions_count, 0);
 
     result->topic = asked->topic;
@@ -96,6 +95,7 @@ static enum err topic_elect(struct call *call,
         return ERR_NO_MEMORY;
     result->partition_result_count = (int32_t)count;
     for (size_t i = 0; i < count; i++) {
+        const struct metadata_topic *topic = metadata_image_topic(call->image, asked->topic);
         struct why why = {0};
         enum err err = topic ? election_run(call, topic, asked->partitions[i], unclean, &why)
                              : why_set(&why, ERR_UNKNOWN_TOPIC_OR_PARTITION,
@@ -104,6 +104,7 @@ static enum err topic_elect(struct call *call,
         if (err == ERR_NO_MEMORY)
             return err;
         partition_result_set(call, &result->partition_result[i], asked->partitions[i], err, &why);
+        TRY(call_apply(call));
     }
     return call_records_check(call);
 }

@@ -221,9 +221,12 @@ enum err handle_broker_heartbeat(struct call *call, const void *body, void *answ
     heartbeat->metadata_offset = request->current_metadata_offset;
     if (next == BROKER_CONTROLLED_SHUTDOWN && heartbeat->shutdown_offset < 0)
         heartbeat->shutdown_offset = call->moment->next_offset + (int64_t)call->records->count - 1;
-    if (call->metadata_version >= METADATA_VERSION_DIRECTORIES)
+    if (call->metadata_version >= METADATA_VERSION_DIRECTORIES &&
+        request->offline_log_dirs_count > 0) {
+        TRY(call_apply(call));
         TRY(broker_offline_records(call, broker, request->offline_log_dirs,
                                    (size_t)MAX(request->offline_log_dirs_count, 0)));
+    }
     if (call->metadata_version >= METADATA_VERSION_CORDONED &&
         request->cordoned_log_dirs_count >= 0)
         TRY(broker_cordon_records(call, broker, request->cordoned_log_dirs,

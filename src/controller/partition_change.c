@@ -49,7 +49,8 @@ static bool leader_acceptable(const struct outcome *outcome, int32_t id)
 
     if (!broker || id == change->leaving || id == change->unclean_shutdown)
         return false;
-    if (id != change->arriving && !broker_is_active(outcome->call->image, id))
+    /* One that was told to shut down leads nothing again, even if it is unfenced once more. */
+    if (broker->in_controlled_shutdown || (broker->fenced && id != change->arriving))
         return false;
     for (size_t i = 0; i < partition->replica_count; i++) {
         if (partition->replicas[i] == id)
@@ -164,7 +165,10 @@ static enum err elr_target(struct outcome *outcome)
     for (size_t i = 0; i < candidates.count; i++) {
         int32_t id = candidates.items[i];
 
-        if (!ids_have(change->isr.items, change->isr.count, id) && id != change->unclean_shutdown)
+        /* A replica that a reassignment has removed is nobody's leader any more. */
+        if (!ids_have(change->isr.items, change->isr.count, id) &&
+            ids_have(change->replicas.items, change->replicas.count, id) &&
+            id != change->unclean_shutdown)
             candidates.items[kept++] = id;
     }
     candidates.count = kept;

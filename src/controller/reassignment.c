@@ -70,10 +70,9 @@ static enum err reassignment_begin(struct call *call, struct partition_change *c
     for (size_t i = 0; i < removing.count; i++)
         replicas.items[replicas.count++] = removing.items[i];
     change->replicas = replicas;
-    if (removing.count > 0)
-        change->removing = removing;
-    if (adding.count > 0)
-        change->adding = adding;
+    /* Also when empty: what an earlier target was adding must not be waited for. */
+    change->removing = removing;
+    change->adding = adding;
     return OK;
 }
 
@@ -141,6 +140,7 @@ enum err handle_alter_reassignments(struct call *call, const void *body, void *a
             results[j].partition_index = asked->partitions[j].partition_index;
             results[j].error_code = item_code(err);
             results[j].error_message = err == OK ? SLICE_NULL : item_text(call, err, &why);
+            TRY(call_apply(call));
         }
         TRY(call_records_check(call));
     }

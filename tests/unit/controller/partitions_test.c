@@ -500,6 +500,29 @@ static void a_new_target_replaces_a_running_one(void **state)
     fixture_end(&fixture);
 }
 
+static void a_partition_named_twice_is_changed_one_step_after_the_other(void **state)
+{
+    int32_t first[] = {0, 2}, second[] = {0, 1};
+    struct alter_partition_reassignments_request_reassignable_partition partitions[2] = {
+        {.replicas = first, .replicas_count = 2}, {.replicas = second, .replicas_count = 2}};
+    struct alter_partition_reassignments_request_reassignable_topic topic = {
+        .name = SLICE("a"), .partitions = partitions, .partitions_count = 2};
+    struct alter_partition_reassignments_request request = {
+        .allow_replication_factor_change = true, .topics = &topic, .topics_count = 1};
+    struct fixture fixture;
+
+    (void)state;
+    fixture_start(&fixture, METADATA_VERSION_LATEST);
+    fixture_brokers(&fixture, 3);
+    fixture_create_on(&fixture, "a", (int32_t[]){0, 1}, 2);
+    assert_non_null(fixture_call(&fixture, API_ALTER_PARTITION_REASSIGNMENTS, &request));
+    assert_int_equal(fixture.records_written, 2);
+    assert_int_equal(fixture_partition(&fixture, "a", 0)->partition_epoch, 2);
+    /* The second asks for what the first took away: its newcomer is not waited for. */
+    assert_string_equal(fixture_describe(&fixture, "a", 0), "leader 0/1 isr 0,1");
+    fixture_end(&fixture);
+}
+
 /* ---- directories ---- */
 
 static void replicas_are_assigned_to_directories(void **state)
@@ -567,6 +590,7 @@ int main(void)
         cmocka_unit_test(replicas_that_are_only_reordered_change_at_once),
         cmocka_unit_test(a_reassignment_can_be_refused_and_cancelled),
         cmocka_unit_test(a_new_target_replaces_a_running_one),
+        cmocka_unit_test(a_partition_named_twice_is_changed_one_step_after_the_other),
         cmocka_unit_test(replicas_are_assigned_to_directories),
     };
 
