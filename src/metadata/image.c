@@ -86,7 +86,7 @@ int metadata_order(enum metadata_map map, const void *a, const void *b)
     case METADATA_MAP_COUNT:
         break;
     }
-    ASSERT(!"a map");
+    ASSERT(map < METADATA_MAP_COUNT);
     return 0;
 }
 
