@@ -295,11 +295,13 @@ static enum err result_describe(struct call *call, const struct new_topic *new,
     result->configs_count = (int32_t)description.count;
     for (size_t i = 0; i < description.count; i++) {
         const struct config_described *entry = &description.entries[i];
+        struct slice value = entry->sensitive ? SLICE_NULL : entry->value;
 
-        result->configs[i].name = entry->name;
         /* The node's configuration may be another one when the answer is sent. */
-        result->configs[i].value =
-            entry->sensitive ? SLICE_NULL : arena_copy(call->arena, entry->value);
+        result->configs[i].value = arena_copy(call->arena, value);
+        if (slice_is_null(result->configs[i].value) != slice_is_null(value))
+            return ERR_NO_MEMORY;
+        result->configs[i].name = entry->name;
         result->configs[i].read_only = entry->read_only;
         result->configs[i].config_source = (int8_t)entry->source;
         result->configs[i].is_sensitive = entry->sensitive;
