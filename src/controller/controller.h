@@ -142,6 +142,11 @@ MUST_USE enum err controller_handle(struct controller *controller,
                                     const struct controller_request *request,
                                     const struct controller_moment *moment, struct arena *arena,
                                     struct controller_result *out);
+/* The response to a request that failed as a whole, in the API's own form: what controller_handle gave,
+ * or NOT_CONTROLLER when the records could not be committed. `why` may be NULL. */
+MUST_USE enum err controller_error_response(const struct controller_request *request, enum err err,
+                                            const struct why *why, struct arena *arena,
+                                            void **response_out);
 /* True for the APIs that controller_handle answers. */
 bool controller_handles(int16_t api_key);
 

@@ -146,7 +146,17 @@ const void *fixture_call(struct fixture *fixture, int16_t api_key, const void *b
     /* Nothing changes before the records are replayed. */
     assert_true(before == metadata_image_hash(controller_view(fixture->controller)));
     if (fixture->err != OK) {
+        void *response;
+
         assert_int_equal(fixture->result.records.count, 0);
+        assert_int_equal(controller_error_response(&request, fixture->err, &fixture->result.why,
+                                                   &fixture->arena, &response),
+                         OK);
+        writer_init(&writer, &heap_allocator, SIZE_MAX);
+        assert_int_equal(
+            message_encode(api_find(api_key)->response, request.api_version, response, &writer),
+            OK);
+        writer_release(&writer);
         fixture->records_written = 0;
         return NULL;
     }

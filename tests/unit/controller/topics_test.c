@@ -389,6 +389,53 @@ static void ten_thousand_partitions_are_the_limit_of_a_request(void **state)
     fixture_end(&fixture);
 }
 
+static void a_request_that_fails_whole_is_answered_in_its_own_form(void **state)
+{
+    struct create_topics_request_creatable_topic topics[2] = {{.name = SLICE("a")},
+                                                              {.name = SLICE("b")}};
+    struct create_topics_request create = {.topics = topics, .topics_count = 2};
+    struct controller_request request = {
+        .api_key = API_CREATE_TOPICS, .api_version = 7, .body = &create};
+    const struct create_topics_response *response;
+    struct fixture fixture;
+    void *answer;
+
+    (void)state;
+    fixture_start(&fixture, METADATA_VERSION_LATEST);
+    for (int16_t key = 0; key <= API_KEY_MAX; key++) {
+        const struct api *api = api_find(key);
+        struct writer writer;
+
+        if (!api || !controller_handles(key))
+            continue;
+        request.api_key = key;
+        request.body = arena_zeroed(&fixture.arena, 1, message_struct_bytes(api->request));
+        for (int16_t version = api->request->version_min; version <= api->request->version_max;
+             version++) {
+            request.api_version = version;
+            assert_int_equal(controller_error_response(&request, ERR_NOT_CONTROLLER, NULL,
+                                                       &fixture.arena, &answer),
+                             OK);
+            writer_init(&writer, &heap_allocator, SIZE_MAX);
+            assert_int_equal(message_encode(api->response, version, answer, &writer), OK);
+            writer_release(&writer);
+        }
+    }
+    request.api_key = API_CREATE_TOPICS;
+    request.body = &create;
+    assert_int_equal(
+        controller_error_response(&request, ERR_NOT_CONTROLLER, NULL, &fixture.arena, &answer), OK);
+    response = answer;
+    assert_int_equal(response->topics_count, 2);
+    assert_true(slice_equal_text(response->topics[1].name, "b"));
+    assert_int_equal(response->topics[1].error_code, 41);
+    request.api_key = API_PRODUCE;
+    assert_int_equal(
+        controller_error_response(&request, ERR_NOT_CONTROLLER, NULL, &fixture.arena, &answer),
+        ERR_UNKNOWN_API);
+    fixture_end(&fixture);
+}
+
 /* ---- placement ---- */
 
 static void leaders_and_replicas_are_spread_evenly(void **state)
@@ -670,6 +717,7 @@ int main(void)
         cmocka_unit_test(a_refused_topic_leaves_the_others_alone),
         cmocka_unit_test(validate_only_writes_nothing_but_answers_in_full),
         cmocka_unit_test(ten_thousand_partitions_are_the_limit_of_a_request),
+        cmocka_unit_test(a_request_that_fails_whole_is_answered_in_its_own_form),
         cmocka_unit_test(leaders_and_replicas_are_spread_evenly),
         cmocka_unit_test(replicas_of_a_partition_stand_in_different_racks),
         cmocka_unit_test(fenced_brokers_follow_but_never_lead),
