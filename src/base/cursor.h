@@ -17,7 +17,9 @@ struct cursor {
 
 static inline struct cursor cursor_of(struct slice s)
 {
-    return (struct cursor){s.data, s.data + s.size_bytes};
+    const uint8_t *data = s.data ? s.data : (const uint8_t *)""; /* NULL + 0 is not defined in C */
+
+    return (struct cursor){data, data + s.size_bytes};
 }
 
 static inline size_t cursor_left(const struct cursor *cursor)
