@@ -25,7 +25,7 @@ extern struct allocator heap_allocator;
 /* Zeroed memory, or NULL. */
 void *allocator_zeroed(struct allocator *allocator, size_t size_bytes);
 #define ALLOCATOR_NEW(allocator, type) ((type *)allocator_zeroed((allocator), sizeof(type)))
-#define ALLOCATOR_DELETE(allocator, pointer)                                                       \
+#define ALLOCATOR_DELETE(allocator, pointer) \
     (allocator)->release((allocator), (pointer), sizeof(*(pointer)))
 
 /* An allocator over `below` that fails at the n-th allocation (0-based; -1: never), once or for

@@ -18,10 +18,9 @@ typedef void (*assert_hook)(const char *condition, const char *file, int line,
                             const char *function);
 void assert_hook_set(assert_hook hook);
 
-#define ASSERT(condition)                                                                          \
-    (__builtin_expect(!!(condition), 1)                                                            \
-         ? (void)0                                                                                 \
-         : assert_fail(#condition, __FILE__, __LINE__, __func__))
+#define ASSERT(condition)                         \
+    (__builtin_expect(!!(condition), 1) ? (void)0 \
+                                        : assert_fail(#condition, __FILE__, __LINE__, __func__))
 
 #ifdef BARNABAS_DEBUG
 #define ASSERT_DEBUG(condition) ASSERT(condition)

@@ -37,10 +37,10 @@ void hash_map_remove(struct hash_map *map, struct hash_map_node *node);
 
 /* In order of insertion. HASH_MAP_EACH_SAFE's body may remove the node. */
 #define HASH_MAP_NODE(order_node) LIST_ITEM(order_node, struct hash_map_node, order)
-#define HASH_MAP_ITEM(order_node, type, member)                                                    \
+#define HASH_MAP_ITEM(order_node, type, member) \
     CONTAINER_OF(HASH_MAP_NODE(order_node), type, member)
-#define HASH_MAP_EACH(node, map) LIST_EACH(node, &(map)->order)
-#define HASH_MAP_EACH_SAFE(node, map) LIST_EACH_SAFE(node, &(map)->order)
+#define HASH_MAP_EACH(node, map) LIST_EACH (node, &(map)->order)
+#define HASH_MAP_EACH_SAFE(node, map) LIST_EACH_SAFE (node, &(map)->order)
 
 /* Fixed, seedless hashes (FNV-1a folded by a finaliser); for tables whose keys a peer may choose the
  * chain is bounded by the count limits of their owners. */

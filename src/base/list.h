@@ -79,11 +79,11 @@ static inline void list_splice_back(struct list_node *to, struct list_node *from
 }
 
 #define LIST_ITEM(node, type, member) CONTAINER_OF(node, type, member)
-#define LIST_EACH(node, list)                                                                      \
+#define LIST_EACH(node, list) \
     for (struct list_node *node = (list)->next; node != (list); node = node->next)
 /* The body may remove `node`. */
-#define LIST_EACH_SAFE(node, list)                                                                 \
-    for (struct list_node *node = (list)->next, *node##_next_ = node->next; node != (list);        \
+#define LIST_EACH_SAFE(node, list)                                                          \
+    for (struct list_node *node = (list)->next, *node##_next_ = node->next; node != (list); \
          node = node##_next_, node##_next_ = node->next)
 
 #endif

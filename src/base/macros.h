@@ -13,8 +13,8 @@
 #define NO_RETURN __attribute__((noreturn))
 #define UNUSED(x) ((void)(x))
 #define ARRAY_COUNT(a) (sizeof(a) / sizeof((a)[0]))
-#define CONTAINER_OF(pointer, type, member)                                                        \
-    ((type *)(void *)((char *)(pointer) - offsetof(type, member)))
+#define CONTAINER_OF(pointer, type, member) \
+    ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
 #define MIN(a, b) ((a) < (b) ? (a) : (b))
 #define MAX(a, b) ((a) > (b) ? (a) : (b))
 #define KIB ((size_t)1024)
@@ -26,19 +26,19 @@
 #define CLEANUP(release) __attribute__((cleanup(release)))
 
 /* TAKE(pointer) yields the pointer and leaves NULL behind: ownership moves. */
-#define TAKE(pointer)                                                                              \
-    __extension__({                                                                                \
-        __typeof__(pointer) taken_ = (pointer);                                                    \
-        (pointer) = NULL;                                                                          \
-        taken_;                                                                                    \
+#define TAKE(pointer)                           \
+    __extension__({                             \
+        __typeof__(pointer) taken_ = (pointer); \
+        (pointer) = NULL;                       \
+        taken_;                                 \
     })
 
 /* The only macro that returns: hands an error up to the caller. */
-#define TRY(expression)                                                                            \
-    do {                                                                                           \
-        enum err try_err_ = (expression);                                                          \
-        if (__builtin_expect(try_err_ != OK, 0))                                                   \
-            return try_err_;                                                                       \
+#define TRY(expression)                          \
+    do {                                         \
+        enum err try_err_ = (expression);        \
+        if (__builtin_expect(try_err_ != OK, 0)) \
+            return try_err_;                     \
     } while (0)
 
 #endif

@@ -20,9 +20,10 @@
 
 #include <stdbool.h>
 
-struct os;        /* one machine: this process, or one simulated node */
-struct os_port;   /* one shard's gate: submit and poll; owned by one thread */
-struct os_file;   /* an open file; usable from any thread of its machine, one operation at a time per range */
+struct os;      /* one machine: this process, or one simulated node */
+struct os_port; /* one shard's gate: submit and poll; owned by one thread */
+struct
+    os_file; /* an open file; usable from any thread of its machine, one operation at a time per range */
 struct os_socket; /* a connected or listening stream socket; belongs to one port at a time */
 
 /* ---- clocks and entropy (any thread) ---- */
@@ -37,7 +38,7 @@ enum os_open_flags {
     OS_OPEN_CREATE = 4,    /* mode 0640; with OS_OPEN_WRITE */
     OS_OPEN_EXCLUSIVE = 8, /* fail with ERR_EXISTS when it is there */
     OS_OPEN_TRUNCATE = 16,
-    OS_OPEN_DIRECT = 32,   /* a hint; ignored where the file system cannot */
+    OS_OPEN_DIRECT = 32, /* a hint; ignored where the file system cannot */
 };
 struct os_stat {
     bool exists;
@@ -84,23 +85,26 @@ MUST_USE enum err os_disk_space(struct os *os, const char *path, int64_t *free_b
 /* ---- operations: submit and completion ---- */
 enum os_op_kind {
     /* files: the same meaning as the blocking calls above */
-    OS_OP_READ,  /* file, buffer, size_bytes, position_bytes → result = bytes read */
-    OS_OP_WRITE, /* file, slices, slice_count, position_bytes */
-    OS_OP_SYNC,  /* file */
+    OS_OP_READ,     /* file, buffer, size_bytes, position_bytes → result = bytes read */
+    OS_OP_WRITE,    /* file, slices, slice_count, position_bytes */
+    OS_OP_SYNC,     /* file */
     OS_OP_TRUNCATE, /* file, size_bytes */
     OS_OP_OPEN,     /* path, flags → file */
     OS_OP_CLOSE,    /* file */
     OS_OP_STAT,     /* path → stat */
     OS_OP_LIST,     /* path, arena → names */
-    OS_OP_MAKE_DIRECTORY, OS_OP_SYNC_DIRECTORY, OS_OP_UNLINK, OS_OP_REMOVE_DIRECTORY, /* path */
-    OS_OP_RENAME,   /* path, path_to */
+    OS_OP_MAKE_DIRECTORY,
+    OS_OP_SYNC_DIRECTORY,
+    OS_OP_UNLINK,
+    OS_OP_REMOVE_DIRECTORY, /* path */
+    OS_OP_RENAME,           /* path, path_to */
     /* run(op) on a pool thread, where blocking calls are allowed; in the simulator one event */
     OS_OP_JOB,
     /* sockets */
     OS_OP_ACCEPT,  /* socket (listening) → accepted, attached to this port */
     OS_OP_CONNECT, /* address, port_number → accepted */
     OS_OP_RECEIVE, /* socket, buffer, size_bytes → result ≥ 1 bytes, 0 = peer closed its side */
-    OS_OP_SEND,    /* socket, slices, slice_count: completes when all bytes are handed to the kernel */
+    OS_OP_SEND, /* socket, slices, slice_count: completes when all bytes are handed to the kernel */
 };
 
 struct os_op {
@@ -135,7 +139,8 @@ struct os_op {
 
 /* ---- ports ---- */
 MUST_USE enum err os_port_create(struct os *os, struct os_port **out);
-/* No operation may be under way. */
+/* No operation may be under way save OS_OP_CONNECT, which has no handle to close: such a one completes
+ * here with ERR_CANCELLED. Sockets are closed or detached first. */
 void os_port_release(struct os_port **port);
 /* Hands the operation over; a failure to start it comes through `done` like any other. Operations of
  * one port on one file complete in any order; whoever needs an order submits the next from `done`. */
@@ -190,7 +195,9 @@ struct os_usage {
     int64_t open_files;
 };
 void os_usage(struct os *os, struct os_usage *out);
-/* Calls `notify(context, signal)` on an unspecified thread for SIGTERM, SIGINT and SIGHUP. */
+/* Calls `notify(context, signal)` on an unspecified thread for SIGTERM, SIGINT and SIGHUP, from now on
+ * to the next os_on_signal; NULL: no more, and none is running after it. What `notify` uses, a reactor
+ * for one, is released after that. On one thread, before others were started by foreign means. */
 MUST_USE enum err os_on_signal(struct os *os, void (*notify)(void *context, int signal),
                                void *context);
 

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * os/durable.c: whole files at once, written on top of the blocking calls so that both tables share
+ * the order of steps.
+ * Crash  os_durable_replace leaves the old or the new content, and perhaps `path.tmp`, which the next
+ *        replacement truncates.
+ */
+#include "os/os_internal.h"
+
+#include "base/fmt.h"
+
+#define PATH_BYTES 4096
+#define SUFFIX ".tmp"
+
+/* The directory that holds `path`; `path` itself is known to fit. */
+static void directory_of(const char *path, char *out)
+{
+    const char *slash = strrchr(path, '/');
+
+    if (!slash)
+        fmt(out, PATH_BYTES, ".");
+    else if (slash == path)
+        fmt(out, PATH_BYTES, "/");
+    else
+        fmt(out, PATH_BYTES, "%.*s", (int)(slash - path), path);
+}
+
+static enum err write_new(struct os *os, const char *path, const struct slice *slices, size_t count)
+{
+    CLEANUP(os_file_close) struct os_file *file = NULL;
+
+    TRY(os_file_open(os, path, OS_OPEN_WRITE | OS_OPEN_CREATE | OS_OPEN_TRUNCATE, &file));
+    TRY(os_file_write(file, slices, count, 0));
+    return os_file_sync(file);
+}
+
+enum err os_durable_replace(struct os *os, const char *path, const struct slice *slices,
+                            size_t count)
+{
+    char temporary[PATH_BYTES];
+    char directory[PATH_BYTES];
+    enum err err;
+
+    if (fmt(temporary, sizeof(temporary), "%s" SUFFIX, path) >= sizeof(temporary))
+        return ERR_TOO_LARGE;
+    err = write_new(os, temporary, slices, count);
+    if (err == OK)
+        err = os_rename(os, temporary, path);
+    if (err != OK) {
+        /* The first failure is the one to tell. */
+        enum err ignored = os_unlink(os, temporary);
+
+        UNUSED(ignored);
+        return err;
+    }
+    directory_of(path, directory);
+    return os_sync_directory(os, directory);
+}
+
+enum err os_read_whole(struct os *os, const char *path, struct arena *arena, size_t limit_bytes,
+                       struct slice *out)
+{
+    CLEANUP(os_file_close) struct os_file *file = NULL;
+    int64_t size_bytes;
+    size_t read_bytes;
+    uint8_t *data;
+
+    *out = SLICE_NULL;
+    TRY(os_file_open(os, path, OS_OPEN_READ, &file));
+    TRY(os_file_size(file, &size_bytes));
+    if ((uint64_t)size_bytes > limit_bytes)
+        return ERR_TOO_LARGE;
+    data = arena_allocate(arena, (size_t)size_bytes);
+    if (!data)
+        return ERR_NO_MEMORY;
+    TRY(os_file_read(file, data, (size_t)size_bytes, 0, &read_bytes));
+    *out = slice_of(data, read_bytes);
+    return OK;
+}

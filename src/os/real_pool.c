@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * os/real_pool.c: threads for calls that block. They start when work finds no idle one, sleep
+ * without ever waking by themselves, and end with the pool.
+ */
+#include "os/real_internal.h"
+
+#include "base/fmt.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <signal.h>
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define STACK_BYTES (8 * 256 * KIB) /* red zones widen every frame */
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || \
+    __has_feature(memory_sanitizer)
+#define STACK_BYTES (8 * 256 * KIB)
+#endif
+#endif
+#ifndef STACK_BYTES
+/* Below the size of a huge page, so that none is spent on a stack. */
+#define STACK_BYTES (256 * KIB)
+#endif
+
+enum err thread_create(const char *name, void *(*run)(void *context), void *context, pthread_t *out)
+{
+    pthread_attr_t attributes;
+    sigset_t blocked;
+    sigset_t before;
+    char short_name[16]; /* the kernel's bound */
+    int error_number;
+
+    if (pthread_attr_init(&attributes) != 0)
+        return ERR_NO_MEMORY;
+    pthread_attr_setstacksize(&attributes, MAX(STACK_BYTES, (size_t)PTHREAD_STACK_MIN));
+    /* The new thread inherits the mask. Signals of its own faults and of profilers still come. */
+    sigfillset(&blocked);
+    sigdelset(&blocked, SIGSEGV);
+    sigdelset(&blocked, SIGBUS);
+    sigdelset(&blocked, SIGFPE);
+    sigdelset(&blocked, SIGILL);
+    sigdelset(&blocked, SIGTRAP);
+    sigdelset(&blocked, SIGABRT);
+    sigdelset(&blocked, SIGPROF);
+    pthread_sigmask(SIG_SETMASK, &blocked, &before);
+    error_number = pthread_create(out, &attributes, run, context);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    pthread_attr_destroy(&attributes);
+    if (error_number != 0)
+        return ERR_NO_MEMORY;
+    fmt(short_name, sizeof(short_name), "%s", name);
+    pthread_setname_np(*out, short_name);
+    return OK;
+}
+
+static void *pool_run(void *context)
+{
+    struct pool *pool = context;
+
+    pthread_mutex_lock(&pool->mutex);
+    for (;;) {
+        struct list_node *node = list_pop_front(&pool->queue);
+        struct pool_task *task;
+
+        if (!node) {
+            if (pool->is_stopping)
+                break;
+            pool->idle_count++;
+            pthread_cond_wait(&pool->work, &pool->mutex);
+            pool->idle_count--;
+            continue;
+        }
+        pool->queued_count--;
+        pthread_mutex_unlock(&pool->mutex);
+        task = LIST_ITEM(node, struct pool_task, node);
+        task->run(task); /* the task is gone now */
+        pthread_mutex_lock(&pool->mutex);
+    }
+    pthread_mutex_unlock(&pool->mutex);
+    return NULL;
+}
+
+/* With the mutex held. */
+static enum err start_thread(struct pool *pool)
+{
+    char name[16];
+
+    fmt(name, sizeof(name), "%s-%d", pool->name, pool->thread_count);
+    TRY(thread_create(name, pool_run, pool, &pool->threads[pool->thread_count]));
+    pool->thread_count++;
+    return OK;
+}
+
+enum err pool_init(struct pool *pool, const char *name, int thread_count_max)
+{
+    ASSERT(thread_count_max > 0);
+    *pool = (struct pool){.name = name, .thread_count_max = thread_count_max};
+    list_init(&pool->queue);
+    pool->threads =
+        allocator_zeroed(&heap_allocator, (size_t)thread_count_max * sizeof(pool->threads[0]));
+    if (!pool->threads)
+        return ERR_NO_MEMORY;
+    pthread_mutex_init(&pool->mutex, NULL); /* default attributes: cannot fail on Linux */
+    pthread_cond_init(&pool->work, NULL);
+    return OK;
+}
+
+void pool_fini(struct pool *pool)
+{
+    pthread_mutex_lock(&pool->mutex);
+    pool->is_stopping = true;
+    pthread_cond_broadcast(&pool->work);
+    pthread_mutex_unlock(&pool->mutex);
+    for (int i = 0; i < pool->thread_count; i++)
+        pthread_join(pool->threads[i], NULL);
+    ASSERT(list_is_empty(&pool->queue));
+    pthread_cond_destroy(&pool->work);
+    pthread_mutex_destroy(&pool->mutex);
+    heap_allocator.release(&heap_allocator, pool->threads,
+                           (size_t)pool->thread_count_max * sizeof(pool->threads[0]));
+}
+
+enum err pool_start(struct pool *pool)
+{
+    enum err err = OK;
+
+    pthread_mutex_lock(&pool->mutex);
+    if (pool->thread_count == 0)
+        err = start_thread(pool);
+    pthread_mutex_unlock(&pool->mutex);
+    return err;
+}
+
+enum err pool_submit(struct pool *pool, struct pool_task *task)
+{
+    enum err err = OK;
+
+    pthread_mutex_lock(&pool->mutex);
+    ASSERT(!pool->is_stopping);
+    /* Waiters that were signalled but did not run yet still count as idle, hence the comparison
+     * with what is queued. */
+    if ((size_t)pool->idle_count <= pool->queued_count &&
+        pool->thread_count < pool->thread_count_max)
+        err = start_thread(pool);
+    if (err == OK || pool->thread_count > 0) {
+        err = OK;
+        list_push_back(&pool->queue, &task->node);
+        pool->queued_count++;
+        pthread_cond_signal(&pool->work);
+    }
+    pthread_mutex_unlock(&pool->mutex);
+    return err;
+}

@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * os/real_transfer.c: accepting, receiving and sending. Each direction of a socket has a queue; its
+ * first operation is tried at once when the kernel has not said EAGAIN since the last event.
+ */
+#include "os/real_internal.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+/* A peer that reads as fast as we send must not keep the shard from everybody else. */
+#define SEND_BYTES_PER_TURN (1 * MIB)
+/* Without free descriptors a listener would be ready for ever. */
+#define ACCEPT_PAUSE_NS ((int64_t)100 * 1000000)
+
+static struct os_op *first_of(struct list_node *list)
+{
+    struct list_node *node = list_first(list);
+
+    return node ? LIST_ITEM(node, struct os_op, node) : NULL;
+}
+
+static void finish(struct real_socket *socket, struct os_op *op, enum err err)
+{
+    list_remove(&op->node);
+    port_complete(socket->port, op, err);
+}
+
+/* ---- accept ---- */
+
+static enum err accepted_new(struct real_port *port, int fd, struct os_op *op)
+{
+    struct real_socket *accepted;
+    enum err err;
+
+    TRY(socket_new(fd, port, &accepted));
+    err = socket_register(accepted, port);
+    if (err != OK) {
+        socket_free(accepted);
+        return err;
+    }
+    op->accepted = &accepted->base;
+    return OK;
+}
+
+/* Errors of one connection that went away again, or of the network below it (accept(2)). */
+static bool is_transient(int error_number)
+{
+    switch (error_number) {
+    case EINTR:
+    case ECONNABORTED:
+    case EPROTO:
+    case ENETDOWN:
+    case ENOPROTOOPT:
+    case EHOSTDOWN:
+    case ENONET:
+    case EHOSTUNREACH:
+    case EOPNOTSUPP:
+    case ENETUNREACH:
+    case EPERM: /* a firewall rule */
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* False: nothing more to do before the next event or the end of a pause. */
+static bool try_accept(struct real_socket *socket, struct os_op *op)
+{
+    int fd = accept4(socket->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    enum err err;
+
+    if (fd >= 0) {
+        finish(socket, op, accepted_new(socket->port, fd, op));
+        return true;
+    }
+    if (is_transient(errno))
+        return true;
+    if (errno == EAGAIN) {
+        socket->may_read = false;
+        return false;
+    }
+    err = real_err(errno);
+    finish(socket, op, err);
+    /* The owner hears of it and asks again; we wait, for connections stay in the backlog. */
+    socket_again(socket, real_now_ns(socket->port->base.os) + ACCEPT_PAUSE_NS);
+    return false;
+}
+
+/* ---- receive ---- */
+
+static bool try_receive(struct real_socket *socket, struct os_op *op)
+{
+    ssize_t got = recv(socket->fd, op->buffer, op->size_bytes, MSG_DONTWAIT);
+
+    if (got < 0 && errno == EINTR)
+        return true;
+    if (got < 0 && errno == EAGAIN) {
+        socket->may_read = false;
+        return false;
+    }
+    if (got < 0) {
+        finish(socket, op, real_err(errno));
+        return true;
+    }
+    /* A short answer has emptied the queue; what comes later is another event. */
+    if (got > 0 && (size_t)got < op->size_bytes && !socket->has_hang_up)
+        socket->may_read = false;
+    op->result = got;
+    finish(socket, op, OK);
+    return true;
+}
+
+void socket_drive_reads(struct real_socket *socket)
+{
+    struct os_op *op;
+
+    while (socket->may_read && socket->again_ns == 0 && (op = first_of(&socket->reads)) != NULL) {
+        if (!(op->kind == OS_OP_ACCEPT ? try_accept(socket, op) : try_receive(socket, op)))
+            return;
+    }
+}
+
+/* ---- send ---- */
+
+struct send_progress {
+    size_t index;  /* of the slice */
+    size_t offset; /* in it */
+};
+static_assert(sizeof(struct send_progress) <= sizeof(((struct os_op *)0)->private_words),
+              "the progress fits into the operation");
+
+static struct send_progress *progress_of(struct os_op *op)
+{
+    return (struct send_progress *)(void *)op->private_words;
+}
+
+/* One sendmsg; *sent_bytes_out tells the fairness count. */
+static bool try_send(struct real_socket *socket, struct os_op *op, size_t *sent_bytes_out)
+{
+    struct send_progress *progress = progress_of(op);
+    struct iovec vectors[VECTORS_MAX];
+    struct msghdr message = {.msg_iov = vectors};
+    ssize_t put;
+
+    *sent_bytes_out = 0;
+    message.msg_iovlen = vectors_fill(vectors, VECTORS_MAX, op->slices, op->slice_count,
+                                      progress->index, progress->offset);
+    if (message.msg_iovlen == 0) {
+        finish(socket, op, OK);
+        return true;
+    }
+    put = sendmsg(socket->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (put < 0 && errno == EINTR)
+        return true;
+    if (put < 0 && errno == EAGAIN) {
+        socket->may_write = false;
+        return false;
+    }
+    if (put < 0) {
+        finish(socket, op, real_err(errno));
+        return true;
+    }
+    *sent_bytes_out = (size_t)put;
+    op->result += put;
+    vectors_advance(op->slices, op->slice_count, &progress->index, &progress->offset, (size_t)put);
+    if (progress->index == op->slice_count)
+        finish(socket, op, OK);
+    return true;
+}
+
+void socket_drive_writes(struct real_socket *socket)
+{
+    size_t sent_bytes = 0;
+    struct os_op *op;
+
+    while (socket->may_write && (op = first_of(&socket->writes)) != NULL) {
+        size_t now_bytes;
+
+        if (sent_bytes >= SEND_BYTES_PER_TURN) {
+            if (list_is_empty(&socket->again_node))
+                socket_again(socket, 0);
+            return;
+        }
+        if (!try_send(socket, op, &now_bytes))
+            return;
+        sent_bytes += now_bytes;
+    }
+}
+
+/* ---- in ---- */
+
+void socket_on_events(struct real_socket *socket, uint32_t events)
+{
+    if (socket->connect) {
+        connect_on_event(socket);
+        return;
+    }
+    if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+        socket->has_hang_up = true;
+    if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) {
+        socket->may_read = true;
+        socket_drive_reads(socket);
+    }
+    if (events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) {
+        socket->may_write = true;
+        socket_drive_writes(socket);
+    }
+}
+
+void socket_submit(struct real_port *port, struct os_op *op)
+{
+    struct real_socket *socket = CONTAINER_OF(op->socket, struct real_socket, base);
+
+    ASSERT(socket->port == port);
+    ASSERT((op->kind == OS_OP_ACCEPT) == socket->is_listening);
+    ASSERT(op->kind != OS_OP_RECEIVE || op->size_bytes > 0);
+    if (socket->broken != OK) {
+        port_complete(port, op, socket->broken);
+        return;
+    }
+    if (op->kind == OS_OP_SEND) {
+        *progress_of(op) = (struct send_progress){0};
+        list_push_back(&socket->writes, &op->node);
+        if (first_of(&socket->writes) == op)
+            socket_drive_writes(socket);
+    } else {
+        list_push_back(&socket->reads, &op->node);
+        if (first_of(&socket->reads) == op)
+            socket_drive_reads(socket);
+    }
+}
