@@ -72,9 +72,10 @@ void reactor_defer_cancel(struct reactor *reactor, struct deferred *deferred);
 /* ---- mail: FIFO from one reactor to another ---- */
 struct mail {
     struct mail *next;
-    void (*deliver)(struct mail *mail, struct reactor *to); /* on the receiver's thread; owns it now */
-    void (*drop)(struct mail *mail); /* when the receiver goes down; NULL: nothing to free */
-    bool control;                    /* delivered before data mail of the same turn */
+    void (*deliver)(struct mail *mail,
+                    struct reactor *to); /* on the receiver's thread; owns it now */
+    void (*drop)(struct mail *mail);     /* when the receiver goes down; NULL: nothing to free */
+    bool control;                        /* delivered before data mail of the same turn */
 };
 /* `from` may be NULL (a foreign thread). Sending to oneself is delivered in a later turn. The wakes of
  * one turn are coalesced: a sleeping receiver is woken once, at the end of the sender's turn. */
