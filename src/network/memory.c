@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * network/memory.c: the budget of frames, and the connections that wait for it.
+ *
+ * What is charged is what is allocated. Who finds no room waits in one queue, first come first
+ * served, and its socket is not read. As long as handlers hold a frame, its release is what the
+ * queue waits for. When they hold none (all memory is in frames that are still coming) nobody
+ * would ever give memory back, so then the head of the queue may exceed the budget until its frame
+ * is whole; only one connection at a time may. So frame_bytes <= frame_bytes_max + one frame, and
+ * a frame larger than the whole budget passes too.
+ */
+#include "network/network_internal.h"
+
+static bool memory_fits(struct network *network, struct connection *connection, size_t size_bytes)
+{
+    if (network->counts.frame_bytes + (int64_t)size_bytes <= network->options.frame_bytes_max ||
+        network->over == connection)
+        return true;
+    if (network->over || network->frames_whole > 0)
+        return false;
+    network->over = connection;
+    return true;
+}
+
+bool memory_take(struct connection *connection, size_t size_bytes)
+{
+    struct network *network = connection->network;
+
+    if (connection->granted_bytes > 0) {
+        ASSERT(connection->granted_bytes == size_bytes); /* it asks again for what it waited for */
+        connection->granted_bytes = 0;
+        return true;
+    }
+    if ((list_is_empty(&network->waiting) || network->over == connection) &&
+        memory_fits(network, connection, size_bytes)) {
+        network->counts.frame_bytes += (int64_t)size_bytes;
+        return true;
+    }
+    ASSERT(!connection_waits(connection));
+    connection->wanted_bytes = size_bytes;
+    list_push_back(&network->waiting, &connection->waiting_node);
+    network->counts.muted_for_memory++;
+    return false;
+}
+
+void memory_give_back(struct network *network, size_t size_bytes)
+{
+    network->counts.frame_bytes -= (int64_t)size_bytes;
+    ASSERT(network->counts.frame_bytes >= 0);
+    if (!list_is_empty(&network->waiting) || network->is_stopping)
+        network_defer(network);
+}
+
+void memory_frame_whole(struct connection *connection)
+{
+    connection->network->frames_whole++;
+    if (connection->network->over == connection)
+        connection->network->over = NULL;
+}
+
+static void grant_return(struct connection *connection)
+{
+    if (connection->granted_bytes > 0)
+        memory_give_back(connection->network, connection->granted_bytes);
+    connection->granted_bytes = 0;
+    if (connection->network->over == connection && !connection->frame)
+        connection->network->over = NULL;
+}
+
+void memory_leave(struct connection *connection)
+{
+    list_remove(&connection->waiting_node);
+    grant_return(connection);
+}
+
+void memory_admit(struct network *network)
+{
+    struct list_node *node;
+
+    while ((node = list_first(&network->waiting)) != NULL) {
+        struct connection *connection = LIST_ITEM(node, struct connection, waiting_node);
+
+        if (!memory_fits(network, connection, connection->wanted_bytes))
+            return;
+        list_remove(node);
+        network->counts.frame_bytes += (int64_t)connection->wanted_bytes;
+        connection->granted_bytes = connection->wanted_bytes;
+        connection_proceed(connection);
+        grant_return(connection); /* paused meanwhile: it will ask again */
+    }
+}
