@@ -27,7 +27,7 @@ static struct raft_endpoint endpoint_of(int id)
                                   (uint16_t)(9090 + id)};
 }
 
-struct raft_voters bench_voters(struct bench *bench, bool fixed, ...)
+struct raft_voters bench_voters(struct bench *bench, int fixed, ...)
 {
     size_t count = 0;
     va_list ids;

@@ -42,7 +42,7 @@ struct bench {
 struct uuid bench_directory(int id);
 struct raft_replica_key bench_key(int id);
 /* Voters with these ids (ends with 0); directories unknown when `fixed` (static voters). */
-struct raft_voters bench_voters(struct bench *bench, bool fixed, ...);
+struct raft_voters bench_voters(struct bench *bench, int fixed, ...);
 /* Node `self`; the options may be edited before bench_start. */
 void bench_init(struct bench *bench, int self);
 /* Creates the core and feeds START. */
