@@ -177,7 +177,7 @@ enum err log_append(struct log *log, struct log_append *append, struct why *why)
 {
     struct slice bytes = slice_of(append->data, append->size_bytes);
     struct producer_update update;
-    struct append_facts facts;
+    struct append_facts facts = {0}; /* stays so for an append of no bytes */
     enum err err;
 
     append->first_offset = -1;

@@ -63,6 +63,19 @@ static enum err doom_work(struct log *log, enum log_name_kind kind)
     return os_sync_directory(log_os(log), log->directory->path);
 }
 
+/* Whole before it gets its name: what is found under it after a crash is the copy or nothing. */
+static enum err promote_work(struct log *log)
+{
+    char name[LOG_NAME_BYTES];
+    char path[PATH_BYTES];
+
+    TRY(log_close_blocking(log));
+    log_name_make(log_topic(log), log->partition, LOG_NAME_CURRENT, NULL, name);
+    path_join(log->directory->path, name, path);
+    TRY(os_rename(log_os(log), log->path, path));
+    return os_sync_directory(log_os(log), log->directory->path);
+}
+
 static void change_run(struct os_op *job)
 {
     struct log_change_op *op = CONTAINER_OF(job, struct log_change_op, job);
@@ -84,6 +97,9 @@ static void change_run(struct os_op *job)
         break;
     case CHANGE_STRAY:
         job->err = doom_work(log, LOG_NAME_STRAY);
+        break;
+    case CHANGE_PROMOTE:
+        job->err = promote_work(log);
         break;
     }
     if (job->err != OK)
@@ -133,11 +149,13 @@ static void log_leave(struct log *log, struct log_change_op *op, enum err err)
     struct log_store *store = log->store;
 
     log->has_exclusive = false;
-    log->failed = log->failed || op->kind != CHANGE_CLOSE;
-    if (op->kind != CHANGE_CLOSE)
+    log->failed = log->failed || (op->kind != CHANGE_CLOSE && op->kind != CHANGE_PROMOTE);
+    if (op->kind != CHANGE_CLOSE && op->kind != CHANGE_PROMOTE)
         log_forget_checkpoints(log);
     else
         log_checkpoint_last(log);
+    if (err == OK && (op->kind == CHANGE_CLOSE || op->kind == CHANGE_PROMOTE))
+        store_closed_note(store, log, op->kind == CHANGE_CLOSE && log->is_future);
     if (op->kind == CHANGE_DELETE && err == OK)
         store_doom(store, log->directory, log->doomed_path, true, log->config.file_delete_delay_ms);
     atomic_fetch_sub(&log->directory->log_count, 1);
@@ -161,7 +179,8 @@ static void log_leave(struct log *log, struct log_change_op *op, enum err err)
 
 static void change_end(struct log *log, struct log_change_op *op, enum err err)
 {
-    bool leaves = op->kind == CHANGE_CLOSE || op->kind == CHANGE_DELETE || op->kind == CHANGE_STRAY;
+    bool leaves = op->kind == CHANGE_CLOSE || op->kind == CHANGE_DELETE ||
+                  op->kind == CHANGE_STRAY || op->kind == CHANGE_PROMOTE;
 
     dropped_release(log);
     if (err != OK && !log->failed) {
@@ -239,7 +258,7 @@ static void change_ask(struct log *log, struct log_change_op *op, enum change_ki
                        int64_t offset)
 {
     op->log = log;
-    op->kind = kind;
+    op->kind = (int)kind;
     op->offset = offset;
     op->err = OK;
     list_push_back(&log->changes, &op->node);
@@ -279,4 +298,10 @@ void log_make_stray(struct log *log, struct log_change_op *op)
 {
     log->closing = true;
     change_ask(log, op, CHANGE_STRAY, 0);
+}
+
+void log_promote(struct log *log, struct log_change_op *op)
+{
+    log->closing = true;
+    change_ask(log, op, CHANGE_PROMOTE, 0);
 }

@@ -102,7 +102,9 @@ static enum err snapshots_finish(struct log *log, bool *touched)
         TRY(os_file_sync(file));
         log_note_snapshot(log, pending->offset);
     }
-    last = log->snapshot_count > 0 ? log->snapshots[log->snapshot_count - 1] : log->start_offset;
+    /* Not the start: its records may be deleted while their producers go on. */
+    last = log->snapshot_count > 0 ? log->snapshots[log->snapshot_count - 1]
+                                   : log->segments[0]->base_offset;
     if (log->change_end <= last)
         return OK;
     *touched = true;

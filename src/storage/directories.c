@@ -87,9 +87,10 @@ static enum err checkpoints_read(struct log_directory *directory)
             continue;
         LOG_WARN(directory->set->logger, "storage", "checkpoint_unreadable", "file=%s error=%s",
                  path, err_name(err));
-        /* Recovery point and log start are forgiven, as if the file were empty. */
+        /* Recovery point and log start are forgiven, as if the file were empty; without the high
+         * watermarks the directory is offline, which does not stop the start. */
         if (kind == CHECKPOINT_HIGH_WATERMARK)
-            return err;
+            return err == ERR_FORMAT ? ERR_CORRUPT : err;
         offset_map_release(&directory->at_open[kind]);
         offset_map_init(&directory->at_open[kind]);
     }

@@ -169,8 +169,14 @@ static void rename_run(struct os_op *op)
             if (op->err != OK && op->err != ERR_NOT_FOUND)
                 return;
         }
+        op->err = OK;
+        /* The older one is durably gone before the next goes: a crash keeps or undoes each rename on
+         * its own, and a segment must not come back before a hole. */
+        if (i + 1 < job->count)
+            op->err = os_sync_directory(job->os, job->path);
+        if (op->err != OK)
+            return;
     }
-    op->err = OK;
 }
 
 static void rename_done(struct os_op *op)

@@ -279,7 +279,7 @@ static void flush_end(struct flush *flush, enum err err)
     flush_free(flush, flush->op.flags);
     if (!log->failed) {
         log_flush_kick(log);
-        if (log->retention_waits && !log->flush)
+        if (log->retention_waits)
             log_retention_pass(log);
     }
     log_busy_end(log);

@@ -187,7 +187,8 @@ enum err log_load(struct log *log, const struct load_request *request, struct wh
         TRY(producers_load(log, clean, end, why));
     } else {
         producer_state_set_end_offset(&log->producers, end);
-        TRY(producer_file_write(log, end, true));
+        if (end > log->segments[0]->base_offset)
+            TRY(producer_file_write(log, end, true));
         TRY(strays_remove(log));
     }
     if (log->epochs.dirty) {

@@ -194,9 +194,10 @@ enum err load_segments(struct log *log, int64_t start_offset, struct why *why)
     }
     TRY(producer_files_list(log, &names));
     if (log->segment_count == 0) {
-        struct segment *segment = segment_new(log, MAX(start_offset, 0));
+        struct segment *segment;
 
-        TRY(segment_create_file(log_os(log), log->path, segment->base_offset, 0));
+        TRY(segment_create_file(log_os(log), log->path, MAX(start_offset, 0), 0));
+        segment = segment_new(log, MAX(start_offset, 0));
         segment->created_ms = os_wall_ms(log_os(log));
         segment->aborted.known = true;
         log_segments_insert(log, 0, segment);

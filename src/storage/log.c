@@ -10,6 +10,22 @@
 #include "storage/load.h"
 #include "storage/shard.h"
 
+/* A -future copy that an earlier run left keeps its name. */
+static bool future_name_find(const struct log_directory *directory, struct slice topic,
+                             int32_t partition, char out[LOG_NAME_BYTES])
+{
+    for (size_t i = 0; i < directory->found_count; i++) {
+        const struct log_name *name = &directory->found[i].name;
+
+        if (name->kind != LOG_NAME_FUTURE || name->partition != partition ||
+            !slice_equal(name->topic, topic) || atomic_load(&directory->found[i].opened))
+            continue;
+        fmt(out, LOG_NAME_BYTES, "%s", directory->found[i].text);
+        return true;
+    }
+    return false;
+}
+
 struct log *log_new(struct log_store *store, struct log_directory *directory, struct slice topic,
                     int32_t partition, bool is_future)
 {
@@ -24,8 +40,9 @@ struct log *log_new(struct log_store *store, struct log_directory *directory, st
     log->partition = partition;
     log->is_future = is_future;
     random_fill(reactor_random(store->reactor), unique, sizeof unique);
-    log_name_make(topic, partition, is_future ? LOG_NAME_FUTURE : LOG_NAME_CURRENT, unique,
-                  log->name);
+    if (!is_future || !future_name_find(directory, topic, partition, log->name))
+        log_name_make(topic, partition, is_future ? LOG_NAME_FUTURE : LOG_NAME_CURRENT, unique,
+                      log->name);
     path_join(directory->path, log->name, log->path);
     list_init(&log->node);
     list_init(&log->dirty_offsets);

@@ -65,8 +65,8 @@ enum err segment_write_aborted(struct os *os, const char *log_path, struct segme
     return os_durable_replace(os, path, &content, 1);
 }
 
-enum err segment_scan_index(struct os *os, const char *log_path, int64_t base_offset,
-                            int64_t size_bytes, int32_t interval_bytes, struct segment *out)
+static enum err index_scan(struct os *os, const char *log_path, int64_t base_offset,
+                           int64_t size_bytes, int32_t interval_bytes, struct segment *out)
 {
     CLEANUP(os_file_close) struct os_file *file = NULL;
     CLEANUP(batch_reader_release) struct batch_reader reader = {0};
@@ -91,6 +91,18 @@ enum err segment_scan_index(struct os *os, const char *log_path, int64_t base_of
         segment_note_batch(out, &header, batch_size_bytes(&header), interval_bytes);
     }
     return OK;
+}
+
+enum err segment_scan_index(struct os *os, const char *log_path, int64_t base_offset,
+                            int64_t size_bytes, int32_t interval_bytes, struct segment *out)
+{
+    enum err err = index_scan(os, log_path, base_offset, size_bytes, interval_bytes, out);
+
+    if (err != OK) {
+        offset_index_release(&out->offsets);
+        time_index_release(&out->times);
+    }
+    return err;
 }
 
 /* ---- a segment whose index is only in its file, or partly ---- */
@@ -384,6 +396,9 @@ static enum err segments_drop_from(struct log *log, size_t at)
         struct segment *segment = log->segments[i - 1];
 
         TRY(segment_files_remove(log_os(log), log->path, segment->base_offset));
+        /* Before the one below it goes: a crash may undo each unlink on its own. */
+        if (i - 1 > at)
+            TRY(os_sync_directory(log_os(log), log->path));
         log_segments_remove(log, i - 1, 1);
         segment_release(&segment);
     }

@@ -4,7 +4,7 @@
  * start, over the size, over the age.
  * Invariants  1. nothing at or above the high watermark goes.   2. the log keeps one segment at least.
  * Crash       the start offset's checkpoint may lag: segments that come back are below it or go again.
- * Threads     the store's; it is put off while a flush runs, which works on the same files.
+ * Threads     the store's; it is put off while a flush or a roll runs, which work on the same files.
  */
 #include "storage/shard.h"
 
@@ -104,8 +104,8 @@ void log_retention_pass(struct log *log)
         return;
     if (log->segment_count == 1 && log->size_bytes == 0)
         return;
-    if (log->flush) {
-        log->retention_waits = true;
+    if (log->flush || log->rolling || !list_is_empty(&log->rolls)) {
+        log->retention_waits = true; /* they come back */
         return;
     }
     if (needs_timestamps(log)) {
@@ -119,14 +119,12 @@ void log_retention_pass(struct log *log)
     }
     count = deletable_count(log);
     if (count == log->segment_count) {
-        /* All of them: an empty one takes over first; its flush calls us again. */
+        /* All of them: an empty one takes over first; the roll calls us again. */
         if (log->end_written < log->end_queued)
             return;
+        log->retention_waits = true;
         log_roll_to(log, log->end_queued);
-        log->retention_waits = log->flush != NULL;
-        if (log->retention_waits)
-            return;
-        count = log->segment_count - 1;
+        return;
     }
     if (count > 0)
         segments_delete(log, count);

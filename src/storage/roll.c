@@ -46,6 +46,7 @@ struct roll_job {
     struct os *os;
     int64_t reserve_bytes;
     bool sync_old;
+    bool sync_entry; /* the old segment's own name is not durable yet */
     char path[PATH_BYTES];
 };
 
@@ -58,7 +59,8 @@ static enum err old_sync(struct roll_job *job)
 
     path_of_file(job->path, job->old->base_offset, ".log", path);
     TRY(os_file_open(job->os, path, OS_OPEN_READ | OS_OPEN_WRITE, &file));
-    return os_file_sync(file);
+    TRY(os_file_sync(file));
+    return job->sync_entry ? os_sync_directory(job->os, job->path) : OK;
 }
 
 static void roll_run(struct os_op *op)
@@ -96,6 +98,8 @@ static void roll_done(struct os_op *op)
         log_write_kick(log);
         log_flush_kick(log);
         log_roll_kick(log);
+        if (log->retention_waits)
+            log_retention_pass(log);
     }
     roll_end(job);
 }
@@ -110,6 +114,7 @@ void log_roll_kick(struct log *log)
         return;
     job = LIST_ITEM(list_first(&log->rolls), struct roll_job, node);
     job->sync_old = log->config.flush_mode == FLUSH_MODE_COMMIT;
+    job->sync_entry = !job->old->entry_synced;
     if (job->sync_old && job->old->written_bytes < job->old->size_bytes)
         return; /* write.c comes back */
     list_remove(&job->node);

@@ -91,6 +91,14 @@ void store_doomed_release(struct log_store *store);
 /* Takes segments that left the log out of the directory: renamed at once, removed later. */
 void log_segments_doom(struct log *log, struct segment **segments, size_t count);
 
+/* closed.c */
+/* The log was closed in order; as what it may be opened again. */
+void store_closed_note(struct log_store *store, const struct log *log, bool is_future);
+/* What was noted of the log to be opened; false: nothing. */
+bool store_closed_take(struct log_store *store, const struct log_open *open,
+                       struct load_request *request);
+void store_closed_release(struct log_store *store);
+
 /* checkpoints.c */
 void log_mark_offsets(struct log *log);        /* recovery point or start moved */
 void log_mark_recovery_point(struct log *log); /* by a flush: sooner */

@@ -425,5 +425,9 @@ void log_close(struct log *log, struct log_change_op *op);
  * struct is gone at `done`; a new log of the name may be made then. */
 void log_delete(struct log *log, struct log_change_op *op);
 void log_make_stray(struct log *log, struct log_change_op *op);
+/* The last step of a move between directories (§5.10 of the reference): closes a -future copy in good
+ * order and gives its directory the name of the partition, which nothing else on this node may have
+ * then. The struct is gone at `done`. */
+void log_promote(struct log *log, struct log_change_op *op);
 
 #endif

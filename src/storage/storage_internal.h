@@ -295,6 +295,7 @@ enum change_kind {
     CHANGE_CLOSE,
     CHANGE_DELETE,
     CHANGE_STRAY,
+    CHANGE_PROMOTE,
 };
 
 #define LOG_SLICES_MAX 256
@@ -367,7 +368,7 @@ struct log {
     int64_t last_flush_ms;   /* monotone */
     int64_t unsafe_bytes;    /* queued since the recovery point was last asked to move */
     int64_t middle_snapshot; /* offset of the snapshot inside the active segment; -1: none */
-    bool retention_waits;    /* for the flush to end */
+    bool retention_waits;    /* for the flush or roll to end */
 
     /* changes */
     struct list_node changes; /* struct log_change_op */
@@ -392,6 +393,7 @@ struct log_store {
     int open_files;
     struct list_node loaded_segments;
     size_t loaded_bytes;
+    struct list_node closed; /* struct closed_log: in this run, in order */
     struct list_node doomed; /* struct doomed: files and directories to remove, by due time */
     struct timer doomed_timer;
     struct timer retention_timer;

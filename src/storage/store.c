@@ -87,6 +87,7 @@ enum err log_store_create(struct log_directories *directories, struct reactor *r
     list_init(&store->logs);
     list_init(&store->idle_files);
     list_init(&store->loaded_segments);
+    list_init(&store->closed);
     store_doomed_init(store);
     store_checkpoints_init(store);
     timer_init(&store->retention_timer, retention_due);
@@ -109,6 +110,7 @@ void log_store_release(struct log_store **held)
         return;
     ASSERT(store->log_count == 0 && store->operations == 0);
     store_doomed_release(store);
+    store_closed_release(store);
     timer_cancel(store->reactor, &store->retention_timer);
     timer_cancel(store->reactor, &store->flush_timer);
     timer_cancel(store->reactor, &store->expiry_timer);
@@ -181,6 +183,29 @@ static bool is_directory_error(enum err err)
            err != ERR_NO_MEMORY && err != ERR_TOO_MANY_FILES;
 }
 
+/* ---- closing one of many ---- */
+
+struct close_one {
+    struct log_change_op op;
+    struct log_store *store;
+};
+
+static void close_one_done(struct log_change_op *op)
+{
+    struct close_one *one = CONTAINER_OF(op, struct close_one, op);
+
+    STORAGE_DELETE(one);
+}
+
+static void store_close_one(struct log_store *store, struct log *log)
+{
+    struct close_one *one = STORAGE_NEW(struct close_one);
+
+    one->store = store;
+    one->op.done = close_one_done;
+    log_close(log, &one->op);
+}
+
 static void open_end(struct log_open *open, struct log *log, enum err err)
 {
     struct log_store *store = log->store;
@@ -207,6 +232,8 @@ static void open_end(struct log_open *open, struct log *log, enum err err)
     }
     open->err = err;
     open->done(open);
+    if (err == OK && store->close_op && !log->closing)
+        store_close_one(store, log); /* it was on its way when everything else was closed */
     store_operation_end(store);
 }
 
@@ -260,12 +287,15 @@ static void refused_done(struct os_op *job)
 }
 
 /* A log made in this run has no checkpoint of an earlier one, even if its name had. */
-static bool was_found(const struct log_directory *directory, struct slice topic, int32_t partition)
+static bool was_found(const struct log_directory *directory, struct slice topic, int32_t partition,
+                      bool is_future)
 {
+    enum log_name_kind kind = is_future ? LOG_NAME_FUTURE : LOG_NAME_CURRENT;
+
     for (size_t i = 0; i < directory->found_count; i++)
         if (directory->found[i].name.partition == partition &&
             slice_equal(directory->found[i].name.topic, topic) &&
-            directory->found[i].name.kind == LOG_NAME_CURRENT)
+            directory->found[i].name.kind == kind)
             return !atomic_load(&directory->found[i].opened);
     return false;
 }
@@ -299,7 +329,8 @@ void log_store_open(struct log_store *store, struct log_open *open)
         .start_offset = -1,
         .high_watermark = -1,
     };
-    if (was_found(directory, open->topic, open->partition)) {
+    if (!store_closed_take(store, open, &work->request) &&
+        was_found(directory, open->topic, open->partition, open->future)) {
         work->request.recovery_point =
             checkpoint_at_open(directory, CHECKPOINT_RECOVERY, open->topic, open->partition);
         work->request.start_offset =
@@ -317,18 +348,6 @@ void log_store_open(struct log_store *store, struct log_open *open)
 }
 
 /* ---- closing ---- */
-
-struct close_one {
-    struct log_change_op op;
-    struct log_store *store;
-};
-
-static void close_one_done(struct log_change_op *op)
-{
-    struct close_one *one = CONTAINER_OF(op, struct close_one, op);
-
-    STORAGE_DELETE(one);
-}
 
 void store_log_closed(struct log_store *store, enum err err)
 {
@@ -362,14 +381,9 @@ void log_store_close_all(struct log_store *store, struct log_store_close *op)
     store->close_op = op;
     LIST_EACH_SAFE (node, &store->logs) {
         struct log *log = LIST_ITEM(node, struct log, node);
-        struct close_one *one;
 
-        if (log->closing)
-            continue;
-        one = STORAGE_NEW(struct close_one);
-        one->store = store;
-        one->op.done = close_one_done;
-        log_close(log, &one->op);
+        if (!log->closing)
+            store_close_one(store, log);
     }
     reactor_defer(store->reactor, &store->close_deferred);
 }

@@ -81,13 +81,17 @@ static enum err timestamps_find(struct log *log, struct segment *segment)
     }
 }
 
-/* Unlinks the segments [at, …); their structs go to log->dropped, which the owner releases. */
+/* Unlinks the segments [at, …), the newest first; their structs go to log->dropped, which the owner
+ * releases. Each is durably gone before the one below it goes: a crash keeps or undoes each unlink on
+ * its own, and a segment must not come back behind a hole. */
 static enum err segments_unlink(struct log *log, size_t at)
 {
     for (size_t i = log->segment_count; i > at; i--) {
         struct segment *segment = log->segments[i - 1];
 
         TRY(segment_files_remove(log_os(log), log->path, segment->base_offset));
+        if (i - 1 > at)
+            TRY(os_sync_directory(log_os(log), log->path));
         log->dropped = storage_grow(log->dropped, sizeof(struct segment *), &log->dropped_capacity,
                                     log->dropped_count + 1);
         log->dropped[log->dropped_count++] = segment;
