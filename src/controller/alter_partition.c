@@ -127,7 +127,7 @@ static enum err partition_alter(struct call *call, const struct metadata_topic *
     return result_set(call, &after, result);
 }
 
-enum err handle_alter_partition(struct call *call, const void *body, void *answer)
+enum err decide_alter_partition(struct call *call, const void *body, void *answer)
 {
     const struct alter_partition_request *request = body;
     struct alter_partition_response *response = answer;

@@ -168,7 +168,7 @@ static enum err registration_record_add(struct call *call,
     return OK;
 }
 
-enum err handle_broker_registration(struct call *call, const void *body, void *answer)
+enum err decide_broker_registration(struct call *call, const void *body, void *answer)
 {
     const struct broker_registration_request *request = body;
     struct broker_registration_response *response = answer;
@@ -200,7 +200,7 @@ enum err handle_broker_registration(struct call *call, const void *body, void *a
     return OK;
 }
 
-enum err handle_unregister_broker(struct call *call, const void *body, void *answer)
+enum err decide_unregister_broker(struct call *call, const void *body, void *answer)
 {
     const struct unregister_broker_request *request = body;
     const struct metadata_broker *broker = metadata_image_broker(call->image, request->broker_id);

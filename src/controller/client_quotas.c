@@ -224,7 +224,7 @@ static enum err entry_answer(struct call *call, entry asked,
 
 #define OPS_MAX 100 /* five keys exist; bounds the search for repeated ones */
 
-enum err handle_alter_client_quotas(struct call *call, const void *body, void *answer)
+enum err decide_alter_client_quotas(struct call *call, const void *body, void *answer)
 {
     const struct alter_client_quotas_request *request = body;
     struct alter_client_quotas_response *response = answer;

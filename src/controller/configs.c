@@ -169,7 +169,7 @@ static enum err resource_key(struct call *call, int8_t type, struct slice name, 
     return slice_is_null(*out) ? ERR_NO_MEMORY : OK;
 }
 
-enum err handle_incremental_alter_configs(struct call *call, const void *body, void *answer)
+enum err decide_incremental_alter_configs(struct call *call, const void *body, void *answer)
 {
     const struct incremental_alter_configs_request *request = body;
     struct incremental_alter_configs_response *response = answer;
@@ -217,7 +217,7 @@ enum err handle_incremental_alter_configs(struct call *call, const void *body, v
     return OK;
 }
 
-enum err handle_alter_configs(struct call *call, const void *body, void *answer)
+enum err decide_alter_configs(struct call *call, const void *body, void *answer)
 {
     const struct alter_configs_request *request = body;
     struct alter_configs_response *response = answer;

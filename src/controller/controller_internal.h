@@ -258,24 +258,24 @@ MUST_USE enum err tick_run(struct call *call);
 
 /* ---- handlers, one per API ---- */
 #define HANDLER(name) MUST_USE enum err name(struct call *call, const void *request, void *response)
-HANDLER(handle_create_topics);
-HANDLER(handle_delete_topics);
-HANDLER(handle_create_partitions);
-HANDLER(handle_alter_partition);
-HANDLER(handle_elect_leaders);
-HANDLER(handle_alter_reassignments);
-HANDLER(handle_list_reassignments);
-HANDLER(handle_assign_replicas_to_dirs);
-HANDLER(handle_broker_registration);
-HANDLER(handle_broker_heartbeat);
-HANDLER(handle_unregister_broker);
-HANDLER(handle_controller_registration);
-HANDLER(handle_unregister_controller);
-HANDLER(handle_incremental_alter_configs);
-HANDLER(handle_alter_configs);
-HANDLER(handle_update_features);
-HANDLER(handle_allocate_producer_ids);
-HANDLER(handle_alter_client_quotas);
-HANDLER(handle_alter_scram);
+HANDLER(decide_create_topics);
+HANDLER(decide_delete_topics);
+HANDLER(decide_create_partitions);
+HANDLER(decide_alter_partition);
+HANDLER(decide_elect_leaders);
+HANDLER(decide_alter_reassignments);
+HANDLER(decide_list_reassignments);
+HANDLER(decide_assign_replicas_to_dirs);
+HANDLER(decide_broker_registration);
+HANDLER(decide_broker_heartbeat);
+HANDLER(decide_unregister_broker);
+HANDLER(decide_controller_registration);
+HANDLER(decide_unregister_controller);
+HANDLER(decide_incremental_alter_configs);
+HANDLER(decide_alter_configs);
+HANDLER(decide_update_features);
+HANDLER(decide_allocate_producer_ids);
+HANDLER(decide_alter_client_quotas);
+HANDLER(decide_alter_scram);
 
 #endif

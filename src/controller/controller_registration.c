@@ -4,7 +4,7 @@
  */
 #include "controller/controller_internal.h"
 
-enum err handle_controller_registration(struct call *call, const void *body, void *answer)
+enum err decide_controller_registration(struct call *call, const void *body, void *answer)
 {
     const struct controller_registration_request *request = body;
     size_t listeners = (size_t)MAX(request->listeners_count, 0);
@@ -41,7 +41,7 @@ enum err handle_controller_registration(struct call *call, const void *body, voi
     return OK;
 }
 
-enum err handle_unregister_controller(struct call *call, const void *body, void *answer)
+enum err decide_unregister_controller(struct call *call, const void *body, void *answer)
 {
     const struct unregister_controller_request *request = body;
     struct unregister_controller_record *record;

@@ -72,7 +72,7 @@ static enum err directory_assign(struct call *call, const struct metadata_broker
     return OK;
 }
 
-enum err handle_assign_replicas_to_dirs(struct call *call, const void *body, void *answer)
+enum err decide_assign_replicas_to_dirs(struct call *call, const void *body, void *answer)
 {
     const struct assign_replicas_to_dirs_request *request = body;
     struct assign_replicas_to_dirs_response *response = answer;

@@ -109,7 +109,7 @@ static enum err topic_elect(struct call *call,
     return call_records_check(call);
 }
 
-enum err handle_elect_leaders(struct call *call, const void *body, void *answer)
+enum err decide_elect_leaders(struct call *call, const void *body, void *answer)
 {
     const struct elect_leaders_request *request = body;
     struct elect_leaders_response *response = answer;

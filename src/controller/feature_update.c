@@ -288,7 +288,7 @@ static enum err results_set(struct call *call, const struct update_features_requ
     return OK;
 }
 
-enum err handle_update_features(struct call *call, const void *body, void *answer)
+enum err decide_update_features(struct call *call, const void *body, void *answer)
 {
     const struct update_features_request *request = body;
     struct update_features_response *response = answer;

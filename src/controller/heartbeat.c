@@ -195,7 +195,7 @@ static enum err state_move(struct call *call, const struct metadata_broker *brok
     return broker_controlled_shutdown_records(call, broker);
 }
 
-enum err handle_broker_heartbeat(struct call *call, const void *body, void *answer)
+enum err decide_broker_heartbeat(struct call *call, const void *body, void *answer)
 {
     const struct broker_heartbeat_request *request = body;
     struct broker_heartbeat_response *response = answer;

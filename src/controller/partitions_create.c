@@ -120,7 +120,7 @@ static enum err names_of(struct call *call, const struct create_partitions_reque
 }
 
 /* Refusals come first, then the topics that were looked at, in request order. */
-enum err handle_create_partitions(struct call *call, const void *body, void *answer)
+enum err decide_create_partitions(struct call *call, const void *body, void *answer)
 {
     const struct create_partitions_request *request = body;
     struct create_partitions_response *response = answer;

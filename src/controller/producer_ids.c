@@ -5,7 +5,7 @@
  */
 #include "controller/controller_internal.h"
 
-enum err handle_allocate_producer_ids(struct call *call, const void *body, void *answer)
+enum err decide_allocate_producer_ids(struct call *call, const void *body, void *answer)
 {
     const struct allocate_producer_ids_request *request = body;
     struct allocate_producer_ids_response *response = answer;

@@ -103,7 +103,7 @@ partition_reassign(struct call *call, struct slice name,
     return partition_change_build(&change, call, &record);
 }
 
-enum err handle_alter_reassignments(struct call *call, const void *body, void *answer)
+enum err decide_alter_reassignments(struct call *call, const void *body, void *answer)
 {
     const struct alter_partition_reassignments_request *request = body;
     struct alter_partition_reassignments_response *response = answer;
@@ -203,7 +203,7 @@ static enum err topic_list(struct call *call, const struct metadata_topic *topic
     return OK;
 }
 
-enum err handle_list_reassignments(struct call *call, const void *body, void *answer)
+enum err decide_list_reassignments(struct call *call, const void *body, void *answer)
 {
     const struct list_partition_reassignments_request *request = body;
     struct list_partition_reassignments_response *response = answer;

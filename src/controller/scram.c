@@ -123,7 +123,7 @@ static enum err credentials_collect(struct call *call,
 }
 
 /* What was done comes first, deletions before upsertions, then the refusals. */
-enum err handle_alter_scram(struct call *call, const void *body, void *answer)
+enum err decide_alter_scram(struct call *call, const void *body, void *answer)
 {
     struct alter_user_scram_credentials_response *response = answer;
     struct credential *credentials;

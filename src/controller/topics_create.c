@@ -422,7 +422,7 @@ static void refusals_add(const struct create_topics_request *request, const enum
     }
 }
 
-enum err handle_create_topics(struct call *call, const void *body, void *answer)
+enum err decide_create_topics(struct call *call, const void *body, void *answer)
 {
     const struct create_topics_request *request = body;
     struct create_topics_response *response = answer;

@@ -195,7 +195,7 @@ static void responses_shuffle(struct deletion *deletion)
     }
 }
 
-enum err handle_delete_topics(struct call *call, const void *body, void *answer)
+enum err decide_delete_topics(struct call *call, const void *body, void *answer)
 {
     struct deletion deletion = {.call = call, .response = answer};
 

@@ -197,3 +197,11 @@ enum err message_copy(const struct message_type *type, const void *from, struct 
     ASSERT(from != to_out);
     return struct_copy(type->root, from, arena, to_out);
 }
+
+void *message_field(const struct message_type *type, const char *name, void *message)
+{
+    for (uint16_t i = 0; i < type->root->field_count; i++)
+        if (strcmp(type->root->fields[i].name, name) == 0)
+            return message_at(&type->root->fields[i], message);
+    return NULL;
+}

@@ -71,6 +71,10 @@ MUST_USE enum err message_from_json(const struct message_type *type, int16_t ver
 MUST_USE enum err message_copy(const struct message_type *type, const void *from,
                                struct arena *arena, void *to_out);
 
+/* The root field of that JSON name in a message's struct; NULL when the message has none. The caller knows
+ * its type. */
+void *message_field(const struct message_type *type, const char *name, void *message);
+
 /* ---- headers ---- */
 struct request_header {
     int16_t api_key;
