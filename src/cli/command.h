@@ -21,6 +21,7 @@ struct command {
 };
 
 extern const struct command protocol_command;
+extern const struct command start_command;
 extern const struct command storage_command;
 
 /* Every command, in the order of the help text. */

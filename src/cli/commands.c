@@ -6,9 +6,10 @@
 #include "cli/command.h"
 
 const struct command *const commands[] = {
-    &protocol_command,
 #ifdef BARNABAS_NODE
+    &start_command,
     &storage_command,
 #endif
+    &protocol_command,
 };
 const size_t commands_count = ARRAY_COUNT(commands);

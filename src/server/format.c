@@ -90,7 +90,20 @@ static enum err directories_look(struct formatting *formatting)
     return OK;
 }
 
-/* Every missing directory of the path, from the top. */
+/* A new directory is there after a power cut only if the one that names it was synced. */
+static enum err parent_sync(struct os *os, const char *path)
+{
+    char parent[PATH_BYTES];
+    const char *slash = strrchr(path, '/');
+
+    if (!slash)
+        return os_sync_directory(os, ".");
+    fmt(parent, sizeof parent, "%.*s", (int)MAX(slash - path, 1), path);
+    return os_sync_directory(os, parent);
+}
+
+/* Every missing directory of the path, from the top, durably. One that is there may be so from a run that was
+ * killed before it could sync. */
 static enum err directories_make(struct os *os, const char *path, struct why *why)
 {
     char part[PATH_BYTES];
@@ -113,6 +126,9 @@ static enum err directories_make(struct os *os, const char *path, struct why *wh
 
             if (err != OK && err != ERR_EXISTS)
                 return why_set(why, err, "cannot make the directory %s", part);
+            TRY(parent_sync(os, part));
+        } else if (parent_sync(os, part) != OK) {
+            continue; /* made by others: one that may not be opened is theirs to keep */
         }
     }
     return OK;

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * server/fetch_read.c: planned ranges into the memory of one reply; ranges that are not wanted are
+ * given back. docs/design/fetch.md §4.
+ */
+#include "server/fetch_internal.h"
+
+#include "base/assert.h"
+
+static void read_release(struct fetch_part *part)
+{
+    struct partition *partition = part->partition;
+
+    log_read_release(&part->read);
+    part->is_planned = false;
+    partition_unuse(partition);
+}
+
+static void release_errand(struct fetch_part *part)
+{
+    read_release(part);
+    fetch_errand_end(part);
+}
+
+static void read_done(struct log_read *read)
+{
+    struct fetch_part *part = CONTAINER_OF(read, struct fetch_part, read);
+
+    part->read_bytes = read->err == OK ? MIN(read->read_bytes, part->taken) : 0;
+    if (read->err != OK)
+        part->err = ERR_KAFKA_STORAGE_ERROR;
+    /* The aborted transactions go with the answer; the range itself is not needed any more. */
+    fetch_errand_end(part);
+}
+
+static void read_errand(struct fetch_part *part)
+{
+    part->read.size_bytes = part->taken;
+    part->read.done = read_done;
+    log_read_bytes(&part->read, part->buffer);
+}
+
+/* all: also those that were read, after the answer. */
+void fetch_release_planned(struct fetch_state *state, bool all)
+{
+    for (size_t i = 0; i < state->count; i++) {
+        struct fetch_part *part = &state->parts[i];
+
+        if (part->is_planned && (all || part->taken == 0))
+            fetch_errand(part, release_errand);
+    }
+}
+
+void fetch_memory_free(struct fetch_state *state)
+{
+    struct fetch_service *service = state->service;
+
+    if (!state->buffer)
+        return;
+    server_free(state->buffer, state->buffer_bytes);
+    state->buffer = NULL;
+    service->reading_bytes -= state->buffer_bytes;
+    while (!list_is_empty(&service->memory_waiting)) {
+        struct fetch_state *next =
+            LIST_ITEM(list_first(&service->memory_waiting), struct fetch_state, node);
+
+        if (service->reading_bytes > 0 &&
+            service->reading_bytes + next->buffer_bytes > FETCH_READING_BYTES_MAX)
+            return;
+        list_remove(&next->node);
+        fetch_read(next);
+    }
+}
+
+void fetch_read(struct fetch_state *state)
+{
+    struct fetch_service *service = state->service;
+    size_t total = 0;
+    size_t at = 0;
+
+    state->stage = FETCH_READING;
+    for (size_t i = 0; i < state->count; i++) {
+        if (state->is_gone)
+            state->parts[i].taken = 0;
+        total += state->parts[i].taken;
+    }
+    state->buffer_bytes = total;
+    if (total > 0 && service->reading_bytes > 0 &&
+        service->reading_bytes + total > FETCH_READING_BYTES_MAX) {
+        list_push_back(&service->memory_waiting, &state->node);
+        return;
+    }
+    if (total > 0) {
+        state->buffer = heap_allocator.allocate(&heap_allocator, total);
+        if (!state->buffer) {
+            for (size_t i = 0; i < state->count; i++)
+                state->parts[i].taken = 0; /* the client comes again */
+            total = 0;
+        }
+        service->reading_bytes += total;
+    }
+    state->is_submitting = true;
+    state->left++;
+    for (size_t i = 0; i < state->count; i++) {
+        struct fetch_part *part = &state->parts[i];
+
+        part->read_bytes = 0;
+        if (!part->is_planned)
+            continue;
+        if (part->taken == 0) {
+            fetch_errand(part, release_errand);
+            continue;
+        }
+        part->buffer = state->buffer + at;
+        at += part->taken;
+        fetch_errand(part, read_errand);
+    }
+    state->is_submitting = false;
+    if (--state->left == 0)
+        fetch_answer(state);
+}

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * server/handlers/describe_producers.c: DescribeProducers (61): any replica answers. requests.md
+ * §3.13 of the reference.
+ */
+#include "server/handlers/each_partition.h"
+
+#include "protocol/generated/describe_producers_request.h"
+#include "protocol/generated/describe_producers_response.h"
+#include "server/handlers/handlers.h"
+
+struct producer_row {
+    int64_t id, timestamp, transaction_start;
+    int32_t last_sequence, coordinator_epoch;
+    int16_t epoch;
+};
+
+static void describe_run(struct each_part *part, struct partition *partition)
+{
+    struct producer_state *producers = log_producers(partition->log);
+    size_t count = producer_state_count(producers);
+    struct producer_row *rows;
+
+    part->result_bytes = MAX(count, 1) * sizeof *rows;
+    rows = server_allocate(part->result_bytes);
+    for (const struct producer_entry *entry = producer_state_next(producers, NULL);
+         entry && part->result_count < count; entry = producer_state_next(producers, entry))
+        rows[part->result_count++] = (struct producer_row){
+            .id = entry->producer_id,
+            .timestamp = entry->last_timestamp,
+            .transaction_start = entry->transaction_first_offset,
+            .last_sequence = producer_entry_last_sequence(entry),
+            .coordinator_epoch = entry->coordinator_epoch,
+            .epoch = entry->epoch,
+        };
+    part->result = rows;
+    partition_op_finish(&part->op);
+}
+
+static void part_answer(struct each_part *part)
+{
+    struct describe_producers_response_partition_response *answer = part->answer;
+    const struct producer_row *rows = part->result;
+    struct describe_producers_response_producer_state *producers;
+
+    answer->error_code = err_wire_code(part->err);
+    if (!rows)
+        return;
+    producers = describe_producers_response_producer_state_array(&part->state->request->arena,
+                                                                 part->result_count);
+    for (size_t i = 0; producers && i < part->result_count; i++) {
+        producers[i].producer_id = rows[i].id;
+        producers[i].producer_epoch = rows[i].epoch;
+        producers[i].last_sequence = rows[i].last_sequence;
+        producers[i].last_timestamp = rows[i].timestamp;
+        producers[i].coordinator_epoch = rows[i].coordinator_epoch;
+        producers[i].current_txn_start_offset = rows[i].transaction_start;
+    }
+    answer->active_producers = producers;
+    answer->active_producers_count = producers ? (int32_t)part->result_count : 0;
+    server_free(part->result, part->result_bytes);
+    part->result = NULL;
+}
+
+static void describe_finish(struct each_state *state)
+{
+    for (size_t i = 0; i < state->count; i++)
+        part_answer(&state->parts[i]);
+    request_answer(state->request, state->response);
+}
+
+/* 1–249 characters of [a-zA-Z0-9._-], not "." or "..". */
+static bool name_is_valid(struct slice name)
+{
+    if (name.size_bytes == 0 || name.size_bytes > 249 || slice_equal_text(name, ".") ||
+        slice_equal_text(name, ".."))
+        return false;
+    for (size_t i = 0; i < name.size_bytes; i++) {
+        uint8_t c = name.data[i];
+
+        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+              c == '.' || c == '_' || c == '-'))
+            return false;
+    }
+    return true;
+}
+
+void handle_describe_producers(struct request *request)
+{
+    const struct describe_producers_request *body = request->body;
+    struct describe_producers_response *response;
+    struct each_state *state;
+    size_t count = 0;
+
+    for (int32_t i = 0; i < body->topics_count; i++)
+        count += (size_t)body->topics[i].partition_indexes_count;
+    state = each_create(request, count);
+    if (!state)
+        return;
+    response = request_response(request);
+    response->topics = describe_producers_response_topic_response_array(&request->arena,
+                                                                        (size_t)body->topics_count);
+    state->response = response;
+    state->run = describe_run;
+    state->finish = describe_finish;
+    for (int32_t i = 0; response->topics && i < body->topics_count; i++) {
+        const struct describe_producers_request_topic_request *asked = &body->topics[i];
+        struct describe_producers_response_topic_response *topic = &response->topics[i];
+        const struct metadata_topic *metadata = each_topic(request, asked->name);
+
+        topic->name = asked->name;
+        topic->partitions = describe_producers_response_partition_response_array(
+            &request->arena, (size_t)asked->partition_indexes_count);
+        if (!topic->partitions)
+            break;
+        topic->partitions_count = asked->partition_indexes_count;
+        response->topics_count = i + 1;
+        for (int32_t j = 0; j < asked->partition_indexes_count; j++) {
+            enum err err = name_is_valid(asked->name)
+                               ? each_known(metadata, asked->partition_indexes[j])
+                               : ERR_INVALID_TOPIC_EXCEPTION;
+
+            topic->partitions[j].partition_index = asked->partition_indexes[j];
+            (void)each_add(state, metadata, asked->partition_indexes[j], NULL,
+                           &topic->partitions[j], err);
+        }
+    }
+    each_submit(state);
+}

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * server/handlers/produce_internal.h: one Produce request under way: the home's side (produce.c,
+ * produce_answer.c) and the owner's (produce_append.c). docs/design/produce.md.
+ */
+#ifndef SERVER_HANDLERS_PRODUCE_INTERNAL_H
+#define SERVER_HANDLERS_PRODUCE_INTERNAL_H
+
+#include "server/partition_internal.h"
+#include "server/request.h"
+
+#include "protocol/generated/produce_request.h"
+#include "protocol/generated/produce_response.h"
+
+/* Above it compressed batches are checked by a job. */
+#define PRODUCE_INLINE_BYTES_MAX (256 * KIB)
+
+/* What a failure has to say; from the heap, as the request's arena is the home's alone. */
+struct produce_failure {
+    struct why why;
+    struct arena arena; /* of the record errors */
+    struct record_error *record_errors;
+    int32_t record_error_count;
+    bool has_message;
+};
+
+/* One partition of one request. The owner writes it between run and finish, the home before and
+ * after. */
+struct produce_part {
+    struct partition_op op;
+    struct produce_state *state;
+    struct produce_response_partition_produce_response *answer;
+    uint8_t *data; /* in the frame */
+    size_t size_bytes;
+    int32_t pending_count; /* owner: append and commit that are still to come */
+    bool is_sent;          /* an operation was submitted */
+    bool is_done;          /* home: it came back */
+    bool is_waiting;       /* owner: for the commit */
+    bool is_expired;       /* owner: the home has answered already */
+    bool is_finished;      /* owner: on its way home */
+    int64_t told_offset;   /* of an undecided part, as of its expiry */
+    enum err err;
+    int64_t base_offset;
+    int64_t log_append_time_ms;
+    int64_t log_start_offset;
+    int32_t leader_id;
+    int32_t leader_epoch;
+    struct produce_failure *failure; /* NULL: nothing to say */
+    /* owner */
+    struct partition *partition;
+    struct log_append append;
+    struct commit_wait wait;
+    struct append_info info;
+    struct list_node queue_node; /* of hosted->produce_queue */
+    struct produce_job *job;
+    struct writer rebuilt; /* a recompressed batch, until it is written */
+    bool has_rebuilt;
+    struct mail expire;
+    bool expire_home;
+};
+
+struct produce_state {
+    struct request *request;
+    struct produce_response *response;
+    int16_t acks;
+    struct produce_part *parts;
+    size_t count;
+    size_t left;    /* operations that have not come home */
+    size_t expires; /* expiry mails that have not come home */
+    bool is_submitting;
+    bool is_answered;
+    bool is_counted_delayed;
+    bool is_admin_client;
+    struct timer timer;
+};
+
+/* produce_append.c: on the owner. */
+void produce_run(struct partition_op *op, struct partition *partition);
+/* The home has answered: stop waiting for the commit. On the owner. */
+void produce_expire(struct produce_part *part);
+/* produce_answer.c */
+void produce_answer(struct produce_state *state);
+void produce_part_answer(struct produce_part *part);
+void produce_failure_free(struct produce_part *part);
+
+#endif

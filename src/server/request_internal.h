@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * server/request_internal.h: what session.c, request.c and dispatch.c say to each other.
+ */
+#ifndef SERVER_REQUEST_INTERNAL_H
+#define SERVER_REQUEST_INTERNAL_H
+
+#include "network/network.h"
+#include "server/request.h"
+
+/* Requests of one session that may be under way (all Produce, all passed). */
+#define SESSION_REQUESTS_MAX 64
+/* Requests kept for reuse by a shard, and what an arena may keep of its memory. */
+#define REQUESTS_SPARE_MAX 64
+#define REQUEST_ARENA_SPARE_BYTES (64 * KIB)
+
+struct request_service {
+    struct network_handler handler;
+    struct shard *shard;
+    struct list_node spare; /* struct request */
+    size_t spare_count;
+    size_t live_count;
+    int64_t log_second; /* of the last "refused" line: one a second */
+    uint64_t log_dropped;
+};
+
+/* session.c */
+/* Sends what is answered in order, then begins what may begin now. */
+void session_flush(struct session *session);
+void session_close(struct session *session, const char *why);
+
+/* request.c */
+struct request *request_new(struct session *session, struct frame *frame);
+/* It is out of its session's list. Frees it unless something holds it. */
+void request_settle(struct request *request);
+/* Encodes header and body into request->output. */
+MUST_USE enum err request_encode(struct request *request, const void *response);
+/* Hands request->output to the connection; nothing for an empty one. */
+void request_send(struct request *request);
+
+/* dispatch.c */
+/* The API key of a frame whose header was not looked at yet; -1: too short. */
+int16_t frame_api_key(const struct frame *frame);
+/* Header, API, body, handler. May close the session. */
+void dispatch_frame(struct session *session, struct frame *frame);
+
+/* error_response.c: the response that stands for one error of the whole request; NULL: there is none
+ * (Produce with acks=0, messages without a place for an error): the session is closed. */
+void *error_response_make(struct request *request, enum err err, const char *message);
+
+#endif
