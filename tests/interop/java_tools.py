@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Compiles and runs the Java helpers below tests/interop/java against Apache Kafka's jars.
 
-The class path comes from java/pom.xml through Maven once and is kept, with the class files, in a
-cache folder (BARNABAS_INTEROP_CACHE, by default below the user's cache)."""
+A class path comes from a pom there through Maven once and is kept, with the class files, in a cache
+folder (BARNABAS_INTEROP_CACHE, by default below the user's cache)."""
 import hashlib
 import os
 import pathlib
@@ -11,6 +11,9 @@ import subprocess
 
 HERE = pathlib.Path(__file__).resolve().parent
 JAVA = HERE / "java"
+HELPERS = ("pom.xml",)
+NODE = ("node/pom.xml",)
+TOOLS = ("node/pom.xml", "tools/pom.xml")
 
 
 def available():
@@ -24,29 +27,35 @@ def cache_folder():
     return folder
 
 
-def class_path():
-    pom = JAVA / "pom.xml"
-    key = hashlib.sha256(pom.read_bytes()).hexdigest()[:16]
+def jars(pom):
+    path = JAVA / pom
+    key = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
     kept = cache_folder() / f"classpath-{key}"
     if not kept.exists():
         fresh = kept.with_suffix(f".{os.getpid()}")
-        subprocess.run(["mvn", "-q", "-B", "-f", pom, "dependency:build-classpath",
+        subprocess.run(["mvn", "-q", "-B", "-f", path, "dependency:build-classpath",
                         f"-Dmdep.outputFile={fresh}", "-DincludeScope=runtime"],
                        check=True, stdout=subprocess.DEVNULL, timeout=600)
         fresh.rename(kept)
-    return kept.read_text(encoding="utf-8").strip()
+    return kept.read_text(encoding="utf-8").strip().split(":")
 
 
-def compiled(source):
-    """The class path on which the class of java/<source> is found."""
-    path = JAVA / source
-    key = hashlib.sha256(path.read_bytes() + (JAVA / "pom.xml").read_bytes()).hexdigest()[:16]
-    classes = cache_folder() / f"{path.stem}-{key}"
+def class_path(poms=HELPERS):
+    """The jars of all the poms, each once, those of the first pom before the others."""
+    return ":".join(dict.fromkeys(jar for pom in poms for jar in jars(pom)))
+
+
+def compiled(sources, poms=HELPERS):
+    """The class path on which the classes of java/<source>, one or several, are found."""
+    paths = [JAVA / source for source in ([sources] if isinstance(sources, str) else sources)]
+    contents = [path.read_bytes() for path in [*paths, *(JAVA / pom for pom in poms)]]
+    key = hashlib.sha256(b"".join(contents)).hexdigest()[:16]
+    classes = cache_folder() / f"{paths[0].stem}-{key}"
     if not classes.exists():
         fresh = classes.with_suffix(f".{os.getpid()}")
-        subprocess.run(["javac", "-cp", class_path(), "-d", fresh, path], check=True, timeout=300)
+        subprocess.run(["javac", "-cp", class_path(poms), "-d", fresh, *paths], check=True, timeout=300)
         fresh.rename(classes)
-    return f"{classes}:{class_path()}"
+    return f"{classes}:{class_path(poms)}"
 
 
 def command(source, *arguments):

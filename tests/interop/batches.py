@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Record batches built by hand, right and wrong."""
+import base64
+import struct
+
+
+def crc32c_table():
+    table = []
+    for value in range(256):
+        for _ in range(8):
+            value = value >> 1 ^ (0x82F63B78 if value & 1 else 0)
+        table.append(value)
+    return table
+
+
+TABLE = crc32c_table()
+
+
+def crc32c(data):
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc = crc >> 8 ^ TABLE[(crc ^ byte) & 0xFF]
+    return crc ^ 0xFFFFFFFF
+
+
+def varint(value):
+    value = value << 1 ^ value >> 63
+    value &= (1 << 64) - 1
+    out = b""
+    while value >= 0x80:
+        out += bytes([value & 0x7F | 0x80])
+        value >>= 7
+    return out + bytes([value])
+
+
+def record(offset_delta, value, key=None, time_delta=0):
+    body = b"\0" + varint(time_delta) + varint(offset_delta)
+    for part in (key, value):
+        body += varint(-1) if part is None else varint(len(part)) + part
+    body += varint(0)
+    return varint(len(body)) + body
+
+
+def batch(values, base_offset=0, time=1_700_000_000_000, attributes=0, producer=(-1, -1, -1), magic=2,
+          wrong_crc=False, count=None, last_delta=None):
+    """A batch of uncompressed records of these values; the rest makes it wrong."""
+    records = b"".join(record(delta, value) for delta, value in enumerate(values))
+    count = len(values) if count is None else count
+    last_delta = len(values) - 1 if last_delta is None else last_delta
+    body = struct.pack(">hiqqqhii", attributes, last_delta, time, time, *producer, count) + records
+    crc = crc32c(body) ^ (1 if wrong_crc else 0)
+    rest = struct.pack(">ibI", 0, magic, crc) + body
+    return base64.b64encode(struct.pack(">qi", base_offset, len(rest)) + rest).decode()
+
+
+def joined(*batches):
+    return base64.b64encode(b"".join(map(base64.b64decode, batches))).decode()
+
+
+def cut(text, count):
+    return base64.b64encode(base64.b64decode(text)[:-count]).decode()

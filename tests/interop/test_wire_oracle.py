@@ -1,0 +1,292 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The same requests to Apache Kafka and to our node: the answers are equal field by field, once ids,
+times and places that must differ are named alike. The requests are in wire_cases.py."""
+import json
+import re
+import struct
+import time
+
+import pytest
+
+import conftest
+import kafka
+import wire
+import wire_cases
+from batches import batch
+
+# What differs from one run of the same node to the next, at whatever depth it stands.
+VARYING = {"clusterEpoch", "finalizedFeaturesEpoch", "lastFetchTimestamp", "lastCaughtUpTimestamp",
+           "totalBytes", "usableBytes", "producerId", "highWatermark", "logEndOffset", "logAppendTimeMs",
+           "incarnationId", "directoryId", "replicaDirectoryId"}
+STILL_COMPARED = {"Fetch": {"highWatermark"}, "DescribeProducers": {"producerId"}}
+ALSO_VARYING = {"DescribeQuorum": {"leaderEpoch"}}
+COORDINATOR_LOAD_IN_PROGRESS = 14  # of producer ids too, until the first block of them has come
+
+
+class Side:
+    """A node, and what its answers must not be compared by."""
+
+    def __init__(self, node, codec):
+        self.node = node
+        self.codec = codec
+        self.topic_ids = {}
+
+    def set_up(self):
+        topics = (("plain", "--partitions", 2), ("small", "--config", "max.message.bytes=300"),
+                  ("compact", "--config", "cleanup.policy=compact"),
+                  ("stamped", "--config", "message.timestamp.type=LogAppendTime"))
+        for topic, *options in topics:
+            self.node.create_topic(topic, *options)
+        told = self.ask("Metadata", 12, wire_cases.metadata(*(topic for topic, *_ in topics)))
+        self.topic_ids = {each["name"]: each["topicId"] for each in told["topics"]}
+        for number, count in enumerate((2, 1, 3)):
+            values = [b"value %d" % index for index in range(count)]
+            records = batch(values, time=1_700_000_000_000 + number)
+            (answer,) = self.ask("Produce", 9, wire_cases.produce(records, partition=0))["responses"]
+            assert answer["partitionResponses"][0]["errorCode"] == 0
+        return self
+
+    def ask(self, api, version, body):
+        text = json.dumps(body)
+        for name, topic_id in self.topic_ids.items():
+            text = text.replace(f"<id {name}>", topic_id)
+        with wire.Connection(self.node) as connection:
+            while True:
+                answer = connection.ask(self.codec, api, version, json.loads(text))
+                if api != "InitProducerId" or answer["errorCode"] != COORDINATOR_LOAD_IN_PROGRESS:
+                    return answer
+                time.sleep(0.05)
+
+    def compared(self, api, answer):
+        """An answer in the words that both sides share; lists of structures in a fixed order."""
+        text = json.dumps(answer)
+        for name, topic_id in self.topic_ids.items():
+            text = text.replace(topic_id, f"<id {name}>")
+        text = text.replace(str(self.node.folder), "<folder>")
+        text = re.sub(r"should be within \[[^]]*\]", "should be within <times>", text)
+        for name, port in (("port", self.node.port), ("controller port", self.node.controller_port)):
+            text = re.sub(rf"(?<!\d){port}(?!\d)", json.dumps(f"<{name}>")[1:-1], text)
+        return self.ordered(json.loads(re.sub(r'("port": )(<[^>]+>)', r'\1"\2"', text)),
+                            VARYING - STILL_COMPARED.get(api, set()) | ALSO_VARYING.get(api, set()))
+
+    def ordered(self, value, varying):
+        if isinstance(value, dict):
+            return {name: "<varying>" if name in varying and each != -1 else
+                    "<id>" if name == "topicId" and not each.startswith("<id") and each not in (
+                        wire.ZERO_ID, wire_cases.NO_ID) else self.ordered(each, varying)
+                    for name, each in value.items()}
+        if isinstance(value, list):
+            items = [self.ordered(each, varying) for each in value]
+            return sorted(items, key=json.dumps) if any(isinstance(each, dict) for each in items) else items
+        return value
+
+
+def differences(expected, found, path="answer"):
+    """Where two answers differ, a line each."""
+    if isinstance(expected, dict) and isinstance(found, dict) and set(expected) == set(found):
+        for name in expected:
+            yield from differences(expected[name], found[name], f"{path}.{name}")
+    elif isinstance(expected, list) and isinstance(found, list) and len(expected) == len(found):
+        for index, pair in enumerate(zip(expected, found)):
+            yield from differences(*pair, f"{path}[{index}]")
+    elif expected != found:
+        yield f"{path}: Apache has {json.dumps(expected)}, we have {json.dumps(found)}"
+
+
+@pytest.fixture(scope="module")
+def sides(tools, tmp_path_factory):
+    made = []
+    try:
+        for name, kind in (("oracle", "apache"), ("ours", conftest.KIND)):
+            if not kafka.KINDS[kind].available():
+                pytest.skip(f"there is no {kind} node")
+            node = kafka.KINDS[kind](tmp_path_factory.mktemp(name), tools)
+            made.append(Side(node, wire.Codec(tools)))
+            node.format()
+            node.start()
+            made[-1].set_up()
+        yield made
+    finally:
+        for side in made:
+            side.node.close()
+
+
+@pytest.fixture
+def node(sides):
+    """Both, alive before and after; a report of a failure shows their logs."""
+    both = [side.node for side in sides]
+    for each in both:
+        each.revive()
+    yield both
+    assert all(each.is_alive() for each in both), "a node ended during this test"
+
+
+@pytest.mark.parametrize("api, version, body", [case[1:] for case in wire_cases.CASES],
+                         ids=[f"{case[0]}".replace(" ", "-") for case in wire_cases.CASES])
+def test_the_answers_are_equal(sides, node, api, version, body):
+    expected, found = [side.compared(api, side.ask(api, version, body)) for side in sides]
+    assert not list(differences(expected, found)), "\n".join(differences(expected, found))
+
+
+@pytest.mark.parametrize("api, version, body", [case[1:] for case in wire_cases.REFUSED],
+                         ids=[case[0].replace(" ", "-") for case in wire_cases.REFUSED])
+def test_both_refuse(sides, node, api, version, body):
+    for side in sides:
+        codes = re.findall(r'"errorCode": (-?\d+)', json.dumps(side.ask(api, version, body)))
+        assert codes and any(code != "0" for code in codes)
+
+
+def test_the_names_of_the_cases_are_each_used_once():
+    names = [case[0] for case in wire_cases.CASES]
+    assert len(set(names)) == len(names) > 60
+
+
+# ---- connections and versions ----
+
+def versions(side, version):
+    with wire.Connection(side.node) as connection:
+        return connection.ask(side.codec, "ApiVersions", version, {
+            "clientSoftwareName": "wire", "clientSoftwareVersion": "1"})
+
+
+@pytest.mark.parametrize("version", range(5))
+def test_what_is_advertised_is_advertised_by_apache_too(sides, node, version):
+    expected, found = [versions(side, version) for side in sides]
+    assert set(found) == set(expected) and found["errorCode"] == 0
+    ranges = [{each["apiKey"]: (each["minVersion"], each["maxVersion"]) for each in answer["apiKeys"]}
+              for answer in (expected, found)]
+    assert set(ranges[1]) <= set(ranges[0])
+    for key, (first, last) in ranges[1].items():
+        assert ranges[0][key][0] <= first <= last <= ranges[0][key][1], key
+    if version >= 3:
+        for name in ("supportedFeatures", "finalizedFeatures"):
+            assert sorted(map(json.dumps, found[name])) == sorted(map(json.dumps, expected[name]))
+
+
+def exchange(side, *payloads):
+    """What comes for each payload on one connection: hexadecimal, "closed" for the end."""
+    with wire.Connection(side.node) as connection:
+        answers = []
+        for payload in payloads:
+            try:
+                connection.send(payload)
+                frame = connection.receive()
+            except ConnectionError:
+                frame = None
+            answers.append("closed" if frame is None else frame.hex())
+        return answers
+
+
+def raw(side, api, version, body, correlation=1):
+    key, flexible, _ = wire.schema()[api]
+    return wire.request_header(key, version, correlation, version >= flexible) \
+        + side.codec.encode(api, version, body)
+
+
+@pytest.mark.parametrize("version", [6, 127, 32767])
+def test_a_version_of_api_versions_to_come_is_answered_in_version_0(sides, node, version):
+    for side in sides:
+        with wire.Connection(side.node) as connection:
+            connection.send(wire.request_header(18, version, 7, True) + b"\x05wire\x021\x00")
+            told = connection.answer(side.codec, "ApiVersions", 0)
+            assert told["errorCode"] == 35
+            (own,) = [each for each in told["apiKeys"] if each["apiKey"] == 18]
+            assert own["minVersion"] == 0 and own["maxVersion"] >= 4
+            # the connection goes on
+            assert connection.ask(side.codec, "ApiVersions", 0, {})["errorCode"] == 0
+
+
+@pytest.mark.parametrize("name", ["", "two words", "-x", "x" * 3000])
+def test_api_versions_judges_the_names_of_client_software_alike(sides, node, name):
+    answers = []
+    for side in sides:
+        with wire.Connection(side.node) as connection:
+            told = connection.ask(side.codec, "ApiVersions", 3, {
+                "clientSoftwareName": name, "clientSoftwareVersion": "1"})
+            answers.append(told and told["errorCode"])
+    assert answers[1] == answers[0]
+
+
+@pytest.mark.parametrize("payload", [
+    wire.request_header(1, 3, 1, False), wire.request_header(1, 99, 1, True),
+    wire.request_header(4, 0, 1, False), wire.request_header(999, 0, 1, False),
+    wire.request_header(-1, 0, 1, False), wire.request_header(52, 0, 1, True), b"", b"\0", b"\0\x12\0\0",
+    wire.request_header(3, 12, 1, True) + b"\xff\xff\xff\xff\x0f",
+    wire.request_header(3, 4, 1, False) + struct.pack(">i", 1 << 30),
+    wire.request_header(3, 12, 1, True),
+], ids=["fetch-3", "fetch-99", "removed-key", "unknown-key", "negative-key", "vote-on-a-broker", "empty",
+        "one-byte", "cut-header", "count-beyond-the-end", "array-beyond-the-end", "no-body"])
+def test_what_cannot_be_read_ends_the_connection_alike(sides, node, payload):
+    expected, found = [exchange(side, payload) for side in sides]
+    assert found == expected
+
+
+def test_a_frame_of_negative_or_excessive_size_ends_the_connection(sides, node):
+    for size in (-1, 104857601, 0x7FFFFFFF):
+        for side in sides:
+            with wire.Connection(side.node) as connection:
+                connection.socket.sendall(struct.pack(">i", size))
+                assert connection.receive() is None
+
+
+def test_requests_in_a_row_are_answered_in_order(sides, node):
+    for side in sides:
+        with wire.Connection(side.node) as connection:
+            for number in range(40):
+                api, version, body = (("Fetch", 12, wire_cases.fetch(by_id=False)), ("ApiVersions", 0, {}),
+                                      ("ListOffsets", 7, wire_cases.list_offsets(-1)))[number % 3]
+                connection.send(raw(side, api, version, body, correlation=number))
+            for number in range(40):
+                assert struct.unpack(">i", connection.receive()[:4])[0] == number
+
+
+def test_a_produce_with_acks_0_gets_no_answer_and_is_kept(sides, node):
+    for side in sides:
+        with wire.Connection(side.node) as connection:
+            connection.send(raw(side, "Produce", 9, wire_cases.produce(
+                batch([b"silent"]), "small", 0, acks=0)))
+
+            def end():
+                told = connection.ask(side.codec, "ListOffsets", 7, wire_cases.list_offsets(-1, "small"))
+                return told["topics"][0]["partitions"][0]["offset"]
+
+            kafka.wait_for(lambda: end() == 1)  # it may take until the records are on the disk
+
+
+def test_a_produce_with_acks_0_that_fails_ends_the_connection(sides, node):
+    for side in sides:
+        assert exchange(side, raw(side, "Produce", 9, wire_cases.produce(
+            batch([b"x"], wrong_crc=True), acks=0))) == ["closed"]
+
+
+def test_a_fetch_session_tells_only_what_is_new(sides, node):
+    answers = []
+    for side in sides:
+        with wire.Connection(side.node) as connection:
+            body = wire_cases.fetch(offset=6, by_id=False, sessionEpoch=0)
+            first = connection.ask(side.codec, "Fetch", 12, body)
+            session = first["sessionId"]
+            assert session > 0
+            told = [first]
+            for epoch in (1, 2):
+                if epoch == 2:
+                    with wire.Connection(side.node) as other:
+                        other.ask(side.codec, "Produce", 9, wire_cases.produce(batch([b"new"]), partition=0))
+                told.append(connection.ask(side.codec, "Fetch", 12, {
+                    "sessionId": session, "sessionEpoch": epoch, "maxWaitMs": 200, "minBytes": 1,
+                    "maxBytes": 1 << 20}))
+            told.append(connection.ask(side.codec, "Fetch", 12, {
+                "sessionId": session, "sessionEpoch": 9, "maxWaitMs": 1}))
+            answers.append([side.compared("Fetch", {**each, "sessionId": each["sessionId"] == session})
+                            for each in told])
+    assert answers[1] == answers[0]
+    assert answers[0][1]["responses"] == [] and len(answers[0][2]["responses"]) == 1
+    assert answers[0][3]["errorCode"] == 71
+
+
+def test_a_fetch_waits_for_records_no_longer_than_told(sides, node):
+    for side in sides:
+        start = time.monotonic()
+        body = wire_cases.fetch("compact", by_id=False, maxWaitMs=700, minBytes=1)
+        assert side.ask("Fetch", 12, body)["errorCode"] == 0
+        assert 0.65 < time.monotonic() - start < 3
