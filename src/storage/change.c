@@ -154,8 +154,9 @@ static void log_leave(struct log *log, struct log_change_op *op, enum err err)
         log_forget_checkpoints(log);
     else
         log_checkpoint_last(log);
-    if (err == OK && (op->kind == CHANGE_CLOSE || op->kind == CHANGE_PROMOTE))
-        store_closed_note(store, log, op->kind == CHANGE_CLOSE && log->is_future);
+    if (err == OK &&
+        (op->kind == CHANGE_PROMOTE || (op->kind == CHANGE_CLOSE && !log->is_future)))
+        store_closed_note(store, log);
     if (op->kind == CHANGE_DELETE && err == OK)
         store_doom(store, log->directory, log->doomed_path, true, log->config.file_delete_delay_ms);
     atomic_fetch_sub(&log->directory->log_count, 1);

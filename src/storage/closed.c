@@ -16,7 +16,6 @@ struct closed_log {
     int64_t start_offset;
     int64_t high_watermark;
     int32_t partition;
-    bool is_future;
     size_t topic_bytes;
     char topic[]; /* not terminated */
 };
@@ -27,32 +26,30 @@ static void closed_free(struct closed_log *closed)
 }
 
 static struct closed_log *closed_find(struct log_store *store, struct log_directory *directory,
-                                      struct slice topic, int32_t partition, bool is_future)
+                                      struct slice topic, int32_t partition)
 {
     LIST_EACH (node, &store->closed) {
         struct closed_log *closed = LIST_ITEM(node, struct closed_log, node);
 
         if (closed->directory == directory && closed->partition == partition &&
-            closed->is_future == is_future &&
             slice_equal(slice_of(closed->topic, closed->topic_bytes), topic))
             return closed;
     }
     return NULL;
 }
 
-void store_closed_note(struct log_store *store, const struct log *log, bool is_future)
+void store_closed_note(struct log_store *store, const struct log *log)
 {
     struct slice topic = log_topic(log);
     struct closed_log *closed;
 
     if (store->close_op)
         return; /* nothing will be opened any more */
-    closed = closed_find(store, log->directory, topic, log->partition, is_future);
+    closed = closed_find(store, log->directory, topic, log->partition);
     if (!closed) {
         closed = storage_allocate(sizeof *closed + topic.size_bytes);
         closed->directory = log->directory;
         closed->partition = log->partition;
-        closed->is_future = is_future;
         closed->topic_bytes = topic.size_bytes;
         memcpy(closed->topic, topic.data, topic.size_bytes);
         list_push_back(&store->closed, &closed->node);
@@ -65,9 +62,11 @@ void store_closed_note(struct log_store *store, const struct log *log, bool is_f
 bool store_closed_take(struct log_store *store, const struct log_open *open,
                        struct load_request *request)
 {
-    struct closed_log *closed =
-        closed_find(store, open->directory, open->topic, open->partition, open->future);
+    struct closed_log *closed;
 
+    if (open->future)
+        return false; /* a copy begins anew, in a directory of its own */
+    closed = closed_find(store, open->directory, open->topic, open->partition);
     if (!closed)
         return false;
     request->clean = !open->recover_all;

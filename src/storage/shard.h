@@ -92,8 +92,8 @@ void store_doomed_release(struct log_store *store);
 void log_segments_doom(struct log *log, struct segment **segments, size_t count);
 
 /* closed.c */
-/* The log was closed in order; as what it may be opened again. */
-void store_closed_note(struct log_store *store, const struct log *log, bool is_future);
+/* The log was closed in order, or took its name as a copy that was. */
+void store_closed_note(struct log_store *store, const struct log *log);
 /* What was noted of the log to be opened; false: nothing. */
 bool store_closed_take(struct log_store *store, const struct log_open *open,
                        struct load_request *request);

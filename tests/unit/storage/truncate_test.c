@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A log loses its end. */
+#include "support.h"
+
+#define FOLDER "/data/topic-0/"
+
+/* Batches of two records: epochs 1 (0-9), 2 (10-19), 3 (20-29); producer 7 wrote all of them. */
+static struct log *filled(struct bench *bench)
+{
+    struct log *log = bench_log(bench, "topic", 0);
+
+    for (int i = 0; i < 15; i++)
+        OKAY(bench_append_batch(bench, log, 1 + i / 5,
+                                &(struct bench_batch){.count = 2,
+                                                      .value_bytes = 700,
+                                                      .producer_id = 7,
+                                                      .sequence = 2 * i,
+                                                      .timestamp = 1000 + 10 * i}));
+    OKAY(bench_flush(bench, log, 30));
+    return log;
+}
+
+static void everything_at_or_above_the_offset_goes(void **state)
+{
+    for (int64_t offset = 0; offset <= 30; offset++) {
+        for (int segments = 0; segments < 2; segments++) {
+            struct bench bench;
+            struct log *log;
+            int64_t end = offset & ~1; /* a batch goes whole */
+
+            bench_open(&bench, (uint64_t)offset);
+            bench.config.segment_bytes = segments ? 5000 : 1 << 20;
+            log = filled(&bench);
+            log_set_high_watermark(log, 30);
+            OKAY(bench_truncate(&bench, log, offset));
+            assert_int_equal(log_end_queued(log), offset);
+            assert_int_equal(log_end_flushed(log), offset);
+            assert_true(log_high_watermark(log) <= offset);
+            assert_true(log_recovery_point(log) <= offset);
+            if (end == offset) {
+                assert_int_equal(bench_verify(&bench, log), offset);
+                assert_int_equal(log_epoch_latest(log),
+                                 offset == 0 ? -1 : 1 + (int)(offset - 1) / 10);
+                /* The producer goes on from what is left. */
+                OKAY(bench_append_batch(
+                    &bench, log, 8,
+                    &(struct bench_batch){.producer_id = 7, .sequence = (int32_t)offset}));
+                assert_int_equal(bench_verify(&bench, log), offset + 1);
+                OKAY(bench_flush(&bench, log, offset + 1));
+                bench_crash(&bench, NULL);
+                log = bench_log(&bench, "topic", 0);
+                assert_int_equal(bench_verify(&bench, log), offset + 1);
+                assert_int_equal(log_epoch_latest(log), 8);
+            }
+            bench_close(&bench);
+        }
+    }
+}
+
+static void a_truncation_is_durable_when_it_is_told(void **state)
+{
+    for (uint64_t seed = 0; seed < 30; seed++) {
+        struct bench bench;
+        struct log *log;
+
+        bench_open(&bench, seed);
+        bench.config.segment_bytes = seed % 2 ? 5000 : 1 << 20;
+        log = filled(&bench);
+        OKAY(bench_truncate(&bench, log, 12));
+        bench_crash(&bench, NULL);
+        log = bench_log(&bench, "topic", 0);
+        assert_int_equal(log_end_written(log), 12);
+        assert_int_equal(bench_verify(&bench, log), 12);
+        assert_int_equal(log_epoch_latest(log), 2);
+        bench_close(&bench);
+    }
+}
+
+static void above_the_end_only_epochs_are_cut(void **state)
+{
+    struct bench bench;
+    struct log *log;
+
+    bench_open(&bench, 1);
+    log = filled(&bench);
+    OKAY(log_epoch_assign(log, 9, 30));
+    OKAY(bench_truncate(&bench, log, 30));
+    assert_int_equal(log_epoch_latest(log), 3);
+    assert_int_equal(log_end_queued(log), 30);
+    OKAY(bench_truncate(&bench, log, 50));
+    assert_int_equal(log_end_queued(log), 30);
+    assert_int_equal(bench_verify(&bench, log), 30);
+    bench_close(&bench);
+}
+
+static void a_truncation_below_the_start_moves_the_start_back(void **state)
+{
+    struct bench bench;
+    struct log *log;
+
+    bench_open(&bench, 2);
+    log = filled(&bench);
+    log_set_high_watermark(log, 30);
+    OKAY(log_set_start_offset(log, 20));
+    OKAY(bench_truncate(&bench, log, 10));
+    assert_int_equal(log_start_offset(log), 10);
+    assert_int_equal(log_end_queued(log), 10);
+    assert_int_equal(log_high_watermark(log), 10);
+    bench_close(&bench);
+}
+
+static void a_truncation_below_the_first_segment_empties_the_log(void **state)
+{
+    struct bench bench;
+    struct log *log;
+
+    bench_open(&bench, 3);
+    bench.config.segment_bytes = 5000;
+    log = filled(&bench);
+    log_set_high_watermark(log, 30);
+    OKAY(log_set_start_offset(log, 20));
+    log_retention_run(log);
+    bench_pass(&bench, 1000);
+    OKAY(bench_truncate(&bench, log, 4));
+    assert_int_equal(log_start_offset(log), 4);
+    assert_int_equal(log_end_queued(log), 4);
+    assert_int_equal(log_segment_count(log), 1);
+    assert_int_equal(log_epoch_latest(log), -1);
+    OKAY(bench_append(&bench, log, 5, 1, 0));
+    assert_int_equal(bench_verify(&bench, log), 5);
+    bench_close(&bench);
+}
+
+static void a_log_truncated_fully_begins_anew_where_it_is_told(void **state)
+{
+    static const int64_t offsets[] = {0, 7, 30, 1000};
+
+    for (size_t i = 0; i < ARRAY_COUNT(offsets); i++) {
+        struct bench bench;
+        struct log *log;
+        int64_t offset = offsets[i];
+
+        bench_open(&bench, 4);
+        bench.config.segment_bytes = 5000;
+        log = filled(&bench);
+        log_set_high_watermark(log, 30);
+        OKAY(bench_truncate_fully(&bench, log, offset));
+        assert_int_equal(log_start_offset(log), offset);
+        assert_int_equal(log_end_queued(log), offset);
+        assert_int_equal(log_high_watermark(log), offset);
+        assert_int_equal(log_size_bytes(log), 0);
+        assert_int_equal(log_epoch_latest(log), -1);
+        assert_null(producer_state_find(log_producers(log), 7));
+        assert_int_equal(bench_files_count(&bench, FOLDER, ".snapshot"), 0);
+        OKAY(bench_append(&bench, log, 4, 3, 100));
+        OKAY(bench_flush(&bench, log, offset + 3));
+        bench_crash(&bench, NULL);
+        log = bench_log(&bench, "topic", 0);
+        assert_int_equal(log_start_offset(log), offset);
+        assert_int_equal(bench_verify(&bench, log), offset + 3);
+        bench_close(&bench);
+    }
+}
+
+struct waiting {
+    struct log_change_op op;
+    bool is_done;
+};
+
+static void waiting_done(struct log_change_op *op)
+{
+    CONTAINER_OF(op, struct waiting, op)->is_done = true;
+}
+
+static void read_told(struct log_read *read)
+{
+    *(bool *)read->context = true;
+}
+
+static void while_a_log_is_truncated_appends_are_refused_and_reads_wait(void **state)
+{
+    struct bench bench;
+    struct bench_append append;
+    struct waiting cut = {.op.done = waiting_done};
+    bool is_read = false;
+    struct log_read read = {.offset = 0,
+                            .bound_offset = 30,
+                            .bytes_max = 1 << 20,
+                            .done = read_told,
+                            .context = &is_read};
+    struct log *log;
+
+    bench_open(&bench, 5);
+    log = filled(&bench);
+    log_truncate(log, 10, &cut.op);
+    assert_int_equal(bench_append_begin(&bench, log, APPEND_ORIGIN_CLIENT, 0, 30,
+                                        &(struct bench_batch){0}, &append),
+                     ERR_STATE);
+    assert_int_equal(bench_append_end(&bench, &append), ERR_STATE);
+    assert_false(log_read_plan(log, &read));
+    assert_int_equal(log_set_start_offset(log, 0), OK);
+    assert_int_equal(log_epoch_assign(log, 9, 30), ERR_STATE);
+    bench_run_until(&bench, &cut.is_done);
+    OKAY(cut.op.err);
+    bench_run_until(&bench, &is_read);
+    OKAY(read.err);
+    assert_true(read.size_bytes > 0);
+    log_read_release(&read);
+    assert_int_equal(bench_verify(&bench, log), 10);
+    bench_close(&bench);
+}
+
+static void changes_wait_for_the_appends_before_them_and_run_in_turn(void **state)
+{
+    struct bench bench;
+    struct bench_append append;
+    struct waiting first = {.op.done = waiting_done};
+    struct waiting second = {.op.done = waiting_done};
+    struct log *log;
+
+    bench_open(&bench, 6);
+    log = filled(&bench);
+    OKAY(bench_append_begin(&bench, log, APPEND_ORIGIN_CLIENT, 4, 30,
+                            &(struct bench_batch){.count = 4}, &append));
+    log_truncate(log, 20, &first.op);
+    log_truncate_fully(log, 5, &second.op);
+    bench_run_until(&bench, &first.is_done);
+    assert_true(append.is_done);
+    OKAY(bench_append_end(&bench, &append));
+    bench_run_until(&bench, &second.is_done);
+    OKAY(second.op.err);
+    assert_int_equal(log_end_queued(log), 5);
+    bench_close(&bench);
+}
+
+static void aborted_transactions_behind_the_cut_are_forgotten(void **state)
+{
+    struct bench bench;
+    struct log *log;
+    struct bench_read read = {
+        .op = {.offset = 0, .bound_offset = 7, .bytes_max = 1 << 20, .wants_aborted = true}};
+
+    bench_open(&bench, 7);
+    log = bench_log(&bench, "topic", 0);
+    for (int64_t id = 7; id < 9; id++) {
+        OKAY(bench_append_batch(
+            &bench, log, 0,
+            &(struct bench_batch){.producer_id = id, .count = 2, .transactional = true}));
+        OKAY(bench_append_batch(
+            &bench, log, 0,
+            &(struct bench_batch){.producer_id = id, .is_control = true, .is_abort = true}));
+    }
+    OKAY(bench_truncate(&bench, log, 5)); /* the second marker goes */
+    log_set_high_watermark(log, 5);
+    assert_int_equal(log_last_stable_offset(log), 3);
+    OKAY(bench_append_batch(&bench, log, 0,
+                            &(struct bench_batch){.producer_id = 8, .is_control = true}));
+    OKAY(bench_append(&bench, log, 0, 1, 0));
+    OKAY(bench_read(&bench, log, &read));
+    assert_int_equal(read.op.aborted_count, 1);
+    assert_int_equal(read.op.aborted[0].producer_id, 7);
+    bench_read_release(&read);
+    bench_restart(&bench);
+    log = bench_log(&bench, "topic", 0);
+    OKAY(bench_read(&bench, log, &read));
+    assert_int_equal(read.op.aborted_count, 1);
+    bench_read_release(&read);
+    bench_close(&bench);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(everything_at_or_above_the_offset_goes),
+        cmocka_unit_test(a_truncation_is_durable_when_it_is_told),
+        cmocka_unit_test(above_the_end_only_epochs_are_cut),
+        cmocka_unit_test(a_truncation_below_the_start_moves_the_start_back),
+        cmocka_unit_test(a_truncation_below_the_first_segment_empties_the_log),
+        cmocka_unit_test(a_log_truncated_fully_begins_anew_where_it_is_told),
+        cmocka_unit_test(while_a_log_is_truncated_appends_are_refused_and_reads_wait),
+        cmocka_unit_test(changes_wait_for_the_appends_before_them_and_run_in_turn),
+        cmocka_unit_test(aborted_transactions_behind_the_cut_are_forgotten),
+    };
+
+    return cmocka_run_group_tests_name("storage/truncate", tests, NULL, NULL);
+}
