@@ -39,7 +39,6 @@ struct fetch_part {
     struct partition_op op;
     struct fetch_state *state;
     struct fetch_params params;
-    struct slice topic; /* name for the answer */
     struct fetch_session_partition *cached;
     bool is_readable; /* passed the checks that need no log */
     enum err err;

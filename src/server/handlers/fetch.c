@@ -23,7 +23,6 @@ static void part_resolve(struct fetch_state *state, struct fetch_part *part)
     part->log_start = -1;
     part->leader_id = -1;
     part->leader_epoch = -1;
-    part->topic = topic ? topic->name : part->params.topic;
     if (!topic)
         part->err = uses_ids ? ERR_UNKNOWN_TOPIC_ID : ERR_UNKNOWN_TOPIC_OR_PARTITION;
     else if (!metadata_topic_partition(topic, part->params.index))
