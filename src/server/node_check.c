@@ -26,6 +26,29 @@ enum err node_check(const struct node *node, struct why *why)
     return OK;
 }
 
+/* In a container clients come through mapped ports: the address that they arrive at is not the one that
+ * they can reach. Nothing in here knows the other one. */
+static void container_advise(const struct node *node)
+{
+    static const char *const marks[] = {"/.dockerenv", "/run/.containerenv"};
+    bool is_container = false;
+    bool is_open = false;
+
+    for (size_t i = 0; i < ARRAY_COUNT(marks); i++) {
+        struct os_stat stat;
+
+        is_container |= os_stat(node->os, marks[i], &stat) == OK && stat.exists;
+    }
+    for (size_t i = 0; i < node->config.listener_count; i++)
+        is_open |= !node->config.listeners[i].controller &&
+                   slice_is_null(node->config.listeners[i].host);
+    if (is_container && is_open && !node->config.advertised_set)
+        LOG_WARN(node->logger, "config", "container",
+                 "reason=\"clients are told the address that they arrived at; where ports are mapped "
+                 "into this container they cannot reach it: set advertised.listeners to what they "
+                 "dial, for instance advertised.listeners=PLAINTEXT://localhost:9092\"");
+}
+
 /* Kafka's defaults ask for three replicas of the internal topics; one node has one. */
 void node_advise(const struct node *node)
 {
@@ -38,6 +61,7 @@ void node_advise(const struct node *node)
     };
     bool is_met = true;
 
+    container_advise(node);
     for (size_t i = 0; i < ARRAY_COUNT(keys); i++)
         is_met &= config_int(node->boot_config, keys[i]) <= 1;
     if (!is_met)
