@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One-record produce requests, a closed loop in one thread.
+ *
+ *   ping run ADDRESS TOPIC ACKS CONNECTIONS IN_FLIGHT WARM_UP COUNT FIRST_SEQUENCE
+ *       every connection keeps IN_FLIGHT requests under way to partition 0; WARM_UP answers are not
+ *       measured. Between the two it prints "measure" and waits for a line on standard input, so
+ *       that who measures the broker can look at its clock; at the end it prints one line of JSON.
+ *   ping hold ADDRESS CONNECTIONS
+ *       opens connections, says hello on each, and keeps them until standard input ends. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include "payload.h"
+#include "wire.h"
+
+enum {
+    VALUE_SIZE = 100,
+    CONNECTIONS_MAX = 1024,
+    IN_FLIGHT_MAX = 64,
+    ROOM = 16384,
+    STALL_MS = 30000
+};
+
+struct connection {
+    int fd;
+    size_t used;
+    uint8_t bytes[ROOM];
+    int64_t sent_ns[IN_FLIGHT_MAX]; /* a ring: answers come in order */
+    uint32_t head, tail;
+};
+
+struct ping {
+    const char *topic;
+    int16_t acks;
+    uint32_t connection_count, in_flight;
+    uint64_t sequence; /* of the next record */
+    uint64_t left;     /* requests still to send */
+    uint64_t answered;
+    int64_t *taken_ns; /* NULL while warming up */
+    int64_t offset_least, offset_most;
+    int epoll;
+    struct payload payload;
+    struct connection *connections;
+};
+
+static void die(const char *why)
+{
+    fprintf(stderr, "ping: %s\n", why);
+    exit(1);
+}
+
+static void ping_send(struct ping *ping, struct connection *connection)
+{
+    uint8_t value[VALUE_SIZE];
+    uint8_t frame[1024];
+    size_t size;
+
+    if (ping->left == 0)
+        return;
+    ping->left--;
+    payload_fill(&ping->payload, ping->sequence++, value, sizeof(value));
+    size = wire_produce(frame, (int32_t)connection->head, ping->topic, 0, ping->acks, value,
+                        sizeof(value));
+    connection->sent_ns[connection->head++ % IN_FLIGHT_MAX] = wire_now_ns();
+    if (!wire_send(connection->fd, frame, size))
+        die("connection lost");
+}
+
+static void ping_answer(struct ping *ping, struct connection *connection, const uint8_t *body,
+                        size_t size)
+{
+    struct wire_answer answer;
+    int64_t now_ns = wire_now_ns();
+
+    if (!wire_produce_answer(body, size, &answer) || answer.error != 0) {
+        fprintf(stderr, "ping: answer with error %d\n", answer.error);
+        exit(1);
+    }
+    if (answer.correlation != (int32_t)connection->tail)
+        die("answers out of order");
+    if (answer.base_offset < ping->offset_least)
+        ping->offset_least = answer.base_offset;
+    if (answer.base_offset > ping->offset_most)
+        ping->offset_most = answer.base_offset;
+    if (ping->taken_ns != NULL)
+        ping->taken_ns[ping->answered] =
+            now_ns - connection->sent_ns[connection->tail % IN_FLIGHT_MAX];
+    connection->tail++;
+    ping->answered++;
+    ping_send(ping, connection);
+}
+
+static void ping_read(struct ping *ping, struct connection *connection)
+{
+    ssize_t got =
+        recv(connection->fd, connection->bytes + connection->used, ROOM - connection->used, 0);
+    size_t at = 0;
+
+    if (got <= 0)
+        die("connection lost");
+    connection->used += (size_t)got;
+    while (connection->used - at >= 4) {
+        const uint8_t *head = connection->bytes + at;
+        size_t size =
+            (size_t)head[0] << 24 | (size_t)head[1] << 16 | (size_t)head[2] << 8 | head[3];
+
+        if (size > ROOM - 4)
+            die("an answer that is too long");
+        if (connection->used - at < 4 + size)
+            break;
+        ping_answer(ping, connection, head + 4, size);
+        at += 4 + size;
+    }
+    memmove(connection->bytes, connection->bytes + at, connection->used - at);
+    connection->used -= at;
+}
+
+/* Sends `count` requests and waits for all the answers; the time it took. */
+static int64_t ping_round(struct ping *ping, uint64_t count)
+{
+    int64_t start_ns = wire_now_ns();
+
+    ping->left = count;
+    ping->answered = 0;
+    for (uint32_t each = 0; each < ping->in_flight; each++)
+        for (uint32_t i = 0; i < ping->connection_count; i++)
+            ping_send(ping, &ping->connections[i]);
+    while (ping->answered < count) {
+        struct epoll_event events[64];
+        int ready = epoll_wait(ping->epoll, events, 64, STALL_MS);
+
+        if (ready == 0)
+            die("no answer for 30 seconds");
+        for (int i = 0; i < ready; i++)
+            ping_read(ping, events[i].data.ptr);
+    }
+    return wire_now_ns() - start_ns;
+}
+
+static int compare(const void *a, const void *b)
+{
+    int64_t left = *(const int64_t *)a;
+    int64_t right = *(const int64_t *)b;
+
+    return (left > right) - (left < right);
+}
+
+static int64_t client_cpu_ns(void)
+{
+    struct rusage usage;
+
+    getrusage(RUSAGE_SELF, &usage);
+    return (int64_t)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000000000 +
+           (int64_t)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) * 1000;
+}
+
+static int hello(int fd)
+{
+    uint8_t bytes[ROOM];
+    size_t size = wire_api_versions(bytes, 0);
+
+    return wire_send(fd, bytes, size) && wire_receive(fd, bytes, sizeof(bytes), &size);
+}
+
+static int run(char **arguments)
+{
+    struct ping ping = {.topic = arguments[1],
+                        .acks = (int16_t)strtol(arguments[2], NULL, 10),
+                        .connection_count = (uint32_t)strtoul(arguments[3], NULL, 10),
+                        .in_flight = (uint32_t)strtoul(arguments[4], NULL, 10),
+                        .sequence = strtoull(arguments[7], NULL, 10),
+                        .offset_least = INT64_MAX,
+                        .offset_most = -1};
+    uint64_t warm_up = strtoull(arguments[5], NULL, 10);
+    uint64_t count = strtoull(arguments[6], NULL, 10);
+    int64_t *taken_ns = calloc(count, sizeof(*taken_ns));
+    int64_t cpu_ns;
+    int64_t spent_ns;
+    char line[16];
+
+    if (ping.connection_count - 1 >= CONNECTIONS_MAX || ping.in_flight - 1 >= IN_FLIGHT_MAX ||
+        count == 0 || taken_ns == NULL)
+        die("arguments out of range");
+    payload_init(&ping.payload);
+    ping.connections = calloc(ping.connection_count, sizeof(*ping.connections));
+    ping.epoll = epoll_create1(EPOLL_CLOEXEC);
+    if (ping.connections == NULL || ping.epoll < 0)
+        die("no memory");
+    for (uint32_t i = 0; i < ping.connection_count; i++) {
+        struct connection *connection = &ping.connections[i];
+        struct epoll_event event = {.events = EPOLLIN, .data.ptr = connection};
+
+        connection->fd = wire_connect(arguments[0]);
+        if (connection->fd < 0 || !hello(connection->fd) ||
+            epoll_ctl(ping.epoll, EPOLL_CTL_ADD, connection->fd, &event) != 0)
+            die("cannot connect");
+    }
+    ping_round(&ping, warm_up);
+    puts("measure");
+    fflush(stdout);
+    if (fgets(line, sizeof(line), stdin) == NULL)
+        return 1;
+    ping.taken_ns = taken_ns;
+    cpu_ns = client_cpu_ns();
+    spent_ns = ping_round(&ping, count);
+    cpu_ns = client_cpu_ns() - cpu_ns;
+    qsort(taken_ns, count, sizeof(*taken_ns), compare);
+    printf("{\"count\": %llu, \"seconds\": %.6f, \"client_cpu\": %.6f, \"p50_us\": %.1f, "
+           "\"p99_us\": %.1f, \"p999_us\": %.1f, \"max_us\": %.1f, \"next_sequence\": %llu, "
+           "\"offsets\": %lld}\n",
+           (unsigned long long)count, (double)spent_ns / 1e9, (double)cpu_ns / 1e9,
+           (double)taken_ns[count / 2] / 1e3, (double)taken_ns[count * 99 / 100] / 1e3,
+           (double)taken_ns[count * 999 / 1000] / 1e3, (double)taken_ns[count - 1] / 1e3,
+           (unsigned long long)ping.sequence,
+           (long long)(ping.offset_most - ping.offset_least + 1));
+    return 0;
+}
+
+static int hold(const char *address, uint32_t count)
+{
+    char line[16];
+
+    for (uint32_t i = 0; i < count; i++) {
+        int fd = wire_connect(address);
+
+        if (fd < 0 || !hello(fd)) {
+            fprintf(stderr, "ping: connection %u of %u: %s\n", i, count, strerror(errno));
+            return 1;
+        }
+    }
+    puts("holding");
+    fflush(stdout);
+    while (fgets(line, sizeof(line), stdin) != NULL)
+        ;
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc == 10 && strcmp(argv[1], "run") == 0)
+        return run(argv + 2);
+    if (argc == 4 && strcmp(argv[1], "hold") == 0)
+        return hold(argv[2], (uint32_t)strtoul(argv[3], NULL, 10));
+    fprintf(stderr, "usage: ping run ADDRESS TOPIC ACKS CONNECTIONS IN_FLIGHT WARM_UP COUNT"
+                    " FIRST_SEQUENCE | hold ADDRESS CONNECTIONS\n");
+    return 2;
+}

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* When does a broker take records? Three small tools around that question:
+ *
+ *   probe stamp FILE COMMAND...      writes the time into FILE and becomes COMMAND
+ *   probe ack ADDRESS TOPIC COUNT    tries to connect every 0.2 ms, then produces one record with
+ *                                    acks=all to each of COUNT partitions, again until it is taken;
+ *                                    prints when the first and when the last was acknowledged
+ *   probe sync FOLDER COUNT          the machine's bare fdatasync after appending 4 KiB
+ *
+ * Times are nanoseconds of CLOCK_MONOTONIC. */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "payload.h"
+#include "wire.h"
+
+enum { RETRY_NS = 200000, GIVE_UP_SECONDS = 120, ANSWER_SECONDS = 5, VALUE_SIZE = 100 };
+
+static void pause_a_little(void)
+{
+    nanosleep(&(struct timespec){.tv_nsec = RETRY_NS}, NULL);
+}
+
+static int stamp(const char *file, char **command)
+{
+    FILE *out = fopen(file, "w");
+
+    if (out == NULL) {
+        perror(file);
+        return 1;
+    }
+    fprintf(out, "%lld\n", (long long)wire_now_ns());
+    fclose(out);
+    execvp(command[0], command);
+    perror(command[0]);
+    return 1;
+}
+
+struct probe {
+    const char *address;
+    const char *topic;
+    int fd; /* -1: not connected */
+    int64_t deadline_ns;
+    int64_t connected_ns; /* the first time */
+    long tries;
+    uint8_t frame[4096];
+};
+
+/* A broker that starts may accept before it answers, and answer before it leads. */
+static bool probe_connect(struct probe *probe)
+{
+    size_t size;
+
+    probe->fd = wire_connect(probe->address);
+    if (probe->fd < 0)
+        return false;
+    (void)setsockopt(probe->fd, SOL_SOCKET, SO_RCVTIMEO,
+                     &(struct timeval){.tv_sec = ANSWER_SECONDS}, sizeof(struct timeval));
+    if (probe->connected_ns == 0)
+        probe->connected_ns = wire_now_ns();
+    if (wire_send(probe->fd, probe->frame, wire_api_versions(probe->frame, 1)) &&
+        wire_receive(probe->fd, probe->frame, sizeof(probe->frame), &size))
+        return true;
+    close(probe->fd);
+    probe->fd = -1;
+    return false;
+}
+
+static bool probe_produce(struct probe *probe, int32_t partition, const uint8_t *value)
+{
+    struct wire_answer answer;
+    size_t size;
+
+    if (probe->fd < 0 && !probe_connect(probe))
+        return false;
+    size = wire_produce(probe->frame, partition, probe->topic, partition, -1, value, VALUE_SIZE);
+    probe->tries++;
+    if (!wire_send(probe->fd, probe->frame, size) ||
+        !wire_receive(probe->fd, probe->frame, sizeof(probe->frame), &size) ||
+        !wire_produce_answer(probe->frame, size, &answer)) {
+        close(probe->fd);
+        probe->fd = -1;
+        return false;
+    }
+    return answer.error == 0;
+}
+
+static int ack(const char *address, const char *topic, int32_t count)
+{
+    struct probe probe = {.address = address, .topic = topic, .fd = -1};
+    struct payload payload;
+    uint8_t value[VALUE_SIZE];
+    struct timespec real;
+    int64_t first_ns = 0;
+
+    payload_init(&payload);
+    probe.deadline_ns = wire_now_ns() + (int64_t)GIVE_UP_SECONDS * 1000000000;
+    for (int32_t partition = 0; partition < count; partition++) {
+        payload_fill(&payload, (uint64_t)partition, value, sizeof(value));
+        while (!probe_produce(&probe, partition, value)) {
+            if (wire_now_ns() > probe.deadline_ns) {
+                fprintf(stderr, "no acknowledgement from %s\n", address);
+                return 1;
+            }
+            pause_a_little();
+        }
+        if (partition == 0) {
+            first_ns = wire_now_ns();
+            clock_gettime(CLOCK_REALTIME, &real);
+        }
+    }
+    printf("{\"connected_ns\": %lld, \"first_ns\": %lld, \"last_ns\": %lld, "
+           "\"first_real\": %lld.%09ld, \"tries\": %ld}\n",
+           (long long)probe.connected_ns, (long long)first_ns, (long long)wire_now_ns(),
+           (long long)real.tv_sec, real.tv_nsec, probe.tries);
+    payload_deinit(&payload);
+    return 0;
+}
+
+static int compare(const void *a, const void *b)
+{
+    int64_t left = *(const int64_t *)a;
+    int64_t right = *(const int64_t *)b;
+
+    return (left > right) - (left < right);
+}
+
+static int sync_cost(const char *folder, size_t count)
+{
+    static uint8_t block[4096];
+    int64_t *taken_ns = calloc(count, sizeof(*taken_ns));
+    char path[4096];
+    int fd;
+
+    if (taken_ns == NULL || count == 0)
+        return 1;
+    snprintf(path, sizeof(path), "%s/sync-cost", folder);
+    fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (fd < 0) {
+        perror(path);
+        return 1;
+    }
+    for (size_t i = 0; i < count; i++) {
+        int64_t start_ns;
+
+        if (write(fd, block, sizeof(block)) != (ssize_t)sizeof(block))
+            return 1;
+        start_ns = wire_now_ns();
+        if (fdatasync(fd) != 0)
+            return 1;
+        taken_ns[i] = wire_now_ns() - start_ns;
+    }
+    unlink(path);
+    qsort(taken_ns, count, sizeof(*taken_ns), compare);
+    printf("{\"p50_ns\": %lld, \"p99_ns\": %lld}\n", (long long)taken_ns[count / 2],
+           (long long)taken_ns[count * 99 / 100]);
+    free(taken_ns);
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc >= 4 && strcmp(argv[1], "stamp") == 0)
+        return stamp(argv[2], argv + 3);
+    if (argc == 5 && strcmp(argv[1], "ack") == 0)
+        return ack(argv[2], argv[3], (int32_t)strtol(argv[4], NULL, 10));
+    if (argc == 4 && strcmp(argv[1], "sync") == 0)
+        return sync_cost(argv[2], strtoul(argv[3], NULL, 10));
+    fprintf(stderr, "usage: probe stamp FILE COMMAND... | ack ADDRESS TOPIC COUNT |"
+                    " sync FOLDER COUNT\n");
+    return 2;
+}

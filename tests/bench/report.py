@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pairs of figures, their ratios with spread, and the page that shows them, losses first."""
+import datetime
+import json
+import os
+import pathlib
+import platform
+import statistics
+import subprocess
+
+MORE_IS_BETTER = ("MB/s", "requests/s")
+
+
+class Results:
+    def __init__(self):
+        self.figures = {}  # (row, case, figure) -> [{"barnabas": value, "apache": value}, ...]
+        self.disturbances = []
+        self.failures = []
+        self.facts = {}
+
+    def add(self, row, case, pair):
+        """pair: kind -> {figure: value}. Only what both have makes a ratio; all of it is kept."""
+        names = dict.fromkeys(name for figures in pair.values() for name in figures)
+        for name in names:
+            self.figures.setdefault((row, case, name), []).append(
+                {kind: figures[name] for kind, figures in pair.items() if name in figures})
+
+    def rows(self):
+        for (row, case, figure), pairs in self.figures.items():
+            line = {"row": row, "case": case, "figure": figure, "pairs": pairs}
+            for kind in ("barnabas", "apache"):
+                values = [pair[kind] for pair in pairs if kind in pair]
+                line[kind] = statistics.median(values) if values else None
+            ratios = [ratio(figure, pair) for pair in pairs if len(pair) == 2]
+            ratios = [each for each in ratios if each is not None]
+            if ratios:
+                line["ratio"] = statistics.median(ratios)
+                line["ratio_least"], line["ratio_most"] = min(ratios), max(ratios)
+            yield line
+
+
+def ratio(figure, pair):
+    """Above one: in our favour."""
+    ours, theirs = pair["barnabas"], pair["apache"]
+    if figure.endswith(MORE_IS_BETTER):
+        ours, theirs = theirs, ours
+    return theirs / ours if ours > 0 else None
+
+
+def number(value):
+    if value is None:
+        return "–"
+    if value and abs(value) < 10:
+        return f"{value:.3g}"
+    return f"{value:,.1f}" if abs(value) < 100 else f"{value:,.0f}"
+
+
+def table(lines):
+    out = ["| Row | Case | Figure | Barnabas | Apache Kafka | Ratio | Least–most | Pairs |",
+           "|---|---|---|---:|---:|---:|---:|---:|"]
+    for line in lines:
+        times = spread = "–"
+        if "ratio" in line:
+            times = f"{number(line['ratio'])}×"
+            spread = f"{number(line['ratio_least'])}–{number(line['ratio_most'])}"
+        out.append(f"| {line['row']} | {line['case']} | {line['figure']} | {number(line['barnabas'])} "
+                   f"| {number(line['apache'])} | {times} | {spread} | {len(line['pairs'])} |")
+    return out
+
+
+def machine_facts():
+    model = "unknown processor"
+    with open("/proc/cpuinfo", encoding="utf-8") as file:
+        for line in file:
+            if line.startswith("model name"):
+                model = line.partition(":")[2].strip()
+                break
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
+    java = subprocess.run(["java", "-version"], capture_output=True, text=True, check=False)
+    root = pathlib.Path(__file__).resolve().parents[2]
+    commit = subprocess.run(["git", "-C", root, "describe", "--always", "--dirty"],
+                            capture_output=True, text=True, check=False).stdout.strip()
+    return {"machine": f"{os.cpu_count()} × {model}, {memory:.0f} GB, Linux {platform.release()}",
+            "java": (java.stderr.splitlines() or ["none"])[0], "commit": commit or "unknown",
+            "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC")}
+
+
+def write(results, folder, words):
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = list(results.rows())
+    facts = {**machine_facts(), "command": " ".join(["./dev bench", *words]), **results.facts}
+    (folder / "bench.json").write_text(json.dumps(
+        {"facts": facts, "rows": lines, "disturbances": results.disturbances,
+         "failures": results.failures}, indent=1), encoding="utf-8")
+    losses = [line for line in lines if line.get("ratio", 2) < 1]
+    losses.sort(key=lambda line: line["ratio"])
+    others = [line for line in lines if line not in losses]
+    page = ["A ratio is the median of those of the pairs, above 1 in favour of Barnabas; the figures are",
+            "medians of their own.", ""]
+    page += [f"- {name}: {value}" for name, value in facts.items()]
+    if results.disturbances:
+        shares = sorted(each["others_percent"] for each in results.disturbances)
+        steal = max(each["steal_percent"] for each in results.disturbances)
+        page.append(f"- the rest of the machine used {statistics.median(shares):.1f} % of it while "
+                    f"brokers were measured (most: {shares[-1]:.1f} %); steal at most {steal:.1f} %")
+    if losses:
+        page += ["", "### Losses", "", *table(losses)]
+    page += ["", "### Gains" if losses else "### Figures", "", *table(others)]
+    if results.failures:
+        page += ["", "### Runs that failed, and so are no figures", ""]
+        page += [f"- {failure}" for failure in results.failures]
+    (folder / "bench.md").write_text("\n".join(page) + "\n", encoding="utf-8")
+    return page
