@@ -83,6 +83,9 @@ bool sim_step(struct sim *sim);
  * NULL. True when it was `done` that ended it. */
 bool sim_run_until(struct sim *sim, int64_t deadline_ns, bool (*done)(void *context),
                    void *context);
+/* For an assertion hook that goes on from within an event, as a supervisor would: the event is over, its stack
+ * is never returned to, and the machine that it ran on is killed next. */
+void sim_step_abandon(struct sim *sim);
 /* Calls `call` as an event of its own: faults, workloads. */
 void sim_call_at(struct sim *sim, int64_t at_ns, void (*call)(void *context), void *context);
 /* Over all events so far: kind, time, machine and outcome of each. */

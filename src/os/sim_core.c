@@ -109,6 +109,11 @@ bool sim_step(struct sim *sim)
     return true;
 }
 
+void sim_step_abandon(struct sim *sim)
+{
+    sim->is_stepping = false;
+}
+
 bool sim_run_until(struct sim *sim, int64_t deadline_ns, bool (*done)(void *context), void *context)
 {
     for (;;) {

@@ -337,7 +337,8 @@ void sim_inode_stable_truncate(struct sim_inode *inode, int64_t size_bytes)
     for (size_t i = first; i < inode->page_count; i++) {
         if (inode->stable[i] != inode->live[i] || inode->stable[i] != inode->disk->reserved)
             sim_page_set(&inode->stable[i], NULL);
-        sim_page_set(&inode->lost[i], NULL);
+        if (inode->lost[i] != inode->live[i]) /* else: written behind the truncation, then lost */
+            sim_page_set(&inode->lost[i], NULL);
     }
     inode->stable_bytes = size_bytes;
 }
