@@ -74,7 +74,7 @@ static enum err append_admit(struct log *log, struct log_append *append, struct 
 
     if (log->failed || log->closing || log_directory_is_offline(log->directory))
         return why_set(why, ERR_KAFKA_STORAGE_ERROR, "%s is offline or closed", log->name);
-    if (log_is_changing(log))
+    if (log_refuses_appends(log))
         return why_set(why, ERR_STATE, "%s is being truncated", log->name);
     if (append->size_bytes == 0)
         return OK;
@@ -218,7 +218,7 @@ enum err log_epoch_assign(struct log *log, int32_t epoch, int64_t start_offset)
 {
     if (log->failed || log->closing)
         return ERR_KAFKA_STORAGE_ERROR;
-    if (log_is_changing(log))
+    if (log_refuses_appends(log))
         return ERR_STATE;
     TRY(epoch_cache_assign(&log->epochs, epoch, start_offset));
     if (log->epochs.dirty)

@@ -10,13 +10,41 @@
  * Crash       truncate.c; close.c writes in an order that leaves a log that recovers.
  * Threads     the store's; the job owns the struct log meanwhile.
  */
-#include "storage/shard.h"
+#include "storage/cleaner.h"
+
+#define SWAP_SKIPPED (-1) /* in log_change_op.offset */
 
 static void change_start(struct log *log, struct log_change_op *op);
 
 bool log_is_changing(const struct log *log)
 {
     return log->has_exclusive || !list_is_empty(&log->changes);
+}
+
+/* The next one, while it waits. */
+static const struct log_change_op *change_first(const struct log *log)
+{
+    const struct list_node *first = list_is_empty(&log->changes) ? NULL : log->changes.next;
+
+    return first ? CONTAINER_OF(first, struct log_change_op, node) : NULL;
+}
+
+bool log_refuses_appends(const struct log *log)
+{
+    if (log->has_exclusive && !log->has_swap)
+        return true;
+    LIST_EACH (node, &log->changes)
+        if (LIST_ITEM(node, struct log_change_op, node)->kind != CHANGE_SWAP)
+            return true;
+    return false;
+}
+
+bool log_swap_waits(const struct log *log)
+{
+    const struct log_change_op *first = change_first(log);
+
+    /* A roll needs the bytes below it written. */
+    return first && first->kind == CHANGE_SWAP && list_is_empty(&log->rolls) && !log->rolling;
 }
 
 void log_parked_resume(struct log *log)
@@ -40,12 +68,13 @@ void log_changes_run(struct log *log)
 
     if (log->has_exclusive || log->busy > 0 || list_is_empty(&log->changes))
         return;
-    if (!list_is_empty(&log->queue) && !log->failed) {
+    if (!list_is_empty(&log->queue) && !log->failed && !log_swap_waits(log)) {
         log_write_kick(log);
         return;
     }
     op = LIST_ITEM(list_pop_front(&log->changes), struct log_change_op, node);
     log->has_exclusive = true;
+    log->has_swap = op->kind == CHANGE_SWAP;
     change_start(log, op);
 }
 
@@ -101,6 +130,9 @@ static void change_run(struct os_op *job)
     case CHANGE_PROMOTE:
         job->err = promote_work(log);
         break;
+    case CHANGE_SWAP:
+        job->err = clean_swap_blocking(op->context);
+        break;
     }
     if (job->err != OK)
         LOG_ERROR(log_logger(log), "storage", "change_failed", "log=%s error=%s why=\"%s\"",
@@ -154,8 +186,7 @@ static void log_leave(struct log *log, struct log_change_op *op, enum err err)
         log_forget_checkpoints(log);
     else
         log_checkpoint_last(log);
-    if (err == OK &&
-        (op->kind == CHANGE_PROMOTE || (op->kind == CHANGE_CLOSE && !log->is_future)))
+    if (err == OK && (op->kind == CHANGE_PROMOTE || (op->kind == CHANGE_CLOSE && !log->is_future)))
         store_closed_note(store, log);
     if (op->kind == CHANGE_DELETE && err == OK)
         store_doom(store, log->directory, log->doomed_path, true, log->config.file_delete_delay_ms);
@@ -178,6 +209,14 @@ static void log_leave(struct log *log, struct log_change_op *op, enum err err)
     store_log_closed(store, err);
 }
 
+static void swap_take_over(struct log *log, struct log_change_op *op, enum err err)
+{
+    struct clean_pass *pass = op->context;
+
+    if (err == OK && !log->failed && op->offset != SWAP_SKIPPED)
+        clean_swap_take_over(pass);
+}
+
 static void change_end(struct log *log, struct log_change_op *op, enum err err)
 {
     bool leaves = op->kind == CHANGE_CLOSE || op->kind == CHANGE_DELETE ||
@@ -193,14 +232,18 @@ static void change_end(struct log *log, struct log_change_op *op, enum err err)
         log_leave(log, op, err != OK ? ERR_KAFKA_STORAGE_ERROR : OK);
         return;
     }
-    if (err == OK && !log->failed)
+    if (op->kind == CHANGE_SWAP)
+        swap_take_over(log, op, err);
+    else if (err == OK && !log->failed)
         truncate_take_over(log);
     log->has_exclusive = false;
+    log->has_swap = false;
     op->err = log->failed ? ERR_KAFKA_STORAGE_ERROR : OK;
     log_busy_begin(log);
     op->done(op);
     if (list_is_empty(&log->changes) || log->failed)
         log_parked_resume(log);
+    log_write_kick(log);
     log_flush_kick(log);
     log_busy_end(log);
 }
@@ -231,6 +274,17 @@ static void change_checkpointed(struct checkpoint_batch *batch)
         change_submit(op->log, op);
 }
 
+/* To where the active segment will begin: what is appended from there on was never cleaned. The file learns
+ * of it before a byte goes, or a later pass would take new records for clean ones, and old values of keys
+ * that they delete would come back. */
+static void clean_offset_lower(struct log *log, int64_t offset)
+{
+    size_t at = log_segment_floor(log, offset);
+    int64_t base = at == SIZE_MAX ? offset : log->segments[at]->base_offset;
+
+    log->clean_offset = MIN(log->clean_offset, base);
+}
+
 static void change_start(struct log *log, struct log_change_op *op)
 {
     bool truncates = op->kind == CHANGE_TRUNCATE || op->kind == CHANGE_TRUNCATE_FULLY;
@@ -240,13 +294,21 @@ static void change_start(struct log *log, struct log_change_op *op)
         change_end(log, op, ERR_KAFKA_STORAGE_ERROR);
         return;
     }
+    if (op->kind == CHANGE_SWAP && atomic_load(&((struct clean_pass *)op->context)->cancelled)) {
+        op->offset = SWAP_SKIPPED; /* whoever asked removes what it has made */
+        change_end(log, op, OK);
+        return;
+    }
     if (truncates && op->kind == CHANGE_TRUNCATE && op->offset >= log->end_queued &&
         log_epoch_latest_start(log) < op->offset) {
         change_end(log, op, OK); /* nothing to cut */
         return;
     }
-    if (truncates && (op->offset < MAX(log->recovery_point, log->told_recovery_point) ||
-                      op->kind == CHANGE_TRUNCATE_FULLY)) {
+    if (truncates)
+        clean_offset_lower(log, op->offset);
+    if (truncates &&
+        (op->offset < MAX(log->recovery_point, log->told_recovery_point) ||
+         log->told_clean_offset > log->clean_offset || op->kind == CHANGE_TRUNCATE_FULLY)) {
         log->recovery_point = MIN(log->recovery_point, op->offset);
         store_operation_begin(log->store);
         log_checkpoint_now(log, change_checkpointed, op);
@@ -263,7 +325,14 @@ static void change_ask(struct log *log, struct log_change_op *op, enum change_ki
     op->offset = offset;
     op->err = OK;
     list_push_back(&log->changes, &op->node);
+    if (kind != CHANGE_SWAP)
+        log_clean_cancel(log);
     reactor_defer(log->store->reactor, &log->change_deferred);
+}
+
+void log_swap(struct log *log, struct log_change_op *op)
+{
+    change_ask(log, op, CHANGE_SWAP, 0);
 }
 
 void log_change_turn(struct deferred *deferred)

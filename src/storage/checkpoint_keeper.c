@@ -16,6 +16,7 @@ static const char *const file_names[CHECKPOINT_KINDS] = {
     [CHECKPOINT_RECOVERY] = "recovery-point-offset-checkpoint",
     [CHECKPOINT_START] = "log-start-offset-checkpoint",
     [CHECKPOINT_HIGH_WATERMARK] = "replication-offset-checkpoint",
+    [CHECKPOINT_CLEANER] = "cleaner-offset-checkpoint",
 };
 
 struct keeper_files {

@@ -8,6 +8,8 @@
  */
 #include "storage/shard.h"
 
+#include "base/bug.h"
+
 #define RECOVERY_POINT_DELAY_MS 1000
 
 static void offsets_mark(struct log *log, int64_t delay_ms)
@@ -80,8 +82,9 @@ void checkpoint_batch_add(struct checkpoint_batch *batch, enum checkpoint_kind k
 
 static void offsets_add(struct checkpoint_batch *batch, struct log *log)
 {
-    bool start_matters =
-        log->segment_count > 0 && log->start_offset > log->segments[0]->base_offset;
+    bool start_matters = log->segment_count > 0 &&
+                         log->start_offset > log->segments[0]->base_offset &&
+                         !BUG_IS(start_not_checkpointed);
 
     log->told_recovery_point = log->recovery_point;
     checkpoint_batch_add(batch, CHECKPOINT_RECOVERY, log_topic(log), log->partition,
@@ -190,10 +193,28 @@ void log_forget_checkpoints(struct log *log)
     checkpoint_batch_send(batch);
 }
 
+static void clean_offset_add(struct checkpoint_batch *batch, struct log *log)
+{
+    log->told_clean_offset = log->clean_offset;
+    checkpoint_batch_add(batch, CHECKPOINT_CLEANER, log_topic(log), log->partition,
+                         log->clean_offset);
+}
+
+void log_checkpoint_cleaner(struct log *log)
+{
+    struct checkpoint_batch *batch = checkpoint_batch_new(log->store, log->directory);
+
+    clean_offset_add(batch, log);
+    checkpoint_batch_send(batch);
+}
+
 void log_checkpoint_now(struct log *log, void (*done)(struct checkpoint_batch *batch),
                         void *context)
 {
     struct checkpoint_batch *batch = checkpoint_batch_new(log->store, log->directory);
+
+    if (log->told_clean_offset != log->clean_offset)
+        clean_offset_add(batch, log);
 
     log->told_recovery_point = log->recovery_point;
     checkpoint_batch_add(batch, CHECKPOINT_RECOVERY, log_topic(log), log->partition,

@@ -7,6 +7,8 @@
  */
 #include "storage/shard.h"
 
+#include "base/bug.h"
+
 static enum err index_finish(struct log *log, const char *suffix, struct segment *segment,
                              const struct writer *content, int64_t position)
 {
@@ -71,7 +73,7 @@ static enum err segment_finish(struct log *log, struct segment *segment, bool *t
 
     if (segment->index_bad || !segment->index_known)
         TRY(segment_load_whole(log, segment, NULL));
-    if (segment->max_timestamp > TIMESTAMP_NONE)
+    if (segment->max_timestamp > TIMESTAMP_NONE && !BUG_IS(index_end_missing))
         time_index_add(&segment->times, segment->max_timestamp,
                        segment_relative(segment, segment->max_timestamp_offset));
     if (segment_is_finished(log, segment))

@@ -15,6 +15,7 @@ struct closed_log {
     int64_t recovery_point;
     int64_t start_offset;
     int64_t high_watermark;
+    int64_t clean_offset;
     int32_t partition;
     size_t topic_bytes;
     char topic[]; /* not terminated */
@@ -57,6 +58,7 @@ void store_closed_note(struct log_store *store, const struct log *log)
     closed->recovery_point = log->recovery_point;
     closed->start_offset = log->start_offset;
     closed->high_watermark = log->high_watermark;
+    closed->clean_offset = log->clean_offset;
 }
 
 bool store_closed_take(struct log_store *store, const struct log_open *open,
@@ -73,6 +75,7 @@ bool store_closed_take(struct log_store *store, const struct log_open *open,
     request->recovery_point = closed->recovery_point;
     request->start_offset = closed->start_offset;
     request->high_watermark = closed->high_watermark;
+    request->clean_offset = closed->clean_offset;
     list_remove(&closed->node);
     closed_free(closed);
     return true;

@@ -20,6 +20,8 @@ void log_config_init(struct log_config *config)
         .flush_messages = INT64_MAX,
         .flush_ms = INT64_MAX,
         .max_compaction_lag_ms = INT64_MAX,
+        .delete_retention_ms = 86400000,
+        .min_cleanable_dirty_ratio = 0.5,
         .cleanup_delete = true,
         .flush_mode = FLUSH_MODE_COMMIT,
     };
@@ -31,6 +33,7 @@ void storage_options_init(struct storage_options *options)
         .checkpoint_offset_interval_ms = 60000,
         .checkpoint_start_interval_ms = 60000,
         .checkpoint_high_watermark_interval_ms = 5000,
+        .initial_delay_ms = 30000,
         .retention_check_interval_ms = 300000,
         .flush_scheduler_interval_ms = INT64_MAX,
         .producer_expiration_ms = 86400000,
@@ -41,5 +44,12 @@ void storage_options_init(struct storage_options *options)
         .reserve_bytes = 16 * (int64_t)MIB,
         .open_files_max = 512,
         .append_bytes_max = 4 * MIB,
+        .cleaner = {.enabled = true,
+                    .threads = 1,
+                    .dedupe_bytes = 128 * (int64_t)MIB,
+                    .load_factor = 0.9,
+                    .io_buffer_bytes = 512 * (int64_t)KIB,
+                    .bytes_per_second = 1.7976931348623157e308,
+                    .backoff_ms = 15000},
     };
 }

@@ -13,6 +13,12 @@
 #define LOCK_NAME ".lock"
 #define INDEX_CACHE_NAME "remote-log-index-cache"
 
+void log_directories_set_producer_expiration(struct log_directories *directories,
+                                             int64_t expiration_ms)
+{
+    atomic_store(&directories->producer_expiration_ms, expiration_ms);
+}
+
 /* ---- space ---- */
 
 bool log_directory_use_reserve(struct log_directory *directory)
@@ -87,8 +93,8 @@ static enum err checkpoints_read(struct log_directory *directory)
             continue;
         LOG_WARN(directory->set->logger, "storage", "checkpoint_unreadable", "file=%s error=%s",
                  path, err_name(err));
-        /* Recovery point and log start are forgiven, as if the file were empty; without the high
-         * watermarks the directory is offline, which does not stop the start. */
+        /* Recovery point, log start and first dirty offset are forgiven, as if the file were empty; without the
+         * high watermarks the directory is offline, which does not stop the start. */
         if (kind == CHECKPOINT_HIGH_WATERMARK)
             return err == ERR_FORMAT ? ERR_CORRUPT : err;
         offset_map_release(&directory->at_open[kind]);
@@ -160,9 +166,58 @@ static enum err directory_open(struct log_directory *directory, struct why *why)
     return OK;
 }
 
+/* No topic id and no data: what a crash or a full disk leaves of a replica that was being made. */
+static bool is_unborn(struct log_directory *directory, const struct found_log *found)
+{
+    char path[PATH_BYTES], file[PATH_BYTES];
+    struct os_names names;
+
+    if (!uuid_is_zero(found->topic_id))
+        return false;
+    path_join(directory->path, found->text, path);
+    if (os_list(directory->set->os, path, &directory->arena, &names) != OK)
+        return false;
+    for (size_t i = 0; i < names.count; i++) {
+        struct os_stat stat;
+
+        path_join(path, names.names[i], file);
+        if (os_stat(directory->set->os, file, &stat) != OK ||
+            (stat.size_bytes > 0 && text_ends_with(names.names[i], ".log")))
+            return false;
+    }
+    return true;
+}
+
+/* The ids of two directories of one partition. Different ones: one of them is of a topic that is gone, and
+ * metadata will tell which. The same, or none: nobody can tell which one is right. */
+static enum err duplicate_check(struct log_directory *a, struct found_log *one,
+                                struct log_directory *b, struct found_log *other, struct why *why)
+{
+    static const struct uuid nobody = {.bytes = {0xff}}; /* the id of no topic */
+    char path[PATH_BYTES];
+
+    path_join(a->path, one->text, path);
+    if (partition_metadata_read(a->set->os, path, &one->topic_id) != OK)
+        one->topic_id = UUID_ZERO;
+    path_join(b->path, other->text, path);
+    if (partition_metadata_read(b->set->os, path, &other->topic_id) != OK)
+        other->topic_id = UUID_ZERO;
+    if (is_unborn(a, one))
+        one->topic_id = nobody;
+    else if (is_unborn(b, other))
+        other->topic_id = nobody;
+    if (uuid_equal(one->topic_id, nobody) || uuid_equal(other->topic_id, nobody))
+        return OK;
+    if (uuid_is_zero(one->topic_id) || uuid_is_zero(other->topic_id) ||
+        uuid_equal(one->topic_id, other->topic_id))
+        return why_set(why, ERR_FORMAT, "partition %s is in %s and in %s", one->text, b->path,
+                       a->path);
+    return OK;
+}
+
 static enum err duplicates_check(struct log_directories *directories, struct why *why)
 {
-    struct offset_map seen;
+    struct offset_map seen; /* directory and index of what was found, in one number */
     enum err err = OK;
 
     offset_map_init(&seen);
@@ -170,17 +225,20 @@ static enum err duplicates_check(struct log_directories *directories, struct why
         struct log_directory *directory = &directories->items[i];
 
         for (size_t j = 0; j < directory->found_count && err == OK; j++) {
-            const struct log_name *name = &directory->found[j].name;
-            int64_t other;
+            struct found_log *found = &directory->found[j];
+            int64_t at;
 
-            if (name->kind != LOG_NAME_CURRENT)
+            if (found->name.kind != LOG_NAME_CURRENT)
                 continue;
-            if (offset_map_get(&seen, name->topic, name->partition, &other))
-                err = why_set(why, ERR_FORMAT, "partition %s is in %s and in %s",
-                              directory->found[j].text, directories->items[other].path,
-                              directory->path);
-            else
-                err = offset_map_put(&seen, name->topic, name->partition, (int64_t)i);
+            if (offset_map_get(&seen, found->name.topic, found->name.partition, &at)) {
+                struct log_directory *other = &directories->items[(size_t)at >> 32];
+
+                err = duplicate_check(directory, found, other,
+                                      &other->found[(size_t)at & UINT32_MAX], why);
+            } else {
+                err = offset_map_put(&seen, found->name.topic, found->name.partition,
+                                     (int64_t)(i << 32 | j));
+            }
         }
     }
     offset_map_release(&seen);
@@ -198,6 +256,8 @@ enum err log_directories_open(struct os *os, struct logger *logger,
     directories->os = os;
     directories->logger = logger;
     directories->options = *options;
+    atomic_store(&directories->producer_expiration_ms, options->producer_expiration_ms);
+    log_directories_set_cleaner(directories, &options->cleaner);
     directories->count = count;
     directories->items = storage_allocate(MAX(count, (size_t)1) * sizeof *directories->items);
     for (size_t i = 0; i < count; i++) {
@@ -529,4 +589,10 @@ void log_directory_fail(struct log_directory *directory, struct log_store *store
         mail->mail.control = true;
         reactor_send(store->reactor, directories->stores[i]->reactor, &mail->mail);
     }
+}
+
+struct uuid log_directory_found_topic_id(const struct log_directory *directory, size_t index)
+{
+    ASSERT(index < directory->found_count);
+    return directory->found[index].topic_id;
 }

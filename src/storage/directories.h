@@ -13,10 +13,12 @@ enum checkpoint_kind {
     CHECKPOINT_RECOVERY,
     CHECKPOINT_START,
     CHECKPOINT_HIGH_WATERMARK,
+    CHECKPOINT_CLEANER,
     CHECKPOINT_KINDS,
 };
 
 struct found_log {
+    struct uuid topic_id; /* read only when another directory has the name too; else zero */
     const char *text;
     struct log_name name;
     atomic_bool opened;
@@ -46,10 +48,24 @@ struct log_directory {
     struct keeper_files *keeper;
 };
 
+/* As cleaner_options has them; any store reads them. */
+struct cleaner_settings {
+    atomic_bool enabled;
+    atomic_int threads;
+    atomic_int running; /* passes */
+    _Atomic int64_t dedupe_bytes;
+    _Atomic int64_t io_buffer_bytes;
+    _Atomic int64_t backoff_ms;
+    _Atomic double load_factor;
+    _Atomic double bytes_per_second;
+};
+
 struct log_directories {
     struct os *os;
     struct logger *logger;
     struct storage_options options;
+    _Atomic int64_t producer_expiration_ms; /* of the options, or later news */
+    struct cleaner_settings cleaner;
     struct log_directory *items;
     size_t count;
     struct log_store *stores[STORES_MAX]; /* filled before shards run */

@@ -42,6 +42,7 @@ void log_fail(struct log *log)
         return;
     log->failed = true;
     log_busy_begin(log); /* what is told below may close the log */
+    log_clean_cancel(log);
     if (!log->writing)
         appends_fail(&log->writing_list);
     appends_fail(&log->queue);

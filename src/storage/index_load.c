@@ -8,6 +8,7 @@
  */
 #include "storage/shard.h"
 
+#include "base/bug.h"
 #include "base/cursor.h"
 
 #define LOADED_BYTES_MAX (64 * MIB)
@@ -39,7 +40,7 @@ static bool last_entry_holds(struct index_job *job)
     int64_t position;
     bool found;
 
-    if (job->offsets.count == 0)
+    if (job->offsets.count == 0 || BUG_IS(index_trusted))
         return true;
     last = &job->offsets.items[job->offsets.count - 1];
     path_of_file(job->path, job->rebuilt.base_offset, ".log", path);
@@ -70,7 +71,8 @@ static void index_run(struct os_op *op)
     if (op->err != OK || !job->must_repair)
         return;
     segment_seal(&job->rebuilt);
-    op->err = segment_write_indexes(job->os, job->path, &job->rebuilt);
+    op->err =
+        segment_write_indexes(job->os, job->path, &job->rebuilt, !BUG_IS(index_repaired_in_place));
 }
 
 /* What was appended while the scan ran is in memory; the rest comes from the scan. */
@@ -148,7 +150,9 @@ static void index_done(struct os_op *op)
     } else if (op->err == ERR_CORRUPT || op->err == ERR_CORRUPT_MESSAGE) {
         segment->index_bad = true; /* the log itself is broken: readers scan and see */
         segment->index_unusable = true;
-    } else if (op->err != OK && !segment->deleted) {
+    } else if (op->err != OK && segment->deleted) {
+        segment->index_unusable = true; /* its files have other names now: readers scan */
+    } else if (op->err != OK) {
         log_io_failed(log, op->err, "index");
     }
     if (op->err == OK && segment->index_known)

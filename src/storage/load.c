@@ -115,7 +115,7 @@ static enum err log_restart_at(struct log *log, int64_t offset)
     segment->index_checked = true;
     segment->timestamp_known = true;
     log_segments_insert(log, 0, segment);
-    return segment_create_file(log_os(log), log->path, offset, 0);
+    return segment_create_file(log_os(log), log->path, offset, log_reserve_bytes(log));
 }
 
 static enum err transaction_indexes_check(struct log *log, int64_t *recovery_point)
@@ -208,6 +208,9 @@ enum err log_load(struct log *log, const struct load_request *request, struct wh
     log->high_watermark = MIN(MAX(request->high_watermark, log->start_offset), end);
     producer_state_set_log_start(&log->producers, log->start_offset);
     producer_state_set_high_watermark(&log->producers, log->high_watermark);
+    /* Ahead of the end: the log is not the one that was cleaned. Else as after a truncation. */
+    log->clean_offset =
+        request->clean_offset > end ? -1 : MIN(request->clean_offset, log_active(log)->base_offset);
     log_recount_size(log);
     return OK;
 }

@@ -14,6 +14,7 @@ struct load_request {
     int64_t recovery_point;
     int64_t start_offset;   /* from the checkpoint; -1: none */
     int64_t high_watermark; /* from the checkpoint; 0: none */
+    int64_t clean_offset;   /* from the checkpoint; -1: none */
     struct uuid topic_id;   /* zero: whatever is there */
 };
 /* Fills a fresh `log` from its directory. ERR_NOT_FOUND, ERR_INCONSISTENT_TOPIC_ID, or what makes the
@@ -22,10 +23,16 @@ MUST_USE enum err log_load(struct log *log, const struct load_request *request, 
 
 /* load_segments.c: files → log->segments, after the leftovers of an unfinished swap are dealt with. */
 MUST_USE enum err load_segments(struct log *log, int64_t start_offset, struct why *why);
+/* The last entry of both indexes, and the largest timestamp as far as it tells. *trusted_out false: a file is not
+ * there, or its end means nothing. */
+MUST_USE enum err load_tail_entries(struct log *log, struct segment *segment, bool *trusted_out);
 /* Index tails, timestamps and end of the active segment of a clean log, without looking at more than
  * its tail. *trusted_out false: its index cannot be trusted and the segment must be recovered. */
 MUST_USE enum err load_active_tail(struct log *log, struct segment *segment,
                                    int64_t *next_offset_out, bool *trusted_out, struct why *why);
+
+/* finish_sealed.c: for the segment below the one that begins at the recovery point, after an unclean stop. */
+MUST_USE enum err segment_finish_sealed(struct log *log, struct segment *segment);
 
 /* recover.c */
 /* Scans every segment that reaches past recovery_point; cuts what is broken and drops what follows.
@@ -36,9 +43,10 @@ MUST_USE enum err log_recover(struct log *log, int64_t recovery_point, int64_t *
 MUST_USE enum err segment_scan_index(struct os *os, const char *log_path, int64_t base_offset,
                                      int64_t size_bytes, int32_t interval_bytes,
                                      struct segment *out);
-/* Writes both index files whole and syncs nothing. */
+/* Writes both index files whole. `durably`: nothing will look at them again before they are trusted; else nothing
+ * is synced, and recovery comes by again after a crash. */
 MUST_USE enum err segment_write_indexes(struct os *os, const char *log_path,
-                                        struct segment *segment);
+                                        struct segment *segment, bool durably);
 /* Replaces the transaction index's file, durably. */
 MUST_USE enum err segment_write_aborted(struct os *os, const char *log_path,
                                         struct segment *segment);
@@ -82,6 +90,11 @@ void log_segments_remove(struct log *log, size_t at, size_t count); /* does not 
 size_t log_segment_floor(const struct log *log, int64_t offset);
 struct segment *log_active(const struct log *log);
 void log_recount_size(struct log *log);
+/* What a new segment takes of the disk at once: preallocate. */
+static inline int64_t log_reserve_bytes(const struct log *log)
+{
+    return log->config.preallocate ? log->config.segment_bytes : 0;
+}
 /* Makes an empty segment file; blocking. */
 MUST_USE enum err segment_create_file(struct os *os, const char *log_path, int64_t base_offset,
                                       int64_t reserve_bytes);

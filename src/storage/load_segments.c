@@ -60,6 +60,7 @@ static enum err leftovers_clean(struct log *log, const struct os_names *names, b
     int64_t covered_max = INT64_MIN;
     const char *suffix;
     int64_t offset;
+    bool removed = false;
 
     *changed_out = false;
     for (size_t i = 0; i < names->count; i++) {
@@ -86,7 +87,7 @@ static enum err leftovers_clean(struct log *log, const struct os_names *names, b
 
             TRY(file_next_offset(log, name, offset, &next));
             covered_min = MIN(covered_min, offset);
-            covered_max = MAX(covered_max, next);
+            covered_max = MAX(covered_max, MAX(next, offset + 1)); /* an empty one covers itself */
         }
     }
     for (size_t i = 0; i < names->count; i++) {
@@ -99,8 +100,12 @@ static enum err leftovers_clean(struct log *log, const struct os_names *names, b
         if (offset >= covered_min && offset < covered_max) {
             TRY(remove_file(log, name));
             *changed_out = true;
+            removed = true;
         }
     }
+    /* Before a new file gets its name: a crash must not leave it beside one that it covers. */
+    if (removed)
+        TRY(os_sync_directory(log_os(log), log->path));
     for (size_t i = 0; i < names->count; i++) {
         const char *name = names->names[i];
         char from[PATH_BYTES];
@@ -196,7 +201,8 @@ enum err load_segments(struct log *log, int64_t start_offset, struct why *why)
     if (log->segment_count == 0) {
         struct segment *segment;
 
-        TRY(segment_create_file(log_os(log), log->path, MAX(start_offset, 0), 0));
+        TRY(segment_create_file(log_os(log), log->path, MAX(start_offset, 0),
+                                log_reserve_bytes(log)));
         segment = segment_new(log, MAX(start_offset, 0));
         segment->created_ms = os_wall_ms(log_os(log));
         segment->aborted.known = true;
@@ -236,7 +242,7 @@ static enum err last_entry_read(struct os *os, const char *path, size_t entry_by
     return OK;
 }
 
-static enum err tail_entries_read(struct log *log, struct segment *segment, bool *trusted_out)
+enum err load_tail_entries(struct log *log, struct segment *segment, bool *trusted_out)
 {
     struct cursor cursor;
     char path[PATH_BYTES];
@@ -315,7 +321,7 @@ enum err load_active_tail(struct log *log, struct segment *segment, int64_t *nex
     bool is_first = true;
 
     *next_offset_out = segment->base_offset;
-    TRY(tail_entries_read(log, segment, trusted_out));
+    TRY(load_tail_entries(log, segment, trusted_out));
     if (!*trusted_out)
         return OK;
     if (segment->offsets.count > 0) {

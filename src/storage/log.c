@@ -54,6 +54,8 @@ struct log *log_new(struct log_store *store, struct log_directory *directory, st
     list_init(&log->changes);
     list_init(&log->parked);
     log->middle_snapshot = -1;
+    log->clean_offset = -1;
+    log->told_clean_offset = -1;
     deferred_init(&log->write_deferred, log_write_turn);
     deferred_init(&log->change_deferred, log_change_turn);
     producer_state_init(&log->producers, &heap_allocator);

@@ -9,6 +9,7 @@
  */
 #include "storage/shard.h"
 
+#include "base/bug.h"
 #include "records/record.h"
 
 struct lookup_work {
@@ -23,8 +24,11 @@ struct lookup_work {
     int64_t wanted;       /* timestamp; for LOG_TIMESTAMP_MAX the largest there is */
     int64_t start_offset; /* records below do not count */
     int64_t from_bytes;
+    int64_t entry_offset; /* last offset that the index promised for the batch there; -1: none */
+    bool is_index_wrong;  /* that batch is not there */
     int64_t end_bytes;
     int64_t base_offset;
+    int64_t searched_base; /* segments up to this base were searched in vain; -1: none */
     char path[PATH_BYTES];
 };
 
@@ -88,8 +92,17 @@ static enum err lookup_scan(struct lookup_work *work, struct compress_context *c
         struct slice batch;
         int64_t position;
         bool found;
+        enum err err = batch_reader_next_header(&reader, &found, &header, &position);
 
-        TRY(batch_reader_next_header(&reader, &found, &header, &position));
+        if (work->entry_offset >= 0 && (err == OK || err == ERR_CORRUPT_MESSAGE)) {
+            work->is_index_wrong =
+                (err != OK || !found || batch_last_offset(&header) != work->entry_offset) &&
+                !BUG_IS(index_trusted);
+            if (work->is_index_wrong)
+                return OK;
+            work->entry_offset = -1;
+        }
+        TRY(err);
         if (!found)
             return OK;
         if (header.magic < BATCH_MAGIC || header.max_timestamp < work->wanted)
@@ -116,6 +129,13 @@ static void lookup_run(struct os_op *op)
     compress_context_release(&context);
 }
 
+/* All that is young enough in the segment lies below the log start (DeleteRecords moves it into the midst of
+ * a segment), or nothing is as its largest timestamp said: the next one may have it. */
+static bool lookup_is_in_vain(const struct lookup_work *work)
+{
+    return work->lookup->offset < 0 && work->lookup->timestamp >= 0;
+}
+
 static void lookup_job_done(struct os_op *op)
 {
     struct lookup_work *work = CONTAINER_OF(op, struct lookup_work, job);
@@ -126,10 +146,20 @@ static void lookup_job_done(struct os_op *op)
     if (err == ERR_NOT_FOUND && work->segment->deleted && !log->failed) {
         segment_release(&work->segment);
         lookup_choose(work); /* the segment went away under us: look again */
+    } else if (err == OK && work->is_index_wrong && !log->failed) {
+        segment_index_distrust(work->segment);
+        segment_release(&work->segment);
+        lookup_choose(work); /* makes it anew first */
+    } else if (err == OK && lookup_is_in_vain(work) && !log->failed) {
+        work->searched_base = work->base_offset;
+        segment_release(&work->segment);
+        lookup_choose(work);
     } else {
         if (err == ERR_IO || err == ERR_NOT_FOUND) {
             log_io_failed(log, err, "look-up");
             err = ERR_KAFKA_STORAGE_ERROR;
+        } else if (err == OK && (work->is_index_wrong || lookup_is_in_vain(work))) {
+            err = ERR_KAFKA_STORAGE_ERROR; /* the log failed meanwhile: nobody looked further */
         }
         lookup_end(work, err);
     }
@@ -144,18 +174,22 @@ static int64_t segment_largest_timestamp(const struct segment *segment)
     return segment->max_timestamp >= 0 ? segment->max_timestamp : segment->modified_ms;
 }
 
-static struct segment *segment_pick(const struct log *log, int64_t timestamp, int64_t *wanted_out)
+static struct segment *segment_pick(const struct log *log, int64_t timestamp, int64_t searched_base,
+                                    int64_t *wanted_out)
 {
     struct segment *picked = NULL;
 
     for (size_t i = 0; i < log->segment_count; i++) {
         struct segment *segment = log->segments[i];
 
+        if (segment->written_bytes == 0)
+            continue; /* nothing to find; its file may not even be there yet (roll.c) */
         if (timestamp == LOG_TIMESTAMP_MAX) {
             if (segment->max_timestamp >= 0 &&
                 (!picked || segment->max_timestamp > picked->max_timestamp))
                 picked = segment;
-        } else if (segment_largest_timestamp(segment) >= timestamp) {
+        } else if (segment->base_offset > searched_base &&
+                   segment_largest_timestamp(segment) >= timestamp) {
             picked = segment;
             break;
         }
@@ -176,11 +210,15 @@ static void lookup_submit(struct lookup_work *work)
     work->end_bytes = segment->written_bytes;
     work->base_offset = segment->base_offset;
     work->from_bytes = 0;
+    work->entry_offset = -1;
+    work->is_index_wrong = false;
     if (segment->index_known && !segment->index_bad) {
         (void)time_index_find(&segment->times, work->wanted, &time);
         relative = MAX((int64_t)time.relative, work->start_offset - segment->base_offset);
-        if (offset_index_find(&segment->offsets, relative, &entry) == INDEX_FOUND)
+        if (offset_index_find(&segment->offsets, relative, &entry) == INDEX_FOUND) {
             work->from_bytes = entry.position_bytes;
+            work->entry_offset = segment->base_offset + entry.relative;
+        }
     }
     memcpy(work->path, log->path, sizeof work->path);
     work->os = log_os(log);
@@ -218,7 +256,7 @@ static void lookup_choose(struct lookup_work *work)
         log_timestamps_load(log, &work->waiter);
         return;
     }
-    work->segment = segment_pick(log, work->lookup->timestamp, &work->wanted);
+    work->segment = segment_pick(log, work->lookup->timestamp, work->searched_base, &work->wanted);
     if (!work->segment) {
         lookup_end(work, OK);
         return;
@@ -295,6 +333,7 @@ void log_lookup_offset(struct log *log, struct log_lookup *lookup)
     lookup->work = work;
     work->lookup = lookup;
     work->log = log;
+    work->searched_base = -1;
     work->parked.resume = lookup_resume;
     deferred_init(&work->deferred, lookup_deferred);
     log_busy_begin(log);

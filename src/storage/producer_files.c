@@ -7,7 +7,10 @@
  *             found in the log.
  * Threads     a job that has the log to itself.
  */
+#include "storage/directories.h"
 #include "storage/load.h"
+
+#include "base/bug.h"
 
 #define SNAPSHOT_BYTES_MAX (1 * GIB)
 
@@ -52,7 +55,7 @@ enum err producer_file_write(struct log *log, int64_t offset, bool sync)
     TRY(os_file_open(log_os(log), path, OS_OPEN_WRITE | OS_OPEN_CREATE | OS_OPEN_TRUNCATE, &file));
     content = writer_slice(&writer);
     TRY(os_file_write(file, &content, 1, 0));
-    if (sync)
+    if (sync && !BUG_IS(snapshot_not_synced))
         TRY(os_file_sync(file));
     log_note_snapshot(log, offset);
     return OK;
@@ -89,7 +92,8 @@ enum err producer_apply_batch(struct log *log, struct os_file *file,
     struct producer_append append;
     enum err err = OK;
 
-    if (header->magic < BATCH_MAGIC || !batch_has_producer(header)) {
+    if (header->magic < BATCH_MAGIC || !batch_has_producer(header) ||
+        BUG_IS(producers_not_replayed)) {
         producer_state_set_end_offset(&log->producers, batch_next_offset(header));
         return OK;
     }
@@ -175,7 +179,7 @@ static enum err segment_replay(struct log *log, struct segment *segment, int64_t
 /* The newest readable file at or below `offset`; without one the state is empty at the log's start. */
 static enum err snapshot_load(struct log *log, int64_t offset, struct why *why)
 {
-    const struct storage_options *options = log_options(log);
+    int64_t expiration_ms = atomic_load(&log->store->directories->producer_expiration_ms);
 
     for (size_t i = log->snapshot_count; i > 0; i--) {
         CLEANUP(arena_release) struct arena arena;
@@ -190,8 +194,7 @@ static enum err snapshot_load(struct log *log, int64_t offset, struct why *why)
         err = os_read_whole(log_os(log), path, &arena, SNAPSHOT_BYTES_MAX, &file);
         if (err == OK)
             err = producer_snapshot_read(&log->producers, file, log->snapshots[i - 1],
-                                         os_wall_ms(log_os(log)), options->producer_expiration_ms,
-                                         why);
+                                         os_wall_ms(log_os(log)), expiration_ms, why);
         if (err == OK)
             return OK;
         if (err != ERR_CORRUPT && err != ERR_NOT_FOUND && err != ERR_TOO_LARGE)

@@ -14,6 +14,8 @@
  */
 #include "storage/shard.h"
 
+#include "base/bug.h"
+
 #define SCAN_BYTES (16 * KIB)
 
 enum read_stage { READ_START, READ_LIMIT, READ_RANGE, READ_FILE, READ_READY };
@@ -147,7 +149,8 @@ static struct scan_hit scan_look(struct log_read *read, struct slice bytes, int6
         }
         hit.more = false;
         if (err != OK ||
-            (read->entry_offset >= 0 && batch_last_offset(&header) != read->entry_offset)) {
+            (read->entry_offset >= 0 && batch_last_offset(&header) != read->entry_offset &&
+             !BUG_IS(index_trusted))) {
             hit.broken = true;
             return hit;
         }
@@ -220,6 +223,19 @@ static enum step scan_read(struct log_read *read, size_t wanted_bytes)
     return STEP_WAIT;
 }
 
+static enum step scan_step(struct log_read *read, int64_t target, struct scan_hit *hit_out);
+
+/* No whole batch is left: the target is not in this file, unless it was the index that led here. */
+static enum step scan_at_end(struct log_read *read, int64_t target, struct scan_hit *hit_out)
+{
+    *hit_out = (struct scan_hit){0};
+    if (read->entry_offset < 0 || read->segment->index_unusable || BUG_IS(index_trusted))
+        return STEP_GO_ON;
+    read->entry_offset = -1;
+    segment_index_distrust(read->segment);
+    return scan_step(read, target, hit_out);
+}
+
 /* Drives a scan for `target` to its end. STEP_GO_ON: *hit_out is the answer (found or not). */
 static enum step scan_step(struct log_read *read, int64_t target, struct scan_hit *hit_out)
 {
@@ -242,7 +258,7 @@ static enum step scan_step(struct log_read *read, int64_t target, struct scan_hi
         if (!loaded)
             return step;
         if (read->segment->written_bytes - read->scan_bytes <= BATCH_PEEK_BYTES)
-            return STEP_GO_ON;
+            return scan_at_end(read, target, hit_out);
         return scan_read(read, SCAN_BYTES);
     }
     *hit_out = scan_look(read, slice_of(read->scratch, (size_t)read->op.result), target);
@@ -260,8 +276,7 @@ static enum step scan_step(struct log_read *read, int64_t target, struct scan_hi
         return STEP_GO_ON;
     if (read->segment->written_bytes - read->scan_bytes <
         (int64_t)MAX(hit_out->wanted_bytes, (size_t)BATCH_PEEK_BYTES + 1)) {
-        *hit_out = (struct scan_hit){0};
-        return STEP_GO_ON; /* the end of the file */
+        return scan_at_end(read, target, hit_out);
     }
     return scan_read(read, hit_out->wanted_bytes);
 }

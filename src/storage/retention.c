@@ -104,7 +104,9 @@ void log_retention_pass(struct log *log)
         return;
     if (log->segment_count == 1 && log->size_bytes == 0)
         return;
-    if (log->flush || log->rolling || !list_is_empty(&log->rolls)) {
+    if (log->config.cleanup_compact && !store_cleaner_is_enabled(log->store))
+        return; /* Kafka leaves the retention of such logs to the cleaner */
+    if (log->flush || log->rolling || !list_is_empty(&log->rolls) || log->clean) {
         log->retention_waits = true; /* they come back */
         return;
     }
@@ -143,7 +145,7 @@ enum err log_set_start_offset(struct log *log, int64_t offset)
         return ERR_OFFSET_OUT_OF_RANGE;
     if (offset <= log->start_offset)
         return OK;
-    if (log_is_changing(log))
+    if (log_refuses_appends(log))
         return ERR_STATE;
     log->start_offset = offset;
     epoch_cache_truncate_start(&log->epochs, offset);
@@ -169,6 +171,10 @@ void log_set_config(struct log *log, const struct log_config *config)
     enum flush_mode before = log->config.flush_mode;
 
     log->config = *config;
+    if (config->cleanup_compact)
+        store_cleaner_kick(log->store);
+    else
+        log_clean_cancel(log);
     if (before == config->flush_mode)
         return;
     log->end_flushed = config->flush_mode == FLUSH_MODE_OS ? log->end_written

@@ -2,7 +2,7 @@
 /*
  * storage/roll.c: when a segment ends and how the next one begins.
  *
- *   append decides → old segment sealed in memory, producer snapshot kept → its bytes are written
+ *   append decides → old segment sealed in memory, producer snapshot kept → its bytes are written (all modes)
  *   → job syncs them (commit mode) and makes the new file → queued appends flow into it; the full
  *   flush up to the new base runs behind
  *
@@ -11,6 +11,8 @@
  * Threads     the store's; the job touches files alone.
  */
 #include "storage/shard.h"
+
+#include "base/bug.h"
 
 static int64_t segment_waited_ms(const struct log *log, const struct segment *segment,
                                  int64_t max_timestamp)
@@ -34,7 +36,8 @@ bool log_must_roll(const struct log *log, size_t size_bytes, int64_t max_timesta
                                            segment_ms - segment->roll_jitter_ms) ||
            segment->offsets.count >= config->segment_index_bytes / OFFSET_INDEX_ENTRY_BYTES ||
            segment->times.count >= config->segment_index_bytes / TIME_INDEX_ENTRY_BYTES - 1 ||
-           last_offset - segment->base_offset > RELATIVE_OFFSET_MAX;
+           (last_offset - segment->base_offset > RELATIVE_OFFSET_MAX &&
+            !BUG_IS(index_offset_overflow));
 }
 
 struct roll_job {
@@ -59,8 +62,10 @@ static enum err old_sync(struct roll_job *job)
 
     path_of_file(job->path, job->old->base_offset, ".log", path);
     TRY(os_file_open(job->os, path, OS_OPEN_READ | OS_OPEN_WRITE, &file));
-    TRY(os_file_sync(file));
-    return job->sync_entry ? os_sync_directory(job->os, job->path) : OK;
+    if (!BUG_IS(data_not_synced))
+        TRY(os_file_sync(file));
+    return job->sync_entry && !BUG_IS(directory_not_synced) ? os_sync_directory(job->os, job->path)
+                                                            : OK;
 }
 
 static void roll_run(struct os_op *op)
@@ -115,7 +120,9 @@ void log_roll_kick(struct log *log)
     job = LIST_ITEM(list_first(&log->rolls), struct roll_job, node);
     job->sync_old = log->config.flush_mode == FLUSH_MODE_COMMIT;
     job->sync_entry = !job->old->entry_synced;
-    if (job->sync_old && job->old->written_bytes < job->old->size_bytes)
+    /* In every mode: the death of the process would else leave a segment behind bytes that were never written,
+     * and recovery could not tell the hole from one that compaction made. */
+    if (job->old->written_bytes < job->old->size_bytes)
         return; /* write.c comes back */
     list_remove(&job->node);
     log->rolling = true;
@@ -159,7 +166,7 @@ void log_roll_to(struct log *log, int64_t base_offset)
     job->old = segment_ref(old);
     job->segment = segment_ref(segment);
     job->os = log_os(log);
-    job->reserve_bytes = log->config.preallocate ? log->config.segment_bytes : 0;
+    job->reserve_bytes = log_reserve_bytes(log);
     memcpy(job->path, log->path, sizeof job->path);
     job->op.kind = OS_OP_JOB;
     job->op.run = roll_run;

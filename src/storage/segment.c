@@ -12,6 +12,8 @@
  */
 #include "storage/storage_internal.h"
 
+#include "base/bug.h"
+
 struct segment *segment_new(struct log *log, int64_t base_offset)
 {
     struct segment *segment = STORAGE_NEW(struct segment);
@@ -59,7 +61,7 @@ int32_t segment_relative(const struct segment *segment, int64_t offset)
 {
     int64_t relative = offset - segment->base_offset;
 
-    ASSERT(relative >= 0 && relative <= RELATIVE_OFFSET_MAX);
+    ASSERT((relative >= 0 && relative <= RELATIVE_OFFSET_MAX) || BUG_IS(index_offset_overflow));
     return (int32_t)relative;
 }
 
@@ -90,7 +92,7 @@ void segment_note_batch(struct segment *segment, const struct batch_header *head
 
 void segment_seal(struct segment *segment)
 {
-    if (segment->max_timestamp > TIMESTAMP_NONE)
+    if (!BUG_IS(index_end_missing) && segment->max_timestamp > TIMESTAMP_NONE)
         time_index_add(&segment->times, segment->max_timestamp,
                        segment_relative(segment, segment->max_timestamp_offset));
     segment->sealed = true;

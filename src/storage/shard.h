@@ -71,6 +71,12 @@ struct parked {
 };
 
 /* change.c */
+/* A cleaning pass has a segment ready. Runs when no reader is in the midst of planning. */
+void log_swap(struct log *log, struct log_change_op *op);
+/* Something that appends must not meet, or that takes the log away, is asked for or runs. */
+bool log_refuses_appends(const struct log *log);
+/* Writes are held back so that a swap gets its turn. */
+bool log_swap_waits(const struct log *log);
 void log_changes_run(struct log *log);
 void log_change_turn(struct deferred *deferred);
 bool log_is_changing(const struct log *log);
@@ -91,6 +97,14 @@ void store_doomed_release(struct log_store *store);
 /* Takes segments that left the log out of the directory: renamed at once, removed later. */
 void log_segments_doom(struct log *log, struct segment **segments, size_t count);
 
+/* cleaner.c */
+void store_cleaner_init(struct log_store *store);
+/* A log that is compacted has come or changed. */
+void store_cleaner_kick(struct log_store *store);
+bool store_cleaner_is_enabled(const struct log_store *store);
+/* A pass of the log ends as soon as it can. */
+void log_clean_cancel(struct log *log);
+
 /* closed.c */
 /* The log was closed in order, or took its name as a copy that was. */
 void store_closed_note(struct log_store *store, const struct log *log);
@@ -103,12 +117,13 @@ void store_closed_release(struct log_store *store);
 void log_mark_offsets(struct log *log);        /* recovery point or start moved */
 void log_mark_recovery_point(struct log *log); /* by a flush: sooner */
 void log_mark_high_watermark(struct log *log);
+void log_checkpoint_cleaner(struct log *log); /* the first dirty offset moved */
 void log_forget_checkpoints(struct log *log); /* the log is gone */
 void log_checkpoint_last(struct log *log);    /* it is being closed */
 void store_checkpoints_init(struct log_store *store);
 void store_checkpoints_send(struct log_store *store); /* now, whatever the timers say */
 void store_space_ask(struct log_store *store, struct log_directory *directory);
-/* Sends the recovery point at once; `done` when it is durable. */
+/* Sends the recovery point and the first dirty offset at once; `done` when it is durable. */
 void log_checkpoint_now(struct log *log, void (*done)(struct checkpoint_batch *batch),
                         void *context);
 

@@ -61,7 +61,10 @@ struct log_config {
     int64_t file_delete_delay_ms;
     int64_t flush_messages; /* INT64_MAX: never */
     int64_t flush_ms;       /* INT64_MAX: never */
+    int64_t min_compaction_lag_ms;
     int64_t max_compaction_lag_ms;
+    int64_t delete_retention_ms; /* of tombstones and markers, from the pass that first met them */
+    double min_cleanable_dirty_ratio;
     bool cleanup_delete;
     bool cleanup_compact;
     bool preallocate;
@@ -70,20 +73,33 @@ struct log_config {
 /* The defaults of Kafka 4.4 (storage.md §7 of the reference). */
 void log_config_init(struct log_config *config);
 
+/* log.cleaner.*: of the whole process. */
+struct cleaner_options {
+    bool enabled;
+    int threads;             /* passes at the same time */
+    int64_t dedupe_bytes;    /* maps of keys, all threads */
+    double load_factor;      /* how full a map may get */
+    int64_t io_buffer_bytes; /* all threads */
+    double bytes_per_second; /* read and written, all threads */
+    int64_t backoff_ms;      /* between looks when nothing is due */
+};
+
 struct storage_options {
     int64_t checkpoint_offset_interval_ms;         /* recovery points; 60000 */
     int64_t checkpoint_start_interval_ms;          /* log starts; 60000 */
     int64_t checkpoint_high_watermark_interval_ms; /* 5000 */
-    int64_t retention_check_interval_ms;           /* 300000 */
-    int64_t flush_scheduler_interval_ms;           /* INT64_MAX: flush.ms is never looked at */
-    int64_t producer_expiration_ms;                /* 86400000 */
-    int64_t producer_expiration_check_ms;          /* 600000 */
-    int64_t file_delete_delay_ms; /* of -delete directories found at start; 60000 */
+    int64_t initial_delay_ms; /* from a store's first log to its first look at retention; 30000 */
+    int64_t retention_check_interval_ms;  /* 300000 */
+    int64_t flush_scheduler_interval_ms;  /* INT64_MAX: flush.ms is never looked at */
+    int64_t producer_expiration_ms;       /* 86400000 */
+    int64_t producer_expiration_check_ms; /* 600000 */
+    int64_t file_delete_delay_ms;         /* of -delete directories found at start; 60000 */
     int64_t recovery_bytes_max; /* commit mode: the unsynced-index tail that may be left to scan */
     int64_t low_space_bytes;    /* below it is_low_on_space; 0: not watched */
     int64_t reserve_bytes;      /* size of the reserve file; 0: none */
     int open_files_max;         /* per store */
     size_t append_bytes_max;    /* one vectored write */
+    struct cleaner_options cleaner;
 };
 void storage_options_init(struct storage_options *options);
 
@@ -136,6 +152,14 @@ MUST_USE enum err log_directories_begin(struct log_directories *directories,
  * clean markers of directories whose logs all closed well and gives the locks back. Blocking. */
 void log_directories_close(struct log_directories **directories, bool clean, int64_t broker_epoch);
 
+/* producer.id.expiration.ms has changed: holds from the next look on. Any thread. */
+void log_directories_set_producer_expiration(struct log_directories *directories,
+                                             int64_t expiration_ms);
+
+/* log.cleaner.* have changed: holds from the next pass on. Any thread. */
+void log_directories_set_cleaner(struct log_directories *directories,
+                                 const struct cleaner_options *options);
+
 size_t log_directories_count(const struct log_directories *directories);
 struct log_directory *log_directories_at(const struct log_directories *directories, size_t index);
 /* NULL when no directory has the id or path. */
@@ -161,6 +185,9 @@ int64_t log_directory_total_bytes(const struct log_directory *directory);
 size_t log_directory_found_count(const struct log_directory *directory);
 const char *log_directory_found(const struct log_directory *directory, size_t index,
                                 struct log_name *name_out);
+/* The topic id of a found partition whose name another directory has too, under another id (a topic that was
+ * deleted and made again while a directory was away); zero: nothing like that. */
+struct uuid log_directory_found_topic_id(const struct log_directory *directory, size_t index);
 
 /* ---- a shard's store ---- */
 
@@ -394,6 +421,27 @@ int32_t log_epoch_of(const struct log *log, int64_t offset);
 
 /* ---- producers ---- */
 struct producer_state *log_producers(struct log *log);
+
+/* ---- compaction: runs by itself; docs/design/compaction.md ---- */
+/* First dirty offset: below it no key has two values but those younger than the last pass; -1: never cleaned. */
+int64_t log_clean_offset(const struct log *log);
+/* A pass met what cannot be cleaned: no other is tried until the log is opened again. */
+bool log_is_uncleanable(const struct log *log);
+struct cleaner_stats {
+    uint64_t passes;
+    uint64_t bytes_read;
+    uint64_t bytes_written;
+    uint64_t uncleanable_partitions;
+    uint64_t uncleanable_bytes;
+    int last_recopy_percent; /* written of what was read by the last pass */
+    int last_map_percent;    /* how full its map of keys got */
+    int64_t last_pass_ms;
+    int max_dirty_percent;      /* of the log that was due at the last look */
+    int64_t max_delay_ms;       /* by how much it exceeded max.compaction.lag.ms */
+    int64_t since_last_look_ms; /* -1: none yet */
+    int64_t last_look_ms;       /* private */
+};
+void log_store_cleaner_stats(const struct log_store *store, struct cleaner_stats *out);
 
 /* ---- changing ---- */
 struct log_change_op {

@@ -296,6 +296,7 @@ enum change_kind {
     CHANGE_DELETE,
     CHANGE_STRAY,
     CHANGE_PROMOTE,
+    CHANGE_SWAP, /* of a cleaning pass: appends go on beside it */
 };
 
 #define LOG_SLICES_MAX 256
@@ -341,6 +342,7 @@ struct log {
     bool failed;
     bool closing;       /* a close or delete is waiting or running */
     bool has_exclusive; /* a change owns the log */
+    bool has_swap;      /* and it is one that appends may run beside */
     bool parent_synced; /* the log directory knows our directory durably */
     bool loaded_anew;   /* created by this open */
     int busy;           /* operations and jobs under way that lean on the log */
@@ -380,6 +382,13 @@ struct log {
     size_t dropped_capacity;
     char doomed_path[PATH_BYTES];
     bool retention_loading;
+
+    /* compaction */
+    struct clean_pass *clean; /* under way */
+    int64_t clean_offset;     /* first dirty; -1: never cleaned */
+    int64_t told_clean_offset;
+    bool uncleanable;
+    bool clean_facts_loading;
 };
 
 struct log_store {
@@ -389,6 +398,7 @@ struct log_store {
     int index;
     struct list_node logs;
     size_t log_count;
+    bool had_logs; /* the first look at retention comes after options.initial_delay_ms */
     struct list_node idle_files;
     int open_files;
     struct list_node loaded_segments;
@@ -403,6 +413,9 @@ struct log_store {
     struct timer expiry_timer;
     struct list_node dirty_offsets;
     struct list_node dirty_marks;
+    struct timer cleaner_timer;
+    struct clean_pass *clean; /* under way */
+    struct cleaner_stats cleaner_stats;
     int operations; /* under way: a store with some cannot be released */
     struct log_store_close *close_op;
     struct deferred close_deferred;

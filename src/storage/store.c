@@ -46,7 +46,7 @@ static void expiry_due(struct timer *timer)
 
         if (!log_is_changing(log))
             producer_state_expire(&log->producers, reactor_wall_ms(store->reactor),
-                                  options->producer_expiration_ms);
+                                  atomic_load(&store->directories->producer_expiration_ms));
     }
     if (store->log_count > 0)
         timer_set(store->reactor, timer,
@@ -60,13 +60,15 @@ static void ticks_start(struct log_store *store)
 
     if (!timer_is_set(&store->retention_timer))
         timer_set(store->reactor, &store->retention_timer,
-                  now_ms + options->retention_check_interval_ms);
+                  now_ms + (store->had_logs ? options->retention_check_interval_ms
+                                            : options->initial_delay_ms));
     if (!timer_is_set(&store->expiry_timer))
         timer_set(store->reactor, &store->expiry_timer,
                   now_ms + options->producer_expiration_check_ms);
     if (options->flush_scheduler_interval_ms != INT64_MAX && !timer_is_set(&store->flush_timer))
         timer_set(store->reactor, &store->flush_timer,
                   now_ms + options->flush_scheduler_interval_ms);
+    store->had_logs = true;
 }
 
 static void close_check(struct deferred *deferred);
@@ -93,6 +95,7 @@ enum err log_store_create(struct log_directories *directories, struct reactor *r
     timer_init(&store->retention_timer, retention_due);
     timer_init(&store->flush_timer, flush_due);
     timer_init(&store->expiry_timer, expiry_due);
+    store_cleaner_init(store);
     deferred_init(&store->close_deferred, close_check);
     if (!directories->keeper_reactor)
         keeper_open(directories, checkpoint_reactor);
@@ -116,6 +119,7 @@ void log_store_release(struct log_store **held)
     timer_cancel(store->reactor, &store->expiry_timer);
     timer_cancel(store->reactor, &store->offsets_timer);
     timer_cancel(store->reactor, &store->marks_timer);
+    timer_cancel(store->reactor, &store->cleaner_timer);
     reactor_defer_cancel(store->reactor, &store->close_deferred);
     if (store->reactor == store->directories->keeper_reactor)
         keeper_stop(store->directories);
@@ -227,6 +231,8 @@ static void open_end(struct log_open *open, struct log *log, enum err err)
         log_mark_offsets(log);
         log_mark_high_watermark(log);
         ticks_start(store);
+        if (log->config.cleanup_compact)
+            store_cleaner_kick(store);
         log->failed = log_directory_is_offline(log->directory);
         open->log = log;
     }
@@ -253,8 +259,10 @@ static void open_done(struct os_op *job)
     struct log_open *open = work->open;
     struct log *log = work->log;
 
-    if (job->err == OK && !open->recover_all && log->told_recovery_point > log->recovery_point) {
-        /* Recovery ended below the checkpoint: what is appended from here on must not be trusted by a
+    if (job->err == OK && !open->recover_all &&
+        (log->told_recovery_point > log->recovery_point ||
+         log->told_clean_offset > log->clean_offset)) {
+        /* Recovery ended below a checkpoint: what is appended from here on must not be trusted by a
          * start after the next crash, so the file learns of it first. */
         log_checkpoint_now(log, open_checkpointed, work);
         return;
@@ -328,6 +336,7 @@ void log_store_open(struct log_store *store, struct log_open *open)
         .recovery_point = -1,
         .start_offset = -1,
         .high_watermark = -1,
+        .clean_offset = -1,
     };
     if (!store_closed_take(store, open, &work->request) &&
         was_found(directory, open->topic, open->partition, open->future)) {
@@ -337,8 +346,11 @@ void log_store_open(struct log_store *store, struct log_open *open)
             checkpoint_at_open(directory, CHECKPOINT_START, open->topic, open->partition);
         work->request.high_watermark =
             checkpoint_at_open(directory, CHECKPOINT_HIGH_WATERMARK, open->topic, open->partition);
+        work->request.clean_offset =
+            checkpoint_at_open(directory, CHECKPOINT_CLEANER, open->topic, open->partition);
     }
     work->log->told_recovery_point = work->request.recovery_point;
+    work->log->told_clean_offset = work->request.clean_offset;
     if (open->recover_all)
         work->request.recovery_point = -1;
     open->job.buffer = work;

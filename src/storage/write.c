@@ -11,6 +11,8 @@
  */
 #include "storage/shard.h"
 
+#include "base/bug.h"
+
 static void write_submit(struct log *log);
 static void write_done(struct os_op *op);
 
@@ -97,7 +99,8 @@ void log_write_turn(struct deferred *deferred)
     struct log *log = CONTAINER_OF(deferred, struct log, write_deferred);
     char path[PATH_BYTES];
 
-    if (log->writing || log->failed || log->has_exclusive || list_is_empty(&log->queue))
+    if (log->writing || log->failed || log->has_exclusive || list_is_empty(&log->queue) ||
+        log_swap_waits(log))
         return;
     log_busy_begin(log);
     write_gather(log);
@@ -160,9 +163,12 @@ static void write_end(struct log *log, enum err err)
         log_flush_kick(log);
         log_notify(log, changes);
     } else {
-        if (err != OK)
+        if (BUG_IS(failed_write_acknowledged))
+            write_tell(log, OK);
+        if (err != OK && !BUG_IS(write_after_failure))
             log_io_failed(log, err, "write");
         write_tell(log, ERR_KAFKA_STORAGE_ERROR);
+        log_write_kick(log);
     }
     segment_release(&segment);
     log_busy_end(log);

@@ -125,6 +125,53 @@ static void flushed_records_survive_a_crash_at_every_file_call(void **state)
     }
 }
 
+/* Appends of one turn, which cross several segments, then death at the n-th file call. */
+static bool life_in_flush_mode_os_with_death_at(int64_t n)
+{
+    struct bench bench;
+    struct bench_append appends[8];
+    struct log *log;
+    struct os *dead;
+    int64_t written = 0;
+    bool survived;
+
+    bench_open(&bench, (uint64_t)n);
+    bench.config.segment_bytes = 4500;
+    bench.config.flush_mode = FLUSH_MODE_OS;
+    log = bench_log(&bench, "topic", 0);
+    sim_machine_kill_at(bench.os, n);
+    for (size_t i = 0; i < ARRAY_COUNT(appends); i++)
+        OKAY(bench_append_begin(&bench, log, APPEND_ORIGIN_CLIENT, 0, log_end_queued(log),
+                                &(struct bench_batch){.count = 2, .value_bytes = 1000},
+                                &appends[i]));
+    for (size_t i = 0; i < ARRAY_COUNT(appends); i++)
+        if (bench_append_end(&bench, &appends[i]) == OK)
+            written = appends[i].op.last_offset + 1;
+    survived = sim_machine_is_up(bench.os);
+    print_on_failure((uint64_t)n, n);
+    dead = bench.os;
+    sim_machine_kill(dead);
+    bench_stop(&bench, false);
+    OKAY(sim_machine_restart(dead, &bench.os));
+    os_release(&dead);
+    bench_start(&bench);
+    log = bench_log(&bench, "topic", 0);
+    assert_true(log_end_written(log) >= written);
+    assert_int_equal(bench_verify(&bench, log), log_end_written(log));
+    bench_close(&bench);
+    return survived;
+}
+
+static void
+in_flush_mode_os_a_death_of_the_process_loses_nothing_written_and_leaves_no_hole(void **state)
+{
+    int64_t n = 0;
+
+    while (!life_in_flush_mode_os_with_death_at(n))
+        n++;
+    assert_true(n > 8);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -132,6 +179,8 @@ int main(void)
         cmocka_unit_test(an_orderly_stop_keeps_everything_and_leaves_the_clean_marker),
         cmocka_unit_test(flushed_records_survive_a_power_cut),
         cmocka_unit_test(flushed_records_survive_a_crash_at_every_file_call),
+        cmocka_unit_test(
+            in_flush_mode_os_a_death_of_the_process_loses_nothing_written_and_leaves_no_hole),
     };
 
     return cmocka_run_group_tests_name("storage/crash", tests, NULL, NULL);

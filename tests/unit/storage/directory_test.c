@@ -282,6 +282,7 @@ static void a_locked_directory_belongs_to_another_process(void **state)
 
 static void one_partition_in_two_directories_stops_the_start(void **state)
 {
+    struct slice data = SLICE("data");
     struct log_directories *directories;
     struct why why;
     struct bench bench;
@@ -289,8 +290,14 @@ static void one_partition_in_two_directories_stops_the_start(void **state)
     bench_prepare(&bench, 10, 2);
     OKAY(os_make_directory(bench.os, "/data/topic-0"));
     OKAY(os_make_directory(bench.os, "/data1/topic-0"));
+    OKAY(os_durable_replace(bench.os, "/data/topic-0/00000000000000000000.log", &data, 1));
+    OKAY(os_durable_replace(bench.os, "/data1/topic-0/00000000000000000000.log", &data, 1));
     assert_int_equal(directories_open(&bench, 2, &directories, &why), ERR_FORMAT);
     assert_non_null(strstr(why.text, "topic-0"));
+    /* Without data and topic id it is only what a crash left of a replica that was being made. */
+    OKAY(os_unlink(bench.os, "/data1/topic-0/00000000000000000000.log"));
+    OKAY(directories_open(&bench, 2, &directories, &why));
+    log_directories_close(&directories, false, -1);
     OKAY(os_remove_directory(bench.os, "/data1/topic-0"));
     OKAY(os_make_directory(bench.os, "/data1/topic-0." HEX "-future"));
     OKAY(directories_open(&bench, 2, &directories, &why));

@@ -72,6 +72,36 @@ static void a_failed_sync_is_never_tried_again(void **state)
     }
 }
 
+/* The kernel shows the bytes of the failed sync and takes them for written: nothing but writing them again
+ * makes a later sync bring them to the disk. */
+static void what_a_failed_sync_left_is_durable_once_a_restart_has_acknowledged_it(void **state)
+{
+    struct sim_crash_options drop_all = {.drop_weight = 1};
+    struct bench bench;
+    struct log *log;
+    int fault;
+
+    bench_open(&bench, 2);
+    log = bench_log(&bench, "topic", 0);
+    OKAY(bench_append(&bench, log, 0, 1, 0));
+    OKAY(bench_flush(&bench, log, 1));
+    fault = sim_fault_add(bench.os, &(struct sim_fault){.calls = 1u << SIM_CALL_SYNC,
+                                                        .path_part = ".log",
+                                                        .effect = SIM_EFFECT_ERROR,
+                                                        .err = ERR_IO}); /* once */
+    UNUSED(fault);
+    OKAY(bench_append(&bench, log, 0, 1, 0));
+    assert_int_equal(bench_flush(&bench, log, 2), ERR_KAFKA_STORAGE_ERROR);
+    bench_stop(&bench, false); /* the process ends, the kernel lives on */
+    bench_start(&bench);
+    log = bench_log(&bench, "topic", 0);
+    assert_int_equal(log_end_flushed(log), 2); /* a duplicate would be acknowledged from here on */
+    bench_crash(&bench, &drop_all);
+    log = bench_log(&bench, "topic", 0);
+    assert_int_equal(log_end_written(log), 2);
+    bench_close(&bench);
+}
+
 static void other_directories_go_on(void **state)
 {
     struct bench bench;
@@ -361,6 +391,7 @@ int main(void)
         cmocka_unit_test(
             the_first_write_error_takes_the_directory_offline_and_nothing_is_acknowledged),
         cmocka_unit_test(a_failed_sync_is_never_tried_again),
+        cmocka_unit_test(what_a_failed_sync_left_is_durable_once_a_restart_has_acknowledged_it),
         cmocka_unit_test(other_directories_go_on),
         cmocka_unit_test(every_kind_of_call_may_fail_without_more_harm),
         cmocka_unit_test(a_full_disk_takes_the_reserve_first_and_the_directory_offline_then),

@@ -208,6 +208,43 @@ static void an_entry_that_names_another_batch_is_not_believed(void **state)
     bench_close(&bench);
 }
 
+/* Positions of all entries but the last move by `bytes`. */
+static void positions_move(struct bench *bench, int32_t by_bytes)
+{
+    uint8_t bytes[4096];
+    size_t size_bytes = bench_file_get(bench, FIRST_INDEX, bytes, sizeof(bytes));
+
+    for (size_t i = 4; i + 8 < size_bytes; i += 8) {
+        struct cursor cursor = cursor_of(slice_of(bytes + i, 4));
+        int32_t position;
+
+        OKAY(cursor_i32(&cursor, &position));
+        position += by_bytes;
+        for (size_t j = 0; j < 4; j++)
+            bytes[i + j] = (uint8_t)(position >> (24 - 8 * j));
+    }
+    bench_file_put(bench, FIRST_INDEX, slice_of(bytes, size_bytes));
+}
+
+/* What is there may look like a batch that is larger than what is left of the file, which is not its end. */
+static void an_entry_that_points_into_a_batch_is_not_believed(void **state)
+{
+    for (int32_t by_bytes = 1; by_bytes < 1400; by_bytes += 9) {
+        struct bench bench;
+        struct log *log;
+
+        bench_open(&bench, 7);
+        log = filled(&bench);
+        bench_halt(&bench);
+        positions_move(&bench, by_bytes);
+        bench_start(&bench);
+        log = bench_log(&bench, "topic", 0);
+        read_at_every_offset(&bench, log);
+        assert_false(log_is_failed(log));
+        bench_close(&bench);
+    }
+}
+
 static void a_stale_index_of_an_unclean_stop_is_completed(void **state)
 {
     for (uint64_t seed = 0; seed < 10; seed++) {
@@ -275,6 +312,7 @@ int main(void)
         cmocka_unit_test(an_index_of_other_bytes_is_made_anew),
         cmocka_unit_test(an_index_whose_entries_name_no_batches_is_found_out_and_made_anew),
         cmocka_unit_test(an_entry_that_names_another_batch_is_not_believed),
+        cmocka_unit_test(an_entry_that_points_into_a_batch_is_not_believed),
         cmocka_unit_test(a_stale_index_of_an_unclean_stop_is_completed),
         cmocka_unit_test(entries_are_found_by_offset_and_position),
         cmocka_unit_test(a_time_entry_is_added_only_above_the_last_one),

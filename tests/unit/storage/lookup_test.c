@@ -183,6 +183,152 @@ static void the_largest_timestamp_is_found_wherever_it_is(void **state)
     bench_close(&bench);
 }
 
+struct begun_lookup {
+    struct log_lookup op;
+    bool is_done;
+};
+
+static void lookup_ended(struct log_lookup *lookup)
+{
+    CONTAINER_OF(lookup, struct begun_lookup, op)->is_done = true;
+}
+
+static void a_search_that_a_failing_disk_interrupts_does_not_say_that_nothing_is_there(void **state)
+{
+    struct bench bench;
+    struct begun_lookup begun = {
+        .op = {.timestamp = 500, .bytes_max = 1 << 20, .done = lookup_ended}};
+    struct log *log;
+    struct log *other;
+
+    bench_open(&bench, 9);
+    log = bench_log(&bench, "topic", 0);
+    other = bench_log(&bench, "other", 0);
+    OKAY(bench_append_batch(&bench, log, 0, &(struct bench_batch){.timestamp = 900}));
+    OKAY(bench_append_batch(&bench, log, 0, &(struct bench_batch){.timestamp = 300}));
+    log_roll(log);
+    OKAY(bench_append_batch(&bench, log, 0, &(struct bench_batch){.timestamp = 950}));
+    log_set_high_watermark(log, 3);
+    OKAY(log_set_start_offset(log, 1)); /* the first segment is searched in vain */
+    assert_int_equal(looked_up(&bench, log, 500), 2);
+    sim_fault_add(bench.os, &(struct sim_fault){.calls = 1u << SIM_CALL_OPEN,
+                                                .path_part = "topic-0/00000000000000000000.log",
+                                                .effect = SIM_EFFECT_DELAY,
+                                                .delay_ns = 500 * 1000000ll});
+    log_lookup_offset(log, &begun.op);
+    bench_pass(&bench, 10);
+    bench_calls_fail(&bench, 1u << SIM_CALL_WRITE, "other-0/", ERR_IO);
+    assert_int_equal(bench_append(&bench, other, 0, 1, 0), ERR_KAFKA_STORAGE_ERROR);
+    assert_true(log_is_failed(log));
+    assert_false(begun.is_done);
+    bench_run_until(&bench, &begun.is_done);
+    assert_int_equal(begun.op.err, ERR_KAFKA_STORAGE_ERROR);
+    bench_close(&bench);
+}
+
+static void append_at(struct bench *bench, struct log *log, int64_t timestamp)
+{
+    OKAY(bench_append_batch(bench, log, 0,
+                            &(struct bench_batch){.timestamp = timestamp, .value_bytes = 50}));
+}
+
+/* The third batch has an entry in the indexes, the fourth is the youngest and has none. */
+static struct log *flushed_to_its_end(struct bench *bench, uint64_t seed)
+{
+    struct log *log;
+
+    bench_open(bench, seed);
+    bench->config.index_interval_bytes = 150;
+    bench->config.flush_messages = 4;
+    log = bench_log(bench, "topic", 0);
+    for (int i = 0; i < 4; i++)
+        append_at(bench, log, 1000 + 1000 * i);
+    bench_pass(bench, 120000); /* checkpoints are written */
+    return log;
+}
+
+static void
+a_segment_sealed_where_a_flush_ended_keeps_its_largest_timestamp_over_a_crash(void **state)
+{
+    for (int is_flushed_again = 0; is_flushed_again < 2; is_flushed_again++)
+        for (uint32_t is_all_kept = 0; is_all_kept < 2; is_all_kept++) {
+            struct bench bench;
+            struct log *log = flushed_to_its_end(&bench, 10);
+            const struct sim_crash_options crash = {.keep_weight = is_all_kept,
+                                                    .drop_weight = !is_all_kept};
+
+            log_roll(log);
+            append_at(&bench, log, 9000);
+            OKAY(bench_flush(&bench, log, 5));
+            for (int i = 0; is_flushed_again && i < 4; i++)
+                append_at(&bench, log, 9000);
+            bench_pass(&bench, 120000); /* checkpoints are written */
+            bench_crash(&bench, &crash);
+            log = bench_log(&bench, "topic", 0);
+            assert_int_equal(looked_up(&bench, log, 3500), 3);
+            assert_int_equal(looked_up(&bench, log, 4001), 4);
+            bench_crash(&bench, &crash); /* what the start mended is durable */
+            log = bench_log(&bench, "topic", 0);
+            assert_int_equal(looked_up(&bench, log, 3500), 3);
+            bench_close(&bench);
+        }
+}
+
+/* The process alone: what it wrote and cut short stays so. */
+static void process_die(struct bench *bench)
+{
+    struct os *old = bench->os;
+
+    if (sim_machine_is_up(old))
+        sim_machine_kill(old);
+    bench_stop(bench, false);
+    OKAY(sim_machine_restart(old, &bench->os));
+    os_release(&old);
+    bench_start(bench);
+}
+
+/* A flush behind a recovery writes the indexes of the segment anew, from their first byte. */
+static void
+a_death_while_indexes_are_written_anew_leaves_the_entries_that_were_durable(void **state)
+{
+    uint64_t seed = 11; /* also tells how much of the last call is done: all are tried at several */
+    int64_t at = 0;
+
+    while (seed < 19) {
+        const struct sim_crash_options keep = {.keep_weight = 1};
+        struct bench bench;
+        struct bench_append append;
+        struct log *log;
+        bool is_through;
+
+        bench_open(&bench, seed);
+        bench.config.index_interval_bytes = 150;
+        bench.config.flush_messages = 5;
+        log = bench_log(&bench, "topic", 0);
+        for (int i = 0; i < 5; i++)
+            append_at(&bench, log, i == 2 ? 9000 : 1000 + i); /* entries: third and fifth */
+        bench_pass(&bench, 120000);                           /* checkpoints are written */
+        bench_crash(&bench, &keep);
+        log = bench_log(&bench, "topic", 0);
+        for (int i = 5; i < 9; i++)
+            append_at(&bench, log, 1000 + i);
+        OKAY(bench_flush(&bench, log, 9));
+        OKAY(bench_append_begin(&bench, log, APPEND_ORIGIN_CLIENT, 0, 9,
+                                &(struct bench_batch){.timestamp = 1009, .value_bytes = 50},
+                                &append));
+        sim_machine_kill_at(bench.os, at);
+        (void)bench_append_end(&bench, &append);
+        bench_pass(&bench, 5000);
+        is_through = sim_machine_is_up(bench.os);
+        process_die(&bench);
+        log = bench_log(&bench, "topic", 0);
+        assert_int_equal(looked_up(&bench, log, 8000), 2);
+        bench_close(&bench);
+        at = is_through ? 0 : at + 1;
+        seed += is_through;
+    }
+}
+
 static void nothing_is_tiered(void **state)
 {
     struct bench bench;
@@ -220,6 +366,12 @@ int main(void)
         cmocka_unit_test(latest_answers_with_the_offset_of_the_caller_and_the_latest_epoch),
         cmocka_unit_test(earliest_is_the_start_of_the_log_with_its_epoch),
         cmocka_unit_test(the_largest_timestamp_is_found_wherever_it_is),
+        cmocka_unit_test(
+            a_search_that_a_failing_disk_interrupts_does_not_say_that_nothing_is_there),
+        cmocka_unit_test(
+            a_segment_sealed_where_a_flush_ended_keeps_its_largest_timestamp_over_a_crash),
+        cmocka_unit_test(
+            a_death_while_indexes_are_written_anew_leaves_the_entries_that_were_durable),
         cmocka_unit_test(nothing_is_tiered),
         cmocka_unit_test(an_empty_log_knows_its_ends_and_no_records),
     };
