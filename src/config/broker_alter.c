@@ -110,6 +110,28 @@ static enum err local_check(const char *local_name, int64_t local, const char *t
                    (long long)local, local_name, total_name, (long long)total);
 }
 
+/* Listeners are opened at start and stay. */
+static enum err listeners_check(const struct config *before, const struct config *after,
+                                struct why *why)
+{
+    static const enum broker_key keys[] = {BROKER_LISTENERS, BROKER_LISTENER_SECURITY_PROTOCOL_MAP};
+    enum config_source source;
+
+    for (size_t i = 0; i < ARRAY_COUNT(keys); i++) {
+        struct slice name = slice_from_text(config_broker_keys[keys[i]].name);
+        struct slice old = config_layer_get(before, name, &source);
+        struct slice new = config_layer_get(after, name, &source);
+
+        if (!slice_equal(old, new))
+            return why_set(
+                why, ERR_INVALID_REQUEST,
+                "%.*s cannot be changed while this node runs: its listeners are opened at "
+                "start",
+                SLICE_ARGS(name));
+    }
+    return OK;
+}
+
 static enum err reconfigure_check(const struct config *before, const struct config *after,
                                   struct why *why)
 {
@@ -117,6 +139,7 @@ static enum err reconfigure_check(const struct config *before, const struct conf
                                             BROKER_NUM_RECOVERY_THREADS_PER_DATA_DIR,
                                             BROKER_BACKGROUND_THREADS};
 
+    TRY(listeners_check(before, after, why));
     for (size_t i = 0; i < ARRAY_COUNT(pools); i++)
         TRY(pool_check(before, after, pools[i], why));
     TRY(local_check("log.local.retention.ms", config_long(after, BROKER_LOG_LOCAL_RETENTION_MS),

@@ -194,10 +194,11 @@ extern const char config_single_node_properties[];
 /* ---- Findings -------------------------------------------------------------------------------- */
 
 enum config_finding_kind {
-    CONFIG_FINDING_ERROR,   /* the node does not start; of a dynamic layer: the value is ignored */
-    CONFIG_FINDING_WARNING, /* unknown key, odd combination */
+    CONFIG_FINDING_ERROR,     /* the node does not start */
+    CONFIG_FINDING_WARNING,   /* unknown key, odd combination */
     CONFIG_FINDING_NO_EFFECT, /* set, but the thing does not exist here */
     CONFIG_FINDING_LATER,     /* set, but its part is not built yet */
+    CONFIG_FINDING_IGNORED,   /* of a dynamic layer: the value is left out */
 };
 struct config_finding {
     struct config_finding *next;
@@ -211,7 +212,7 @@ struct config_report {
     struct arena *arena; /* findings live here */
     struct config_finding *first;
     struct config_finding *last;
-    size_t count[4]; /* by kind */
+    size_t count[5]; /* by kind */
     bool no_memory;  /* some findings were lost */
 };
 void config_report_init(struct config_report *report, struct arena *arena);

@@ -95,6 +95,8 @@ struct slice config_layer_get(const struct config *config, struct slice name,
 
 /* ---- dynamic.c -------------------------------------------------------------------------------- */
 
+/* Is listener.name.<listener>.<key> a value of its own? */
+bool config_key_of_listener(const struct config_key *key);
 /* Key stores and their like: dynamic only with a listener's prefix. */
 bool config_key_needs_listener(const struct config_key *key);
 /* May it be set for all brokers at once? */

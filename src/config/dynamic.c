@@ -19,12 +19,26 @@ static const enum broker_key listener_cluster_wide[] = {
     BROKER_NUM_NETWORK_THREADS,
 };
 
+/* Keys that a listener may have for itself: those that config_listener_long is asked for. */
+static const enum broker_key listener_own[] = {
+    BROKER_MAX_CONNECTIONS,
+    BROKER_MAX_CONNECTION_CREATION_RATE,
+    BROKER_SOCKET_LISTEN_BACKLOG_SIZE,
+    BROKER_SOCKET_RECEIVE_BUFFER_BYTES,
+    BROKER_SOCKET_SEND_BUFFER_BYTES,
+};
+
 static bool contains(const enum broker_key *keys, size_t count, const struct config_key *key)
 {
     for (size_t i = 0; i < count; i++)
         if (&config_broker_keys[keys[i]] == key)
             return true;
     return false;
+}
+
+bool config_key_of_listener(const struct config_key *key)
+{
+    return contains(listener_own, ARRAY_COUNT(listener_own), key);
 }
 
 bool config_key_needs_listener(const struct config_key *key)

@@ -174,6 +174,17 @@ static void groups_check(struct node_builder *builder)
                    "Unknown compression type id: %lld", (long long)codec);
 }
 
+static bool is_numeric(struct slice host)
+{
+    for (size_t i = 0; i < host.size_bytes; i++) {
+        if (host.data[i] == ':')
+            return true;
+        if (host.data[i] != '.' && (host.data[i] < '0' || host.data[i] > '9'))
+            return false;
+    }
+    return true;
+}
+
 static enum err sockets_check(struct node_builder *builder)
 {
     const struct config *config = builder->config;
@@ -210,6 +221,11 @@ static enum err sockets_check(struct node_builder *builder)
         else if (!config_host_valid(limit->host))
             node_error(builder, BROKER_MAX_CONNECTIONS_PER_IP_OVERRIDES,
                        "max.connections.per.ip.overrides contains invalid addresses : %.*s",
+                       SLICE_ARGS(limit->host));
+        else if (!is_numeric(limit->host)) /* a limit that never met anybody would be none */
+            node_error(builder, BROKER_MAX_CONNECTIONS_PER_IP_OVERRIDES,
+                       "max.connections.per.ip.overrides: %.*s is a name: give its address, names "
+                       "are not looked up for this",
                        SLICE_ARGS(limit->host));
         else
             builder->node->ip_limit_count++;

@@ -33,7 +33,7 @@ static void unknown_report(struct resolver *resolver, struct slice name, const c
                       nearest ? ": did you mean " : "", nearest ? nearest : "", nearest ? "?" : "");
 }
 
-static void status_report(struct resolver *resolver, const struct config_key *key,
+static void status_report(struct resolver *resolver, const struct config_key *key, bool prefixed,
                           struct slice name, struct slice value, const char *where)
 {
     switch (key->status) {
@@ -52,6 +52,10 @@ static void status_report(struct resolver *resolver, const struct config_key *ke
                               "%.*s cannot be set: %s", SLICE_ARGS(name), key->status_text);
         break;
     case CONFIG_IMPLEMENTED:
+        if (prefixed && !config_key_of_listener(key))
+            config_report_add(resolver->report, CONFIG_FINDING_NO_EFFECT, name, where,
+                              "%.*s is set but without effect: %s is the same for every listener",
+                              SLICE_ARGS(name), key->name);
         break;
     }
 }
@@ -92,7 +96,7 @@ static enum err pair_check(struct resolver *resolver, struct config_pair *pair, 
                           key->valid_text[0] ? " " : "", key->valid_text);
         return OK;
     }
-    status_report(resolver, key, pair->key, pair->value, where);
+    status_report(resolver, key, prefixed, pair->key, pair->value, where);
     return OK;
 }
 
@@ -166,7 +170,7 @@ static enum err dynamic_filter(struct resolver *resolver, const struct config_se
         if (!problem)
             pairs[count++] = set->pairs[i];
         else
-            config_report_add(resolver->report, CONFIG_FINDING_WARNING, set->pairs[i].key,
+            config_report_add(resolver->report, CONFIG_FINDING_IGNORED, set->pairs[i].key,
                               per_broker ? "dynamic broker config: " : "dynamic default config: ",
                               "%.*s is ignored: %s", SLICE_ARGS(set->pairs[i].key), problem);
     }

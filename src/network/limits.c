@@ -20,6 +20,20 @@ bool gate_has_slot(const struct gate_listener *listener)
     return gate->connections < gate->total_max || listener_is_protected(listener);
 }
 
+void network_gate_set_listener_limits(struct network_gate *gate, int number,
+                                      int32_t connections_max, int32_t rate_max)
+{
+    LIST_EACH (node, &gate->listeners) {
+        struct gate_listener *listener = LIST_ITEM(node, struct gate_listener, node);
+
+        if (listener->options.listener != number)
+            continue;
+        listener->options.connections_max = connections_max;
+        listener->options.rate_max = rate_max;
+    }
+    reactor_defer(gate->reactor, &gate->work);
+}
+
 /* ---- addresses ---- */
 
 void gate_address(const char *text, size_t size_bytes, char out[OS_ADDRESS_TEXT_BYTES])

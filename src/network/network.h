@@ -173,6 +173,9 @@ struct network_listen {
 MUST_USE enum err network_gate_listen(struct network_gate *gate,
                                       const struct network_listen *listen, uint16_t *port_out,
                                       struct why *why);
+/* connections_max and rate_max of a listener that is bound; nothing for another number. */
+void network_gate_set_listener_limits(struct network_gate *gate, int listener,
+                                      int32_t connections_max, int32_t rate_max);
 /* connection_creation_rate of an ip (quotas); address null: the default; rate INFINITY: none. */
 void network_gate_set_ip_rate(struct network_gate *gate, struct slice address, double rate);
 /* Begins to accept on the listeners that are bound and not yet open. */

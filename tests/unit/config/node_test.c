@@ -146,6 +146,8 @@ static void a_start_is_refused_with_a_reason(void **state)
         {BASE "replica.fetch.wait.max.ms=40000\n", "replica.socket.timeout.ms should always"},
         {BASE "queued.max.request.bytes=10\n", "queued.max.request.bytes must be larger or equal"},
         {BASE "max.connections.per.ip=0\n", "can be set to zero only if"},
+        {BASE "max.connections.per.ip.overrides=host:3\n",
+         "host is a name: give its address, names are not looked up for this"},
         {BASE "max.connections.per.ip.overrides=host\n", "host is not of the form host:count"},
         {BASE "group.consumer.session.timeout.ms=70000\n",
          "group.consumer.session.timeout.ms must be less than or equal to "
@@ -202,13 +204,13 @@ static void unknown_keys_warn_with_the_nearest_match(void **state)
 static void keys_without_effect_are_listed_once(void **state)
 {
     UNUSED(state);
-    assert_int_equal(start(BASE "num.io.threads=16\ngroup.max.size=5\n"), OK);
+    assert_int_equal(start(BASE "num.io.threads=16\nremote.log.reader.threads=5\n"), OK);
     assert_string_equal(findings(CONFIG_FINDING_NO_EFFECT),
                         "server.properties:6: num.io.threads is set but without effect: requests "
                         "run on shards: see barnabas.shards\n");
     assert_string_equal(findings(CONFIG_FINDING_LATER),
-                        "server.properties:7: group.max.size is set but has no effect before its "
-                        "part is built: groups\n");
+                        "server.properties:7: remote.log.reader.threads is set but has no effect "
+                        "before its part is built: tiered storage\n");
 }
 
 static void retention_and_roll_take_the_finest_unit_that_is_set(void **state)
@@ -303,13 +305,25 @@ static void limits_can_be_set_per_listener_and_per_address(void **state)
 {
     UNUSED(state);
     assert_int_equal(start(BASE "max.connections=100\nlistener.name.plaintext.max.connections=7\n"
-                                "max.connections.per.ip.overrides=127.0.0.1:3,h:4\n"),
+                                "max.connections.per.ip.overrides=127.0.0.1:3,::2:4\n"),
                      OK);
     assert_int_equal(config_listener_long(config, text("PLAINTEXT"), BROKER_MAX_CONNECTIONS), 7);
     assert_int_equal(config_listener_long(config, text("OTHER"), BROKER_MAX_CONNECTIONS), 100);
     assert_int_equal(node.ip_limit_count, 2);
-    assert_slice(node.ip_limits[1].host, "h");
+    assert_slice(node.ip_limits[1].host, "::2");
     assert_int_equal(node.ip_limits[1].connections_max, 4);
+}
+
+static void a_key_that_no_listener_has_for_itself_is_told(void **state)
+{
+    UNUSED(state);
+    assert_int_equal(start(BASE "listener.name.plaintext.connections.max.idle.ms=5000\n"
+                                "listener.name.plaintext.max.connections=5\n"),
+                     OK);
+    assert_int_equal(report.count[CONFIG_FINDING_NO_EFFECT], 1);
+    assert_non_null(strstr(findings(CONFIG_FINDING_NO_EFFECT),
+                           "listener.name.plaintext.connections.max.idle.ms is set but without "
+                           "effect: connections.max.idle.ms is the same for every listener"));
 }
 
 static void a_password_never_reaches_a_message(void **state)
@@ -334,7 +348,7 @@ static void bad_dynamic_values_are_reported_and_ignored(void **state)
     UNUSED(state);
     config_report_init(&report, &arena);
     assert_int_equal(config_resolve(&arena, &layers, &report, &config), OK);
-    assert_int_equal(report.count[CONFIG_FINDING_WARNING], 3);
+    assert_int_equal(report.count[CONFIG_FINDING_IGNORED], 3);
     assert_int_equal(config_long(config, BROKER_LOG_SEGMENT_BYTES), 2000000);
     assert_int_equal(config_int(config, BROKER_NUM_PARTITIONS), 1);
     assert_int_equal(config_long(config, BROKER_MESSAGE_MAX_BYTES), 5);
@@ -413,6 +427,7 @@ int main(void)
         TEST(a_static_quorum_announces_the_controller_as_its_voter_entry),
         TEST(one_port_may_serve_ipv4_and_ipv6),
         TEST(limits_can_be_set_per_listener_and_per_address),
+        TEST(a_key_that_no_listener_has_for_itself_is_told),
         TEST(a_password_never_reaches_a_message),
         TEST(bad_dynamic_values_are_reported_and_ignored),
         TEST(patterns_match_whole_topic_names),
