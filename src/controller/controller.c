@@ -211,6 +211,11 @@ struct slice item_text(struct call *call, enum err err, const struct why *why)
     return slice_from_text(err_text(err));
 }
 
+struct slice item_detail(struct call *call, const struct why *why)
+{
+    return why->text[0] != '\0' ? arena_copy(call->arena, slice_from_text(why->text)) : SLICE_NULL;
+}
+
 int16_t finalized_level(const struct call *call, struct slice name)
 {
     const struct metadata_feature *feature;

@@ -92,6 +92,8 @@ typedef enum err (*call_function)(struct call *call, const void *request, void *
 /* An answer's error for one item: the code, and the text of `why` or of the code. */
 int16_t item_code(enum err err);
 struct slice item_text(struct call *call, enum err err, const struct why *why);
+/* Where Kafka tells only what goes beyond the code: null without a text of its own. */
+struct slice item_detail(struct call *call, const struct why *why);
 bool call_allowed(const struct call *call, int8_t operation, int8_t resource_type,
                   struct slice resource_name);
 /* Room in the records of a user's operation; ERR_POLICY_VIOLATION with Kafka's text. */

@@ -155,8 +155,14 @@ static int16_t metadata_version_proposed(const struct update *update)
 static enum err dependencies_check(const struct update *update)
 {
     const struct feature_support *support = feature_find(update->name);
-    int16_t needed = feature_metadata_version_min(support->name, update->level);
+    int16_t needed;
 
+    /* At level 0 every name is supported so far. */
+    if (!support)
+        return why_set(update->why, ERR_INVALID_UPDATE_VERSION,
+                       "Invalid update version %d for feature %.*s. Feature %.*s not found.",
+                       update->level, SLICE_ARGS(update->name), SLICE_ARGS(update->name));
+    needed = feature_metadata_version_min(support->name, update->level);
     if (update->level == 0 || metadata_version_proposed(update) >= needed)
         return OK;
     return why_set(
@@ -283,7 +289,7 @@ static enum err results_set(struct call *call, const struct update_features_requ
     response->results_count = (int32_t)count;
     for (size_t i = 0; i < count; i++) {
         response->results[i].feature = request->feature_updates[i].feature;
-        response->results[i].error_message = SLICE_NULL;
+        response->results[i].error_message = SLICE("NONE"); /* Kafka's word for success here */
     }
     return OK;
 }

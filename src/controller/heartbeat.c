@@ -216,10 +216,14 @@ enum err decide_broker_heartbeat(struct call *call, const void *body, void *answ
     }
     now = state_now(broker, heartbeat);
     next = state_next(call, broker, heartbeat, request);
-    if (next != now)
+    /* Records that moved the leaders away may have been refused when they were to be appended: again,
+     * or the broker would wait for ever. */
+    if (next != now ||
+        (next == BROKER_CONTROLLED_SHUTDOWN && broker_leads(call->image, broker->id)))
         TRY(state_move(call, broker, next));
     heartbeat->metadata_offset = request->current_metadata_offset;
-    if (next == BROKER_CONTROLLED_SHUTDOWN && heartbeat->shutdown_offset < 0)
+    if (next == BROKER_CONTROLLED_SHUTDOWN &&
+        (heartbeat->shutdown_offset < 0 || call->records->count > 0))
         heartbeat->shutdown_offset = call->moment->next_offset + (int64_t)call->records->count - 1;
     if (call->metadata_version >= METADATA_VERSION_DIRECTORIES &&
         request->offline_log_dirs_count > 0) {

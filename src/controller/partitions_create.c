@@ -101,7 +101,7 @@ static enum err topic_answer(struct call *call, growing wanted, topic_result *re
     if (err != OK) {
         call->records->count = records_before;
         result->error_code = item_code(err);
-        result->error_message = item_text(call, err, &why);
+        result->error_message = item_detail(call, &why);
     }
     return call_records_check(call);
 }

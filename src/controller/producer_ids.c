@@ -5,6 +5,8 @@
  */
 #include "controller/controller_internal.h"
 
+#include "base/bug.h"
+
 enum err decide_allocate_producer_ids(struct call *call, const void *body, void *answer)
 {
     const struct allocate_producer_ids_request *request = body;
@@ -20,7 +22,8 @@ enum err decide_allocate_producer_ids(struct call *call, const void *body, void 
     TRY(record_add(call, METADATA_RECORD_PRODUCER_IDS, 0, &record));
     record->broker_id = request->broker_id;
     record->broker_epoch = request->broker_epoch;
-    record->next_producer_id = first + CONTROLLER_PRODUCER_ID_BLOCK;
+    record->next_producer_id =
+        first + (BUG_IS(producer_ids_twice) ? 0 : CONTROLLER_PRODUCER_ID_BLOCK);
     response->producer_id_start = first;
     response->producer_id_len = CONTROLLER_PRODUCER_ID_BLOCK;
     return OK;

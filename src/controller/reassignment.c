@@ -139,7 +139,7 @@ enum err decide_alter_reassignments(struct call *call, const void *body, void *a
                 return err;
             results[j].partition_index = asked->partitions[j].partition_index;
             results[j].error_code = item_code(err);
-            results[j].error_message = err == OK ? SLICE_NULL : item_text(call, err, &why);
+            results[j].error_message = err == OK ? SLICE_NULL : item_detail(call, &why);
             TRY(call_apply(call));
         }
         TRY(call_records_check(call));

@@ -452,7 +452,7 @@ enum err decide_create_topics(struct call *call, const void *body, void *answer)
         if (err != OK) {
             call->records->count = records_before;
             result->error_code = item_code(err);
-            result->error_message = item_text(call, err, &why);
+            result->error_message = item_detail(call, &why);
         }
         TRY(call_records_check(call));
     }

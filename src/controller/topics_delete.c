@@ -33,7 +33,7 @@ static void result_add(struct deletion *deletion, struct slice name, struct uuid
     deletion->no_memory |= slice_is_null(result->name) && !slice_is_null(name);
     result->topic_id = id;
     result->error_code = item_code(err);
-    if (err != OK)
+    if (err != OK && err != ERR_THROTTLING_QUOTA_EXCEEDED) /* told by its code alone */
         result->error_message = slice_from_text(text ? text : err_text(err));
 }
 

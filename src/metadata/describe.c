@@ -128,7 +128,7 @@ enum err metadata_describe_quotas(const struct metadata_image *image,
     metadata_walk_start(&walk, image, METADATA_QUOTAS);
     while ((quota = metadata_walk_next(&walk)))
         count += quota_matches(request, quota);
-    response->error_message = SLICE_NULL;
+    response->error_message = SLICE_EMPTY; /* as Kafka has it: not null */
     response->entries = describe_client_quotas_response_entry_data_array(arena, count);
     if (!response->entries)
         return ERR_NO_MEMORY;
@@ -152,7 +152,7 @@ static enum err scram_describe(const struct metadata_image *image, struct slice 
                                struct arena *arena, scram_result *result)
 {
     result->user = user;
-    result->error_message = SLICE_NULL;
+    result->error_message = SLICE_EMPTY;
     result->credential_infos =
         describe_user_scram_credentials_response_credential_info_array(arena, MECHANISMS);
     if (!result->credential_infos)
@@ -243,7 +243,7 @@ enum err metadata_describe_scram(const struct metadata_image *image,
                                  struct describe_user_scram_credentials_response *response,
                                  struct why *why)
 {
-    response->error_message = SLICE_NULL;
+    response->error_message = SLICE_EMPTY; /* as Kafka has it: not null */
     response->results_count = 0;
     if (request->users_count <= 0)
         return scram_describe_all(image, arena, response);

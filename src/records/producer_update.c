@@ -10,6 +10,7 @@
 #include "records/producer_internal.h"
 
 #include "base/assert.h"
+#include "base/bug.h"
 #include "records/control_record.h"
 #include "records/record.h"
 #include "records/records_internal.h"
@@ -137,6 +138,8 @@ static bool find_duplicate(const struct producer_entry *entry, const struct prod
     for (uint8_t i = 0; i < entry->batch_count; i++) {
         const struct producer_batch *batch = &entry->batches[i];
 
+        if (BUG_IS(one_batch_remembered) && i + 1 < entry->batch_count)
+            continue;
         if (batch->last_sequence == append->last_sequence &&
             sequence_subtract(batch->last_sequence, batch->offset_delta) ==
                 append->first_sequence) {
@@ -181,7 +184,8 @@ static enum err data_epoch_check(const struct producer_update *update,
                                  const struct producer_update_entry *entry,
                                  const struct producer_append *append, struct why *why)
 {
-    if (append->epoch >= entry->epoch || !origin_is_strict(update->origin))
+    if (append->epoch >= entry->epoch || !origin_is_strict(update->origin) ||
+        BUG_IS(producer_epoch_not_fenced))
         return OK;
     return why_set(why, ERR_INVALID_PRODUCER_EPOCH, "epoch %d of producer %lld, seen %d",
                    append->epoch, (long long)append->producer_id, entry->epoch);
@@ -208,7 +212,8 @@ static enum err marker_epoch_check(const struct producer_update *update,
 
 static bool sequence_follows(int32_t last, int32_t next)
 {
-    return (int64_t)next == (int64_t)last + 1 || (next == 0 && last == INT32_MAX);
+    return (int64_t)next == (int64_t)last + 1 ||
+           (next == 0 && last == INT32_MAX && !BUG_IS(sequence_does_not_wrap));
 }
 
 static enum err sequence_err(const struct producer_append *append, int32_t expected_after,
@@ -236,6 +241,8 @@ static enum err sequence_check(const struct producer_update *update,
     if (verification && append->first_sequence > verification->lowest_sequence)
         return sequence_err(append, verification->lowest_sequence - 1, why);
     if (append->epoch != entry->epoch) {
+        if (BUG_IS(epoch_kept_of_refused) && append->epoch > entry->epoch)
+            entry->current->epoch = append->epoch;
         if (append->first_sequence != 0 && entry->epoch != PRODUCER_EPOCH_NONE)
             return sequence_err(append, SEQUENCE_NONE, why);
         return OK;

@@ -115,32 +115,42 @@ static bool timestamp_is_out_of_range(const struct validation *v, int64_t timest
            wrap_subtract(0, age) > v->config->timestamp_after_max_ms;
 }
 
+static struct slice key_error_text(const struct validation *v)
+{
+    return arena_format_slice(
+        v->arena, "Compacted topic cannot accept message without key in topic partition %.*s-%d",
+        SLICE_ARGS(v->info->topic), v->info->partition);
+}
+
+static struct slice time_error_text(const struct validation *v, int64_t timestamp,
+                                    int32_t offset_delta)
+{
+    return arena_format_slice(
+        v->arena,
+        "Timestamp %lld of message with offset %lld is out of range. The timestamp should be "
+        "within [%lld, %lld]",
+        (long long)timestamp, (long long)wrap_add(v->header.base_offset, offset_delta),
+        (long long)wrap_subtract(v->now_ms, v->config->timestamp_before_max_ms),
+        (long long)wrap_add(v->now_ms, v->config->timestamp_after_max_ms));
+}
+
 static void record_check(struct validation *v, int64_t timestamp, int32_t offset_delta,
                          bool has_key)
 {
     const struct validate_config *config = v->config;
 
     if (config->compacted && !has_key) {
-        record_error_add(v, arena_format_slice(v->arena,
-                                               "record %d has no key: the topic is "
-                                               "compacted and needs one",
-                                               v->index));
+        record_error_add(v, key_error_text(v));
     } else if (!config->log_append_time && timestamp != TIMESTAMP_NONE) {
         if (timestamp_is_out_of_range(v, timestamp)) {
             v->has_timestamp_error = true;
-            record_error_add(
-                v, arena_format_slice(
-                       v->arena,
-                       "Timestamp %lld of record %d is outside the allowed range [%lld, %lld]",
-                       (long long)timestamp, v->index,
-                       (long long)wrap_subtract(v->now_ms, config->timestamp_before_max_ms),
-                       (long long)wrap_add(v->now_ms, config->timestamp_after_max_ms)));
+            record_error_add(v, time_error_text(v, timestamp, offset_delta));
         }
     } else if (batch_is_log_append_time(&v->header)) {
         v->has_timestamp_error = true;
         record_error_add(v, arena_format_slice(v->arena,
-                                               "record %d: a producer may not set the "
-                                               "timestamp type to LogAppendTime",
+                                               "Invalid timestamp type in message %d. Producer "
+                                               "should not set timestamp type to LogAppendTime.",
                                                v->index));
     }
     v->max_timestamp = MAX(v->max_timestamp, timestamp);
@@ -149,23 +159,36 @@ static void record_check(struct validation *v, int64_t timestamp, int32_t offset
     v->index++;
 }
 
+/* Like the texts of the records it is what clients show their users: worded as Kafka words it. */
+static struct slice errors_text(const struct validation *v)
+{
+    const struct record_error *errors = v->info->record_errors;
+    struct slice shown[RECORD_ERRORS_SHOWN] = {SLICE_EMPTY, SLICE_EMPTY, SLICE_EMPTY};
+
+    for (int32_t i = 0; i < MIN(v->info->record_error_count, RECORD_ERRORS_SHOWN); i++)
+        shown[i] = arena_format_slice(v->arena, "%sRecordError(batchIndex=%d, message='%.*s')",
+                                      i == 0 ? "" : ", ", errors[i].batch_index,
+                                      SLICE_ARGS(errors[i].message));
+    return arena_format_slice(v->arena,
+                              "One or more records have been rejected due to %lld record errors in "
+                              "total, and only showing the first three errors at most: "
+                              "[%.*s%.*s%.*s]",
+                              (long long)v->error_total, SLICE_ARGS(shown[0]), SLICE_ARGS(shown[1]),
+                              SLICE_ARGS(shown[2]));
+}
+
 static enum err record_errors_tell(struct validation *v)
 {
-    struct text text;
-    char shown[WHY_BYTES];
-
     if (v->error_total == 0)
         return OK;
-    v->info->has_message = true;
-    if (v->has_timestamp_error)
-        return why_set(v->why, ERR_INVALID_TIMESTAMP,
-                       "One or more records were refused because of their timestamp");
-    text_init(&text, shown, sizeof shown);
-    for (int32_t i = 0; i < MIN(v->info->record_error_count, RECORD_ERRORS_SHOWN); i++)
-        text_add(&text, "%s%.*s", i == 0 ? "" : "; ",
-                 SLICE_ARGS(v->info->record_errors[i].message));
-    return why_set(v->why, ERR_INVALID_RECORD, "%lld records were refused, the first: %.*s",
-                   (long long)v->error_total, (int)text.size_bytes, text.data);
+    v->info->message =
+        v->has_timestamp_error
+            ? SLICE("One or more records have been rejected due to invalid timestamp")
+            : errors_text(v);
+    if (slice_is_null(v->info->message)) /* the arena is full of record errors */
+        v->info->message = SLICE("One or more records have been rejected");
+    return why_set(v->why, v->has_timestamp_error ? ERR_INVALID_TIMESTAMP : ERR_INVALID_RECORD,
+                   "%.*s", SLICE_ARGS(v->info->message));
 }
 
 /* ---- looking at the records ---- */

@@ -60,7 +60,10 @@ struct append_info {
     /* filled by append_validate on failure, in record order */
     struct record_error *record_errors;
     int32_t record_error_count;
-    bool has_message; /* the reason belongs into the response's error_message */
+    struct slice message; /* for the response's error_message; null: none */
+    /* set by the caller between append_scan and append_validate: the partition's name in texts */
+    struct slice topic;
+    int32_t partition;
 };
 
 /* Request-level look at one partition of a Produce request, before everything else. Trailing bytes

@@ -97,11 +97,13 @@ static void call_handle(struct quorum *quorum, struct controller_call *call)
 {
     struct controller_moment moment = moment_now(quorum);
     struct controller_result result;
+    int64_t began_ns = os_now_ns(reactor_os(quorum->reactor));
     enum err err =
         controller_handle(quorum->run.controller, &call->request, &moment, call->arena, &result);
 
     if (err == OK && result.records.count > 0)
         err = controller_submit(quorum, &result, &result.why);
+    controller_watch_event(quorum, api_key_name(call->request.api_key), began_ns);
     if (err != OK) {
         call_fail(call, err, result.why.text[0] ? &result.why : NULL);
         return;
@@ -272,10 +274,12 @@ static void ticks(struct quorum *quorum)
     for (int i = 0; i < TICKS_PER_TURN && deadline_ms <= now_ms; i++) {
         struct controller_moment moment = moment_now(quorum);
         struct controller_result result;
+        int64_t began_ns = os_now_ns(reactor_os(quorum->reactor));
         enum err err = controller_tick(run->controller, &moment, &run->scratch, &result);
 
         if (err == OK && result.records.count > 0)
             err = controller_submit(quorum, &result, &result.why);
+        controller_watch_event(quorum, "tick", began_ns);
         arena_reset(&run->scratch);
         if (err != OK && err != ERR_NOT_CONTROLLER)
             LOG_WARN(quorum->logger, "controller", "task_failed", "error=%s reason=\"%s\"",
@@ -349,6 +353,7 @@ void controller_run_init(struct quorum *quorum)
     timer_init(&run->tick_timer, tick_fire);
     timer_init(&run->wait_timer, wait_fire);
     arena_init(&run->scratch, &heap_allocator, SIZE_MAX);
+    controller_watch_init(quorum, quorum->node->boot_config);
 }
 
 enum err controller_run_create(struct quorum *quorum, const struct metadata_record_list *bootstrap)
@@ -388,6 +393,7 @@ void controller_run_stop(struct quorum *quorum)
         renounce(quorum);
     timer_cancel(quorum->reactor, &run->tick_timer);
     timer_cancel(quorum->reactor, &run->wait_timer);
+    controller_watch_stop(quorum);
     list_fail(&run->waiting, ERR_NOT_CONTROLLER);
 }
 

@@ -57,6 +57,8 @@ bool request_broker_endpoint(const struct request *request, int32_t broker_id,
     const struct metadata_broker *broker =
         publication ? metadata_image_broker(publication->image, broker_id) : NULL;
 
+    if (!request->session)
+        return false; /* the client is gone: nobody reads the answer */
     for (size_t i = 0; broker && i < broker->endpoint_count; i++) {
         if (!slice_equal(broker->endpoints[i].name, request->session->listener->name))
             continue;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * server/error_response.h: what error_response.c and error_response_admin.c share.
+ * server/error_response.h: what error_response*.c share.
  */
 #ifndef SERVER_ERROR_RESPONSE_H
 #define SERVER_ERROR_RESPONSE_H
@@ -33,6 +33,14 @@ enum err fail_describe_client_quotas(const struct failure *failure, const void *
 enum err fail_describe_scram(const struct failure *failure, const void *body, void *answer);
 enum err fail_describe_topic_partitions(const struct failure *failure, const void *body,
                                         void *answer);
+/* error_response_group.c */
+enum err fail_find_coordinator(const struct failure *failure, const void *body, void *answer);
+enum err fail_offset_commit(const struct failure *failure, const void *body, void *answer);
+enum err fail_offset_fetch(const struct failure *failure, const void *body, void *answer);
+enum err fail_describe_groups(const struct failure *failure, const void *body, void *answer);
+enum err fail_consumer_group_describe(const struct failure *failure, const void *body,
+                                      void *answer);
+enum err fail_delete_groups(const struct failure *failure, const void *body, void *answer);
 /* A mark: the code at the top with its own text, whatever was said. */
 enum err fail_with_own_text(const struct failure *failure, const void *body, void *answer);
 

@@ -181,8 +181,7 @@ static int64_t topics_answer(struct fetch_state *state, struct fetch_response *r
             if (!topic || !same_topic(state, topic, part)) {
                 topic = &topics[topic_count++];
                 /* The request's own: the image's may be gone by now. */
-                topic->topic =
-                    slice_is_null(part->params.topic) ? SLICE_EMPTY : part->params.topic;
+                topic->topic = slice_is_null(part->params.topic) ? SLICE_EMPTY : part->params.topic;
                 topic->topic_id = part->params.topic_id;
                 topic->partitions = &data[at];
             }

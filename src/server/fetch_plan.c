@@ -10,6 +10,7 @@
 #include "server/fetch_internal.h"
 
 #include "base/assert.h"
+#include "base/bug.h"
 
 /* ---- errands: home → owner → home ---- */
 
@@ -56,7 +57,7 @@ void fetch_errand_end(struct fetch_part *part)
 
 int64_t fetch_visible_end(const struct fetch_part *part, struct partition *partition)
 {
-    if (part->state->replica_id >= 0)
+    if (part->state->replica_id >= 0 || BUG_IS(read_past_watermark))
         return log_end_written(partition->log);
     return part->state->is_committed ? log_last_stable_offset(partition->log)
                                      : partition->replica.high_watermark;

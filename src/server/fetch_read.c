@@ -6,6 +6,7 @@
 #include "server/fetch_internal.h"
 
 #include "base/assert.h"
+#include "records/batch.h"
 
 static void read_release(struct fetch_part *part)
 {
@@ -22,13 +23,46 @@ static void release_errand(struct fetch_part *part)
     fetch_errand_end(part);
 }
 
+/* Bytes up to the first batch whose checksum, frame or place is wrong; what follows the last whole batch counts
+ * as good: readers pass it over. A disk that rots must not reach a client or a replica as if it were data. The
+ * checksum does not cover the base offset, so that must rise, from the offset that was asked for, and stay below
+ * `limit`. */
+static size_t sound_bytes(struct slice bytes, int64_t offset, int64_t limit)
+{
+    struct slice rest = bytes, batch;
+    int64_t next = offset;
+
+    while (rest.size_bytes > 0) {
+        size_t at = bytes.size_bytes - rest.size_bytes;
+        struct batch_header header;
+
+        if (batch_next(&rest, &batch) != OK)
+            return at;
+        if (batch.size_bytes == 0)
+            break;
+        if (!batch_is_valid(batch) || batch_header_read(batch, &header) != OK ||
+            batch_last_offset(&header) < next || batch_last_offset(&header) >= limit ||
+            (at > 0 && header.magic >= BATCH_MAGIC && header.base_offset < next))
+            return at;
+        next = batch_last_offset(&header) + 1;
+    }
+    return bytes.size_bytes;
+}
+
 static void read_done(struct log_read *read)
 {
     struct fetch_part *part = CONTAINER_OF(read, struct fetch_part, read);
 
     part->read_bytes = read->err == OK ? MIN(read->read_bytes, part->taken) : 0;
-    if (read->err != OK)
+    if (read->err != OK) {
         part->err = ERR_KAFKA_STORAGE_ERROR;
+    } else if (part->read_bytes > 0) {
+        part->read_bytes =
+            sound_bytes(slice_of(part->buffer, part->read_bytes), part->read.offset,
+                        part->state->replica_id >= 0 ? INT64_MAX : part->high_watermark);
+        if (part->read_bytes == 0)
+            part->err = ERR_CORRUPT_MESSAGE;
+    }
     /* The aborted transactions go with the answer; the range itself is not needed any more. */
     fetch_errand_end(part);
 }

@@ -319,6 +319,78 @@ static void directories_write(const struct node_sample *sample, struct writer *o
              sample->directories[i].is_low);
 }
 
+/* ---- compaction ---- */
+
+static int64_t cleaner_largest(const struct node_sample *sample,
+                               int64_t (*value)(const struct cleaner_stats *))
+{
+    int64_t largest = 0;
+
+    for (size_t i = 0; i < sample->shard_count; i++)
+        largest = MAX(largest, value(&sample->shards[i].cleaner));
+    return largest;
+}
+
+static int64_t cleaner_map_percent(const struct cleaner_stats *stats)
+{
+    return stats->last_map_percent;
+}
+static int64_t cleaner_pass_s(const struct cleaner_stats *stats)
+{
+    return stats->last_pass_ms / 1000;
+}
+static int64_t cleaner_delay_s(const struct cleaner_stats *stats)
+{
+    return stats->max_delay_ms / 1000;
+}
+static int64_t cleaner_recopy_percent(const struct cleaner_stats *stats)
+{
+    return stats->last_recopy_percent;
+}
+static int64_t cleaner_dirty_percent(const struct cleaner_stats *stats)
+{
+    return stats->max_dirty_percent;
+}
+static int64_t cleaner_look_ms(const struct cleaner_stats *stats)
+{
+    return stats->since_last_look_ms;
+}
+
+static const struct {
+    const char *name;
+    const char *help;
+    int64_t (*value)(const struct cleaner_stats *stats);
+} cleaner_rows[] = {
+    {"kafka_log_logcleaner_max_buffer_utilization_percent",
+     "How full the map of keys of the last pass got.", cleaner_map_percent},
+    {"kafka_log_logcleaner_cleaner_recopy_percent", "Share that the last pass wrote again.",
+     cleaner_recopy_percent},
+    {"kafka_log_logcleaner_max_clean_time_secs", "Time of the last pass.", cleaner_pass_s},
+    {"kafka_log_logcleaner_max_compaction_delay_secs", "Time beyond max.compaction.lag.ms.",
+     cleaner_delay_s},
+    {"kafka_log_logcleanermanager_max_dirty_percent", "Dirty share of the log that is due.",
+     cleaner_dirty_percent},
+    {"kafka_log_logcleanermanager_time_since_last_run_ms", "Since the last look for a log.",
+     cleaner_look_ms},
+};
+
+static void cleaner_write(const struct node_sample *sample, struct writer *out)
+{
+    for (size_t row = 0; row < ARRAY_COUNT(cleaner_rows); row++)
+        one(out, cleaner_rows[row].name, "gauge", cleaner_rows[row].help,
+            cleaner_largest(sample, cleaner_rows[row].value));
+    one(out, "kafka_log_logcleanermanager_uncleanable_partitions_count", "gauge",
+        "Partitions that a pass could not read.", SUM(sample, cleaner.uncleanable_partitions));
+    one(out, "kafka_log_logcleanermanager_uncleanable_bytes", "gauge", "Bytes of these.",
+        SUM(sample, cleaner.uncleanable_bytes));
+    one(out, "barnabas_cleaner_passes_total", "counter", "Logs compacted.",
+        SUM(sample, cleaner.passes));
+    one(out, "barnabas_cleaner_bytes_read_total", "counter", "Bytes read by compaction.",
+        SUM(sample, cleaner.bytes_read));
+    one(out, "barnabas_cleaner_bytes_written_total", "counter", "Bytes written by compaction.",
+        SUM(sample, cleaner.bytes_written));
+}
+
 static void process_write(const struct node_sample *sample, struct writer *out)
 {
     head(out, "barnabas_build_info", "gauge", "The version.");
@@ -345,6 +417,8 @@ void metrics_page_write(const struct node_sample *sample, struct writer *out)
     requests_write(sample, out);
     network_write(sample, out);
     replicas_write(sample, out);
+    metrics_groups_write(sample, out);
     directories_write(sample, out);
+    cleaner_write(sample, out);
     process_write(sample, out);
 }

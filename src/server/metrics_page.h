@@ -13,6 +13,9 @@
 #include "network/network.h"
 #include "os/os.h"
 #include "server/metrics.h"
+#include "storage/storage.h"
+
+struct shard;
 
 struct partition_sample {
     struct slice topic;
@@ -24,11 +27,30 @@ struct partition_sample {
     int64_t segments;
 };
 
+#define METRICS_GROUP_STATES 32 /* combinations of type and state */
+struct group_state_sample {
+    const char *type, *state; /* static texts */
+    int64_t groups, members;
+};
+struct group_offset_sample {
+    struct slice group_id, topic;
+    int32_t partition;
+    int64_t offset;
+};
+
 struct shard_sample {
     struct shard_metrics metrics; /* its histograms are copies in the arena */
     struct network_counts network;
+    struct cleaner_stats cleaner;
     const struct partition_sample *partitions;
     size_t partition_count;
+    /* metrics_groups.c */
+    struct group_state_sample group_states[METRICS_GROUP_STATES];
+    size_t group_state_count;
+    struct group_offset_sample *group_offsets;
+    size_t group_offset_count;
+    int64_t group_offsets_left_out;
+    int32_t group_series_max;
 };
 
 struct directory_sample {
@@ -50,6 +72,10 @@ struct node_sample {
     const struct directory_sample *directories;
     size_t directory_count;
 };
+
+/* metrics_groups.c: on the shard, and on the page. */
+void group_sample_take(const struct shard *shard, struct arena *arena, struct shard_sample *sample);
+void metrics_groups_write(const struct node_sample *sample, struct writer *out);
 
 void metrics_page_write(const struct node_sample *sample, struct writer *out);
 

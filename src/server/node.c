@@ -10,6 +10,7 @@
 #include "base/assert.h"
 #include "compress/compress.h"
 #include "reactor/reactor.h"
+#include "server/coordinator.h"
 #include "server/fetch.h"
 #include "server/format.h"
 #include "server/partition.h"
@@ -28,6 +29,7 @@ static void findings_log(struct node *node, const struct config_report *report)
             LOG_ERROR(node->logger, "config", "refused", "reason=\"%s\"", finding->text);
             break;
         case CONFIG_FINDING_WARNING:
+        case CONFIG_FINDING_IGNORED: /* there are no dynamic layers yet */
             LOG_WARN(node->logger, "config", "warning", "reason=\"%s\"", finding->text);
             break;
         case CONFIG_FINDING_NO_EFFECT:
@@ -80,35 +82,26 @@ static size_t directory_paths(struct node *node, const char ***paths_out)
     return count;
 }
 
-/* The first start without a file: what `barnabas storage format --standalone` would do. */
-static enum err directories_format(struct node *node, const char *const *paths, size_t count,
-                                   struct random *random, struct why *why)
+/* Formats some of the directories for a cluster. */
+static enum err some_format(struct node *node, struct slice cluster_id, const char *const *paths,
+                            size_t count, const char *metadata_path, struct random *random,
+                            struct why *why)
 {
     CLEANUP(writer_release) struct writer report;
-    CLEANUP(arena_release) struct arena scratch;
-    const char *metadata_path =
-        arena_format(&node->arena, "%.*s", SLICE_ARGS(node->config.metadata_log_dir));
-    struct meta_properties properties;
     struct format_options options = {
+        .cluster_id = cluster_id,
         .node_id = node->config.node_id,
         .directories = paths,
         .directory_count = count,
         .metadata_directory = metadata_path,
         .is_controller = true,
         .ignore_formatted = true,
+        .controller_listener = node->config.controller_listener_names.items[0],
         .is_dynamic = node->config.voter_count == 0,
     };
-    char cluster_id[UUID_TEXT_BYTES];
     struct format_voter self;
 
     writer_init(&report, &heap_allocator, SIZE_MAX);
-    arena_init(&scratch, &heap_allocator, SIZE_MAX);
-    TRY(meta_properties_read(node->os, metadata_path, &scratch, &properties, why));
-    if (properties.version >= 0)
-        return OK;
-    uuid_to_text(uuid_random(random), cluster_id);
-    options.cluster_id = slice_from_text(cluster_id);
-    options.controller_listener = node->config.controller_listener_names.items[0];
     if (options.is_dynamic) {
         const struct listener_config *own = &node->config.advertised_controllers[0];
 
@@ -121,9 +114,46 @@ static enum err directories_format(struct node *node, const char *const *paths, 
         options.voters = (struct format_voters){&self, 1};
     }
     TRY(storage_format(node->os, &options, &report, why));
-    LOG_INFO(node->logger, "server", "formatted", "cluster_id=%s node_id=%d", cluster_id,
-             node->config.node_id);
+    LOG_INFO(node->logger, "server", "formatted", "cluster_id=%.*s node_id=%d directories=%zu",
+             SLICE_ARGS(cluster_id), node->config.node_id, count);
     return OK;
+}
+
+/* The first start without a file: what `barnabas storage format --standalone` would do. The metadata
+ * directory comes first: then the cluster has its id, and what a crash kept from the others is
+ * done at the next start. */
+static enum err directories_format(struct node *node, const char *const *paths, size_t count,
+                                   struct random *random, struct why *why)
+{
+    CLEANUP(arena_release) struct arena scratch;
+    const char *metadata_path =
+        arena_format(&node->arena, "%.*s", SLICE_ARGS(node->config.metadata_log_dir));
+    const char **missing;
+    size_t missing_count = 0;
+    struct meta_properties properties;
+    struct slice cluster_id;
+    char drawn[UUID_TEXT_BYTES];
+
+    arena_init(&scratch, &heap_allocator, SIZE_MAX);
+    TRY(meta_properties_read(node->os, metadata_path, &scratch, &properties, why));
+    cluster_id = properties.cluster_id;
+    if (properties.version < 0) {
+        uuid_to_text(uuid_random(random), drawn);
+        cluster_id = slice_from_text(drawn);
+        TRY(some_format(node, cluster_id, &metadata_path, 1, metadata_path, random, why));
+    }
+    missing = ARENA_ARRAY(&scratch, const char *, count);
+    ASSERT(missing != NULL);
+    for (size_t i = 0; i < count; i++) {
+        /* One that cannot be read is not our business here: it will be offline. */
+        if (strcmp(paths[i], metadata_path) != 0 &&
+            meta_properties_read(node->os, paths[i], &scratch, &properties, NULL) == OK &&
+            properties.version < 0)
+            missing[missing_count++] = paths[i];
+    }
+    if (missing_count == 0 || slice_is_null(cluster_id) || cluster_id.size_bytes == 0)
+        return OK;
+    return some_format(node, cluster_id, missing, missing_count, metadata_path, random, why);
 }
 
 static void storage_options_fill(const struct node *node, struct storage_options *options)
@@ -137,6 +167,7 @@ static void storage_options_fill(const struct node *node, struct storage_options
         config_long(config, BROKER_LOG_FLUSH_START_OFFSET_CHECKPOINT_INTERVAL_MS);
     options->checkpoint_high_watermark_interval_ms =
         config_long(config, BROKER_REPLICA_HIGH_WATERMARK_CHECKPOINT_INTERVAL_MS);
+    options->initial_delay_ms = config_long(config, BROKER_LOG_INITIAL_TASK_DELAY_MS);
     options->retention_check_interval_ms =
         config_long(config, BROKER_LOG_RETENTION_CHECK_INTERVAL_MS);
     options->flush_scheduler_interval_ms =
@@ -145,6 +176,7 @@ static void storage_options_fill(const struct node *node, struct storage_options
     options->producer_expiration_check_ms =
         config_long(config, BROKER_PRODUCER_ID_EXPIRATION_CHECK_INTERVAL_MS);
     options->file_delete_delay_ms = config_long(config, BROKER_LOG_SEGMENT_DELETE_DELAY_MS);
+    node_cleaner_options(config, &options->cleaner);
     options->low_space_bytes = config_long(config, BARNABAS_DISK_LOW_BYTES);
     options->reserve_bytes = config_long(config, BARNABAS_DISK_RESERVE_BYTES);
 }
@@ -236,6 +268,7 @@ static enum err shard_make(struct node *node, size_t index)
     TRY(quota_service_create(shard, &shard->quotas));
     TRY(partition_table_create(shard, &shard->partitions));
     TRY(fetch_service_create(shard, &shard->fetches));
+    TRY(coordinator_service_create(shard, &shard->coordinators));
     TRY(request_service_create(shard, &shard->requests));
     node_network_options(node, node->boot_config, &options);
     return network_create(shard->reactor, node->logger, &options,
@@ -265,6 +298,7 @@ static void shard_unmake(struct shard *shard)
     network_release(&shard->network);
     request_service_release(&shard->requests);
     fetch_service_release(&shard->fetches);
+    coordinator_service_release(&shard->coordinators);
     partition_table_release(&shard->partitions);
     quota_service_release(&shard->quotas);
     compress_context_release(&shard->compress);

@@ -53,6 +53,13 @@ void node_gate_limits(struct node *node, const struct config *config)
         limits.per_ip_count = checked.ip_limit_count;
     }
     network_gate_set_limits(node->gate, &limits);
+    for (size_t i = 0; i < node->config.listener_count; i++) {
+        struct slice name = node->config.listeners[i].name;
+
+        network_gate_set_listener_limits(
+            node->gate, (int)i, (int32_t)config_listener_long(config, name, BROKER_MAX_CONNECTIONS),
+            (int32_t)config_listener_long(config, name, BROKER_MAX_CONNECTION_CREATION_RATE));
+    }
 }
 
 /* ---- connection_creation_rate of addresses ---- */
@@ -76,12 +83,32 @@ static void object_changed(void *context, enum metadata_map map, const void *bef
         ip_rate_set(context, after ? after : before, !after);
 }
 
+void node_cleaner_options(const struct config *config, struct cleaner_options *out)
+{
+    *out = (struct cleaner_options){
+        .enabled = config_boolean(config, BROKER_LOG_CLEANER_ENABLE),
+        .threads = (int)config_long(config, BROKER_LOG_CLEANER_THREADS),
+        .dedupe_bytes = config_long(config, BROKER_LOG_CLEANER_DEDUPE_BUFFER_SIZE),
+        .load_factor = config_double(config, BROKER_LOG_CLEANER_IO_BUFFER_LOAD_FACTOR),
+        .io_buffer_bytes = config_long(config, BROKER_LOG_CLEANER_IO_BUFFER_SIZE),
+        .bytes_per_second = config_double(config, BROKER_LOG_CLEANER_IO_MAX_BYTES_PER_SECOND),
+        .backoff_ms = config_long(config, BROKER_LOG_CLEANER_BACKOFF_MS),
+    };
+}
+
 void node_apply(struct node *node, const struct publication *before,
                 const struct publication *after)
 {
     struct metadata_diff diff = {.context = node, .object_changed = object_changed};
 
-    if (!before || before->config != after->config)
+    if (!before || before->config != after->config) {
         node_gate_limits(node, after->config);
+        struct cleaner_options cleaner;
+
+        node_cleaner_options(after->config, &cleaner);
+        log_directories_set_cleaner(node->directories, &cleaner);
+        log_directories_set_producer_expiration(
+            node->directories, config_long(after->config, BROKER_PRODUCER_ID_EXPIRATION_MS));
+    }
     metadata_image_diff(before ? before->image : NULL, after->image, &diff);
 }

@@ -40,13 +40,14 @@ static void container_advise(const struct node *node)
         is_container |= os_stat(node->os, marks[i], &stat) == OK && stat.exists;
     }
     for (size_t i = 0; i < node->config.listener_count; i++)
-        is_open |= !node->config.listeners[i].controller &&
-                   slice_is_null(node->config.listeners[i].host);
+        is_open |=
+            !node->config.listeners[i].controller && slice_is_null(node->config.listeners[i].host);
     if (is_container && is_open && !node->config.advertised_set)
-        LOG_WARN(node->logger, "config", "container",
-                 "reason=\"clients are told the address that they arrived at; where ports are mapped "
-                 "into this container they cannot reach it: set advertised.listeners to what they "
-                 "dial, for instance advertised.listeners=PLAINTEXT://localhost:9092\"");
+        LOG_WARN(
+            node->logger, "config", "container",
+            "reason=\"clients are told the address that they arrived at; where ports are mapped "
+            "into this container they cannot reach it: set advertised.listeners to what they "
+            "dial, for instance advertised.listeners=PLAINTEXT://localhost:9092\"");
 }
 
 /* Kafka's defaults ask for three replicas of the internal topics; one node has one. */

@@ -104,17 +104,19 @@ static void shard_copy(struct sample_part *part)
             *sample->metrics.apis[i] = *shard->metrics.apis[i];
     }
     sample->network = *network_counts(shard->network);
+    log_store_cleaner_stats(shard->store, &sample->cleaner);
     partition_table_each(shard->partitions, partition_count, &count);
     sample->partitions = ARENA_ARRAY(&part->arena, struct partition_sample, MAX(count, (size_t)1));
     if (sample->partitions)
         partition_table_each(shard->partitions, partition_copy, part);
+    group_sample_take(shard, &part->arena, sample);
 }
 
 static void node_copy(struct sample_request *request, struct node *node)
 {
     const struct publication *publication = node->shards[0].publication;
 
-    request->broker_state = quorum_broker_state(node->quorum);
+    request->broker_state = (int)quorum_broker_state(node->quorum);
     request->is_active_controller = quorum_controller_stats(node->quorum, &request->controller);
     request->metadata_offset =
         publication ? metadata_image_provenance(publication->image).offset : -1;

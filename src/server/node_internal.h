@@ -47,6 +47,7 @@ struct node_private {
     struct shard_round ready_round; /* of the start */
     struct shard_round round;       /* of the stop */
     struct mail start_mail;
+    struct timer start_timer; /* server.max.startup.time.ms */
     struct mail stop_mail;
     atomic_bool stop_asked;
     enum err stop_err;
@@ -75,6 +76,8 @@ void node_apply(struct node *node, const struct publication *before,
 void node_network_options(const struct node *node, const struct config *config,
                           struct network_options *out);
 void node_gate_limits(struct node *node, const struct config *config);
+/* log.cleaner.*: at the start and whenever they change. */
+void node_cleaner_options(const struct config *config, struct cleaner_options *out);
 /* node_check.c: what this build cannot do is refused, with what to do instead. */
 MUST_USE enum err node_check(const struct node *node, struct why *why);
 /* Logs what a cluster of one broker should set. */

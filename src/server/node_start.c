@@ -62,6 +62,7 @@ static void node_serves(void *context)
     if (own->phase != NODE_STARTING)
         return;
     own->phase = NODE_RUNNING;
+    timer_cancel(node->shards[0].reactor, &own->start_timer);
     own->is_open = true;
     network_gate_open(node->gate);
     for (size_t i = 0; i < node->config.listener_count; i++)
@@ -82,17 +83,16 @@ static void partitions_ready(struct shard_round *round)
 
 static void shard_is_ready(void *context)
 {
-    struct node_shard *own = context;
+    struct shard *shard = context;
 
-    shard_round_done(own->round, own->shard);
+    /* Not the shard's present round: a stop may have begun another one meanwhile. */
+    shard_round_done(&node_private(shard->node)->ready_round, shard);
 }
 
 static void shard_ready_run(struct shard_round *round, struct shard *shard)
 {
-    struct node_shard *own = &node_private(shard->node)->shards[shard->index];
-
-    own->round = round;
-    partition_table_ready(shard->partitions, shard_is_ready, own);
+    UNUSED(round);
+    partition_table_ready(shard->partitions, shard_is_ready, shard);
 }
 
 void node_image_arrived(struct node *node, struct metadata_image *image)
@@ -134,14 +134,34 @@ static void quorum_started(void *context, enum err err, const struct why *why)
         quorum_broker_start(node->quorum, node->previous_broker_epoch, node_serves, node);
 }
 
+static void start_late(struct timer *timer)
+{
+    struct node_private *own = CONTAINER_OF(timer, struct node_private, start_timer);
+
+    if (own->phase == NODE_STARTING)
+        node_stop_begin(own->node, ERR_REQUEST_TIMED_OUT,
+                        "the start took longer than server.max.startup.time.ms");
+}
+
+/* Without a limit no timer. */
+static void start_limit(struct node *node, struct reactor *reactor)
+{
+    int64_t limit_ms = config_long(node->boot_config, BROKER_SERVER_MAX_STARTUP_TIME_MS);
+    int64_t now_ms = reactor_now_ms(reactor);
+
+    timer_init(&node_private(node)->start_timer, start_late);
+    if (limit_ms < INT64_MAX - now_ms)
+        timer_set(reactor, &node_private(node)->start_timer, now_ms + limit_ms);
+}
+
 static void start_deliver(struct mail *mail, struct reactor *to)
 {
     struct node_private *own = CONTAINER_OF(mail, struct node_private, start_mail);
 
-    UNUSED(to);
     if (own->phase != NODE_CREATED)
         return;
     own->phase = NODE_STARTING;
+    start_limit(own->node, to);
     quorum_start(own->node->quorum, quorum_started, own->node);
 }
 

@@ -2,8 +2,8 @@
 /*
  * server/node_stop.c: from a node that serves to files that are closed, whatever made it stop.
  *
- *   controlled shutdown → no new connections → every parked request ends, connections close → the quorum
- *   resigns and stops → logs are closed → the reactors stop
+ *   controlled shutdown → no new connections → coordinators end → every parked request ends, connections
+ *   close → the quorum resigns and stops → logs are closed → the reactors stop
  *
  * A step that cannot be done is logged and passed over: what matters is that logs end closed.
  * Threads  node_stop: any. The rest shard 0.
@@ -11,6 +11,7 @@
 #include "server/node_internal.h"
 
 #include "base/assert.h"
+#include "server/coordinator.h"
 #include "server/fetch.h"
 #include "server/partition.h"
 
@@ -80,13 +81,38 @@ static void network_stop_run(struct shard_round *round, struct shard *shard)
     network_stop(shard->network, network_stopped, own);
 }
 
+static void coordinators_stopped(struct shard_round *round)
+{
+    struct node *node = round->node;
+    struct node_private *own = node_private(node);
+
+    own->round.run = network_stop_run;
+    own->round.done = networks_stopped;
+    shard_round_start(&own->round, node);
+}
+
+static void coordinator_stopped(void *context)
+{
+    struct node_shard *own = context;
+
+    shard_round_done(own->round, own->shard);
+}
+
+static void coordinator_stop_run(struct shard_round *round, struct shard *shard)
+{
+    struct node_shard *own = &node_private(shard->node)->shards[shard->index];
+
+    own->round = round;
+    coordinator_service_stop(shard->coordinators, coordinator_stopped, own);
+}
+
 static void gate_stopped(void *context)
 {
     struct node *node = context;
     struct node_private *own = node_private(node);
 
-    own->round.run = network_stop_run;
-    own->round.done = networks_stopped;
+    own->round.run = coordinator_stop_run;
+    own->round.done = coordinators_stopped;
     shard_round_start(&own->round, node);
 }
 
@@ -110,6 +136,8 @@ void node_stop_begin(struct node *node, enum err err, const char *why)
     } else {
         LOG_INFO(node->logger, "server", "stopping", "reason=\"%s\"", why);
     }
+    if (own->phase == NODE_STARTING)
+        timer_cancel(node->shards[0].reactor, &own->start_timer);
     own->phase = NODE_STOPPING;
     quorum_broker_stop(node->quorum, broker_stopped, node);
 }

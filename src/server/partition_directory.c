@@ -181,8 +181,10 @@ struct log_directory *directory_choose(struct partition_table *table, struct hos
         return preferred;
     if (assigned)
         return assigned;
-    /* A replica that was somewhere may be in the directory that is offline: it is not made anew. */
-    if (!uuid_equal(hosted->assigned, DIRECTORY_UNASSIGNED) && any_offline(directories))
+    /* A replica that was somewhere may be in the directory that is offline: it is not made anew. Of one that is
+     * older than this process nobody may have told the controller where it is. */
+    if ((hosted->is_older || !uuid_equal(hosted->assigned, DIRECTORY_UNASSIGNED)) &&
+        any_offline(directories))
         return NULL;
     return directory_emptiest(table);
 }

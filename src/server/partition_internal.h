@@ -19,6 +19,7 @@
 #define SERVER_PARTITION_INTERNAL_H
 
 #include "server/controller_gate.h"
+#include "server/move_rate.h"
 #include "server/node.h"
 #include "server/partition.h"
 #include "server/publication.h"
@@ -61,9 +62,14 @@ struct hosted {
     unsigned news;
     uint64_t roles;     /* times that there was PARTITION_NEWS_ROLE */
     int uses;           /* operations and reads that run on the log */
+    bool is_older;      /* than this process: metadata had it at start */
     bool is_found;      /* its directory was there at start */
     bool must_be_ready; /* counted in table->ready_left */
     bool waits_for_name;
+    size_t names_left;      /* shards that have not yet said that the name is free */
+    size_t strays_left;     /* remains of older ones that are being put aside for it */
+    uint64_t since;         /* number of the publication that made it */
+    struct list_node heirs; /* struct name_ask: newer replicas that want the name */
     bool is_draining;
     bool is_held; /* operations wait: the replica is about to change its directory */
     enum hosted_end end;
@@ -90,14 +96,6 @@ struct directory_preference {
     struct log_directory *directory;
 };
 
-struct freed_name {
-    struct list_node node;
-    struct mail mail;
-    struct shard *to;
-    struct uuid topic_id;
-    int32_t index;
-};
-
 struct producer_ids {
     int64_t next, end; /* of the block in use */
     int64_t spare_next, spare_end;
@@ -116,7 +114,7 @@ struct partition_table {
     int opening;
     struct list_node news;
     struct deferred news_turn;
-    struct list_node freed; /* struct freed_name: told before the successor was known */
+    struct list_node early_asks; /* struct name_ask: of publications that have not come here yet */
     struct list_node preferences;
     size_t preference_count;
     struct list_node strays; /* struct stray_work */
@@ -138,6 +136,7 @@ struct partition_table {
     struct controller_call report_call;
     struct arena report_arena;
     struct producer_ids producer_ids;
+    struct move_rate moves;
 };
 
 static inline struct hosted *hosted_of(struct partition *partition)
@@ -180,6 +179,8 @@ void hosted_open_to_leave(struct hosted *hosted);
 /* partition_start.c: what the directories held at start */
 void table_found_apply(struct partition_table *table);
 struct stray_work;
+/* Who waits for the name of a directory that is being put aside; NULL: none is. */
+struct list_node *stray_heirs(struct partition_table *table, struct slice topic, int32_t index);
 void stray_make(struct partition_table *table, struct log_directory *directory, struct slice topic,
                 int32_t index, bool future, struct hosted *then_open);
 
@@ -223,8 +224,14 @@ enum err partition_absent_reason(const struct publication *publication, struct u
 void hosted_leave(struct hosted *hosted, enum hosted_end end);
 void hosted_leave_step(struct hosted *hosted);
 void hosted_offline(struct hosted *hosted, enum err err);
-void name_freed(struct shard *from, struct slice topic, struct uuid successor_id, int32_t index);
-bool name_freed_take(struct partition_table *table, struct uuid topic_id, int32_t index);
+
+/* partition_name.c */
+/* The replica waits (waits_for_name) until no older one of its name is left on this node. */
+void names_ask(struct hosted *hosted);
+void names_recheck(struct partition_table *table); /* after a publication was applied */
+void name_is_free(struct hosted *hosted);          /* it goes on when it waits for nothing else */
+/* Whoever held the name is gone: those who want it look for others that hold it. */
+void names_release(struct partition_table *table, struct list_node *asks);
 
 /* partition_move.c */
 /* Starts (or redirects) the copy to `directory`. */

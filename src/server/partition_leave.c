@@ -2,74 +2,16 @@
 /*
  * server/partition_leave.c: replicas that go: deleted, reassigned away, or their directory failed.
  * docs/design/partitions.md §9.
- *
- * A name is handed on: when the topic was made again under another id, the shard that owns the
- * successor is told once the old directory has another name. The word may come before the
- * publication that needs it; it is kept then.
  */
 #include "server/partition_internal.h"
 
 #include "base/assert.h"
-
-/* ---- names ---- */
-
-static void freed_deliver(struct mail *mail, struct reactor *to)
-{
-    struct freed_name *freed = CONTAINER_OF(mail, struct freed_name, mail);
-    struct partition_table *table = freed->to->partitions;
-    struct hosted *hosted = table_find(table, freed->topic_id, freed->index);
-
-    UNUSED(to);
-    if (!hosted || !hosted->waits_for_name) {
-        list_push_back(&table->freed, &freed->node);
-        return;
-    }
-    SERVER_DELETE(freed);
-    hosted->waits_for_name = false;
-    if (hosted->end != HOSTED_STAYS)
-        hosted_leave_step(hosted);
-    else
-        hosted_queue(hosted, true);
-}
-
-bool name_freed_take(struct partition_table *table, struct uuid topic_id, int32_t index)
-{
-    LIST_EACH_SAFE (node, &table->freed) {
-        struct freed_name *freed = LIST_ITEM(node, struct freed_name, node);
-
-        if (freed->index != index || !uuid_equal(freed->topic_id, topic_id))
-            continue;
-        list_remove(node);
-        SERVER_DELETE(freed);
-        return true;
-    }
-    return false;
-}
-
-void name_freed(struct shard *from, struct slice topic, struct uuid successor_id, int32_t index)
-{
-    struct freed_name *freed;
-
-    UNUSED(topic);
-    if (uuid_is_zero(successor_id))
-        return;
-    freed = SERVER_NEW(struct freed_name);
-    freed->to = &from->node->shards[shard_of_partition(from->node, successor_id, index)];
-    freed->topic_id = successor_id;
-    freed->index = index;
-    freed->mail = (struct mail){.deliver = freed_deliver};
-    if (freed->to == from)
-        freed_deliver(&freed->mail, from->reactor);
-    else
-        reactor_send(from->reactor, freed->to->reactor, &freed->mail);
-}
 
 /* ---- going ---- */
 
 static void hosted_gone(struct hosted *hosted)
 {
     struct partition_table *table = hosted->table;
-    struct shard *shard = table->shard;
     struct uuid topic_id = hosted->partition.topic_id;
     struct uuid successor_id = hosted->successor_id;
     int32_t index = hosted->partition.index;
@@ -99,8 +41,7 @@ static void hosted_gone(struct hosted *hosted)
             return;
         }
     }
-    hosted_free(hosted);
-    name_freed(shard, SLICE_NULL, successor_id, index);
+    hosted_free(hosted); /* tells those who wait for the name */
 }
 
 static void hosted_renamed(struct log_change_op *op)

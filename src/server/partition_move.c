@@ -153,6 +153,7 @@ static void move_read_done(struct log_read *read)
             .leader_epoch = hosted->partition.replica.leader_epoch,
             .done = move_appended,
         };
+        move_rate_record(&hosted->table->moves, hosted->table->shard->reactor, whole_bytes);
         err = log_append(hosted->partition.future_log, &move->append, &why);
         if (err == OK && move->append.first_offset >= 0)
             return;
@@ -199,11 +200,15 @@ static void move_truncate(struct partition_move *move, int64_t offset, bool full
 
 static void move_copy(struct partition_move *move, int64_t from)
 {
+    struct move_rate *rate = &move->hosted->table->moves;
+
+    if (!move->hosted->is_held && move_rate_waits(rate, move->hosted->table->shard->reactor))
+        return; /* stepped again then */
     move->is_busy = true;
     move->read = (struct log_read){
         .offset = from,
         .bound_offset = log_end_written(move->hosted->partition.log),
-        .bytes_max = MOVE_BYTES_MAX,
+        .bytes_max = move_rate_piece_bytes(rate),
         .at_least_one = true,
         .done = move_planned,
     };
@@ -278,6 +283,8 @@ static void move_opened(struct log_open *open)
 
     if (open->err == OK) {
         move->hosted->partition.future_log = open->log;
+        log_set_config(open->log,
+                       &move->hosted->partition.settings->log); /* as in partition_open.c */
         move->stage = MOVE_COPY;
     } else {
         move_failed(move->hosted, "open", open->err);
@@ -427,6 +434,7 @@ static void found_opened(struct log_open *open)
         return;
     }
     hosted->partition.future_log = open->log;
+    log_set_config(open->log, &hosted->partition.settings->log);
     move->change = (struct log_change_op){.done = found_promoted};
     log_promote(open->log, &move->change);
 }

@@ -39,6 +39,7 @@ static void hosted_opened(struct hosted *hosted, const struct log_open *open)
     } else {
         metadata = hosted_metadata(hosted);
         partition->stage = PARTITION_OPEN;
+        log_set_config(partition->log, &partition->settings->log); /* changed meanwhile, perhaps */
         hosted_log_listen(hosted);
         if (metadata)
             hosted_role_apply(hosted, metadata);

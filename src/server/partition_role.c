@@ -6,6 +6,7 @@
 #include "server/partition_internal.h"
 
 #include "base/assert.h"
+#include "base/bug.h"
 
 /* ---- the high watermark ---- */
 
@@ -27,7 +28,9 @@ void hosted_high_watermark_update(struct hosted *hosted)
 
     if (partition->stage != PARTITION_OPEN || replica->role != REPLICA_LEADER)
         return;
-    offset = replica_high_watermark(replica, log_end_flushed(partition->log),
+    offset = replica_high_watermark(replica,
+                                    BUG_IS(watermark_of_written) ? log_end_written(partition->log)
+                                                                 : log_end_flushed(partition->log),
                                     partition->settings->topic.min_insync_replicas);
     ASSERT(offset >= replica->high_watermark);
     /* Nothing above the written end can be read. */

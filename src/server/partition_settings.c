@@ -32,7 +32,10 @@ static void log_config_from(const struct node_config *node, struct slice name,
     out->file_delete_delay_ms = topic->file_delete_delay_ms;
     out->flush_messages = topic->flush_messages;
     out->flush_ms = topic->flush_ms;
+    out->min_compaction_lag_ms = topic->min_compaction_lag_ms;
     out->max_compaction_lag_ms = topic->max_compaction_lag_ms;
+    out->delete_retention_ms = topic->delete_retention_ms;
+    out->min_cleanable_dirty_ratio = topic->min_cleanable_dirty_ratio;
     out->cleanup_delete = topic->delete_segments;
     out->cleanup_compact = topic->compact;
     out->preallocate = topic->preallocate;

@@ -15,17 +15,19 @@
 struct stray_work {
     struct list_node node;
     struct partition_table *table;
-    struct hosted *then_open; /* waits for the name; NULL: nobody */
+    struct hosted *then_open; /* waits for this one and its like; NULL: nobody */
     struct topic_settings *settings;
     struct log_open open;
     struct log_change_op change;
-    struct slice topic; /* owned */
+    struct slice topic;     /* owned */
+    struct list_node heirs; /* struct name_ask: replicas that want the name */
 };
 
 static void stray_end(struct stray_work *work, enum err err)
 {
     struct partition_table *table = work->table;
     struct hosted *hosted = work->then_open;
+    const struct log_directory *directory = work->open.directory;
 
     if (err == OK)
         LOG_WARN(table_logger(table), "server", "stray_log", "topic=%.*s partition=%d directory=%s",
@@ -37,19 +39,17 @@ static void stray_end(struct stray_work *work, enum err err)
                   SLICE_ARGS(work->topic), work->open.partition,
                   log_directory_path(work->open.directory), err_name(err), work->open.why.text);
     list_remove(&work->node);
+    names_release(table, &work->heirs);
     topic_settings_release(&work->settings);
     server_free((void *)(uintptr_t)work->topic.data, work->topic.size_bytes + 1);
     SERVER_DELETE(work);
     if (!hosted)
         return;
     hosted->uses--;
-    hosted->waits_for_name = false;
-    if (hosted->end != HOSTED_STAYS)
-        hosted_leave_step(hosted);
-    else if (err != OK)
+    hosted->strays_left--;
+    if (err != OK && hosted->partition.directory == directory)
         hosted_offline(hosted, err);
-    else
-        hosted_queue(hosted, true);
+    name_is_free(hosted);
 }
 
 static void stray_renamed(struct log_change_op *op)
@@ -73,6 +73,17 @@ static void stray_opened(struct log_open *open)
     }
 }
 
+struct list_node *stray_heirs(struct partition_table *table, struct slice topic, int32_t index)
+{
+    LIST_EACH (node, &table->strays) {
+        struct stray_work *work = LIST_ITEM(node, struct stray_work, node);
+
+        if (work->open.partition == index && !work->then_open && slice_equal(work->topic, topic))
+            return &work->heirs;
+    }
+    return NULL;
+}
+
 void stray_make(struct partition_table *table, struct log_directory *directory, struct slice topic,
                 int32_t index, bool future, struct hosted *then_open)
 {
@@ -85,9 +96,11 @@ void stray_make(struct partition_table *table, struct log_directory *directory, 
     work->then_open = then_open;
     if (then_open) {
         then_open->waits_for_name = true;
+        then_open->strays_left++;
         then_open->uses++;
     }
     work->settings = topic_settings_resolve(table, table->after, topic);
+    list_init(&work->heirs);
     list_push_back(&table->strays, &work->node);
     work->open = (struct log_open){
         .directory = directory,
@@ -127,7 +140,7 @@ static void current_found(struct partition_table *table, struct log_directory *d
 }
 
 static void found_one(struct partition_table *table, struct log_directory *directory,
-                      const char *text, const struct log_name *name)
+                      const char *text, const struct log_name *name, struct uuid topic_id)
 {
     const struct shard *shard = table->shard;
     const struct metadata_topic *topic;
@@ -151,6 +164,8 @@ static void found_one(struct partition_table *table, struct log_directory *direc
                    NULL);
     else if (name->kind == LOG_NAME_FUTURE)
         hosted->future_found = directory;
+    else if (!uuid_is_zero(topic_id) && !uuid_equal(topic_id, topic->id))
+        stray_make(table, directory, name->topic, name->partition, false, hosted);
     else
         current_found(table, directory, hosted);
 }
@@ -166,7 +181,7 @@ void table_found_apply(struct partition_table *table)
             struct log_name name;
             const char *text = log_directory_found(directory, j, &name);
 
-            found_one(table, directory, text, &name);
+            found_one(table, directory, text, &name, log_directory_found_topic_id(directory, j));
         }
     }
     HASH_MAP_EACH (node, &table->partitions) {

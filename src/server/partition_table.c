@@ -122,21 +122,6 @@ static void topic_unuse(struct partition_table *table, struct hosted_topic *topi
     SERVER_DELETE(topic);
 }
 
-/* The name is still taken by a topic of another id that this publication took away. */
-static bool name_is_taken(const struct partition_table *table, const struct metadata_topic *topic,
-                          int32_t index)
-{
-    const struct metadata_topic *old =
-        table->before ? metadata_image_topic(table->before->image, topic->name) : NULL;
-    const struct metadata_partition *partition;
-    struct uuid unused;
-
-    if (!old || uuid_equal(old->id, topic->id))
-        return false;
-    partition = metadata_topic_partition(old, index);
-    return partition && metadata_directory_of(partition, table_self(table), &unused);
-}
-
 static void hosted_create(struct partition_table *table, const struct metadata_topic *topic,
                           const struct metadata_partition *metadata, struct uuid assigned)
 {
@@ -151,6 +136,8 @@ static void hosted_create(struct partition_table *table, const struct metadata_t
     list_init(&hosted->news_node);
     list_init(&hosted->report_node);
     list_init(&hosted->produce_queue);
+    hosted->since = table->after->number;
+    list_init(&hosted->heirs);
     hosted->assigned = assigned;
     partition->shard = table->shard;
     partition->topic_id = topic->id;
@@ -168,12 +155,10 @@ static void hosted_create(struct partition_table *table, const struct metadata_t
     list_init(&partition->watches);
     ASSERT(hash_map_insert(&table->partitions, partition_hash(topic->id, metadata->index),
                            &partition->node) == OK);
+    hosted->is_older = table->is_loading;
     if (table->is_loading)
         return; /* the directories are looked at first */
-    hosted->waits_for_name = name_is_taken(table, topic, metadata->index) &&
-                             !name_freed_take(table, topic->id, metadata->index);
-    if (!hosted->waits_for_name)
-        hosted_queue(hosted, true);
+    names_ask(hosted);
 }
 
 void hosted_free(struct hosted *hosted)
@@ -195,6 +180,7 @@ void hosted_free(struct hosted *hosted)
     topic_settings_release(&partition->settings);
     server_free(partition->replica.peers,
                 partition->replica.peer_count * sizeof *partition->replica.peers);
+    names_release(table, &hosted->heirs);
     topic_unuse(table, hosted->topic);
     SERVER_DELETE(hosted);
 }
@@ -296,6 +282,8 @@ void partition_table_apply(struct partition_table *table, const struct publicati
 
     if (table->is_stopped)
         return;
+    if (!before || before->config != after->config)
+        move_rate_apply(&table->moves, table->shard, after->config);
     table->before = before;
     table->after = after;
     table->is_loading = !table->is_first_applied;
@@ -312,6 +300,7 @@ void partition_table_apply(struct partition_table *table, const struct publicati
             reactor_defer(table->shard->reactor, &table->ready_turn);
     }
     table->before = NULL;
+    names_recheck(table);
     table_open_next(table);
 }
 
@@ -360,13 +349,14 @@ enum err partition_table_create(struct shard *shard, struct partition_table **ou
     hash_map_init(&table->partitions, &heap_allocator, partition_matches);
     hash_map_init(&table->topics, &heap_allocator, topic_matches);
     list_init(&table->queue);
-    list_init(&table->freed);
+    list_init(&table->early_asks);
     list_init(&table->preferences);
     list_init(&table->strays);
     deferred_init(&table->ready_turn, ready_tell);
     table_news_init(table);
     table_reports_init(table);
     producer_ids_init(table);
+    move_rate_init(&table->moves);
     *out = table;
     return OK;
 }
@@ -389,6 +379,7 @@ void partition_table_stop(struct partition_table *table)
     table->is_stopped = true;
     table_reports_stop(table);
     producer_ids_stop(table);
+    timer_cancel(table->shard->reactor, &table->moves.timer);
     HASH_MAP_EACH_SAFE (node, &table->partitions) {
         struct hosted *hosted = HASH_MAP_ITEM(node, struct hosted, partition.node);
 
@@ -406,21 +397,18 @@ void partition_table_release(struct partition_table **table_pointer)
 
     if (!table)
         return;
+    table->is_stopped = true;
     HASH_MAP_EACH_SAFE (node, &table->partitions) {
         struct hosted *hosted = HASH_MAP_ITEM(node, struct hosted, partition.node);
 
+        names_release(table, &hosted->heirs);
         hosted->uses = 0; /* whatever ran on it went down with its reactor */
         list_init(&hosted->partition.waiting);
         list_init(&hosted->partition.commits);
         list_init(&hosted->produce_queue);
         hosted_free(hosted);
     }
-    while (!list_is_empty(&table->freed)) {
-        struct freed_name *freed =
-            LIST_ITEM(list_pop_front(&table->freed), struct freed_name, node);
-
-        SERVER_DELETE(freed);
-    }
+    names_release(table, &table->early_asks);
     while (!list_is_empty(&table->preferences)) {
         struct directory_preference *preference =
             LIST_ITEM(list_pop_front(&table->preferences), struct directory_preference, node);

@@ -79,7 +79,7 @@ static struct config_set set_copy(struct arena *arena, const struct metadata_con
 static void findings_log(struct node *node, const struct config_report *report)
 {
     for (const struct config_finding *finding = report->first; finding; finding = finding->next)
-        if (finding->kind == CONFIG_FINDING_ERROR)
+        if (finding->kind == CONFIG_FINDING_IGNORED)
             LOG_ERROR(node->logger, "config", "dynamic_config_ignored", "reason=\"%s\"",
                       finding->text);
 }

@@ -156,6 +156,18 @@ void quorum_clean_stop(struct quorum *quorum);
 
 /* ---- the active controller (controller_run.c) ---- */
 
+/* controller_watch.c: how long events take */
+struct controller_watch {
+    struct quorum *quorum;
+    int64_t threshold_ms, period_ms;
+    struct timer period; /* while something was counted */
+    int64_t count, total_ns, slowest_ns;
+    const char *slowest;
+};
+void controller_watch_init(struct quorum *quorum, const struct config *config);
+void controller_watch_event(struct quorum *quorum, const char *event, int64_t began_ns);
+void controller_watch_stop(struct quorum *quorum);
+
 struct controller_run {
     struct controller *controller; /* NULL: this node has not the role */
     bool is_active;
@@ -165,6 +177,7 @@ struct controller_run {
     struct list_node parked;     /* handled; rising commit_offset */
     struct timer tick_timer;
     struct timer wait_timer; /* the first deadline of the waiting */
+    struct controller_watch watch;
     struct arena scratch;
 };
 void controller_run_init(struct quorum *quorum);

@@ -8,6 +8,7 @@
  *                never read back from disk.   2. ends are told to raft once each, rising.
  * Crash       a batch that was not flushed was not counted by raft, so nobody was told of it.
  */
+#include "base/bug.h"
 #include "protocol/generated/voters_record.h"
 #include "server/quorum_internal.h"
 
@@ -120,6 +121,8 @@ static void log_changed(struct log_listener *listener, struct log *log, unsigned
                     log_directory_path(quorum->directory));
         return;
     }
+    if (BUG_IS(metadata_before_sync))
+        end_tell(quorum, RAFT_EVENT_FLUSHED, log_end_written(log), &quorum->flushed_told);
     if (changes & LOG_CHANGE_FLUSHED)
         end_tell(quorum, RAFT_EVENT_FLUSHED, log_end_flushed(log), &quorum->flushed_told);
     /* FLUSHED implies WRITTEN. */

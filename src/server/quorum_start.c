@@ -265,7 +265,7 @@ static void epochs_of(const struct quorum *quorum, struct raft_start *start)
         from++;
     if (loaded->epoch_count > 0)
         loaded->epochs[from].offset = MAX(loaded->epochs[from].offset, start->log_start_offset);
-    start->epochs = loaded->epochs + from;
+    start->epochs = loaded->epoch_count > 0 ? loaded->epochs + from : NULL;
     start->epoch_count = loaded->epoch_count - from;
 }
 

@@ -20,7 +20,9 @@ struct request_service {
     struct list_node spare; /* struct request */
     size_t spare_count;
     size_t live_count;
-    int64_t log_second; /* of the last "refused" line: one a second */
+    size_t waiting_count; /* frames that wait for the answer before them, of all sessions */
+    size_t waiting_max;   /* this shard's share of queued.max.requests */
+    int64_t log_second;   /* of the last "refused" line: one a second */
     uint64_t log_dropped;
 };
 

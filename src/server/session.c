@@ -4,11 +4,14 @@
  * Invariants  1. session->requests is in order of arrival; answers leave from its head only.
  *             2. At most one frame waits: the connection is paused while it does.
  *             3. While `throttled_until_ms` lies ahead nothing begins.
+ *             4. While waiting_max frames of the shard wait, no connection with a request under way is
+ *                read further.
  * Threads     the shard's. docs/design/server.md §4.
  */
 #include "server/request_internal.h"
 
 #include "base/assert.h"
+#include "base/bug.h"
 #include "protocol/generated/api_keys.h"
 #include "server/node.h"
 
@@ -22,6 +25,7 @@ struct session_private {
     struct timer unmute;
     struct session *session;
     bool is_flushing;
+    bool is_held; /* paused because of invariant 4 */
 };
 
 static bool all_passed(const struct session *session)
@@ -53,6 +57,7 @@ static void wait_push(struct session *session, struct frame *frame)
 
     waiting->frame = frame;
     list_push_back(&session->waiting, &waiting->node);
+    session->shard->requests->waiting_count++;
     connection_pause(session->connection);
 }
 
@@ -62,8 +67,27 @@ static struct frame *wait_pop(struct session *session)
         LIST_ITEM(list_pop_front(&session->waiting), struct waiting_frame, node);
     struct frame *frame = waiting->frame;
 
+    ASSERT(session->shard->requests->waiting_count > 0);
+    session->shard->requests->waiting_count--;
     SERVER_DELETE(waiting);
     return frame;
+}
+
+/* One that already has a frame waiting is paused for that. */
+static void hold_update(struct session *session)
+{
+    const struct request_service *service = session->shard->requests;
+    struct session_private *mine = session->private_state;
+    bool holds = !list_is_empty(&session->requests) && list_is_empty(&session->waiting) &&
+                 service->waiting_count >= service->waiting_max;
+
+    if (holds == mine->is_held)
+        return;
+    mine->is_held = holds;
+    if (holds)
+        connection_pause(session->connection);
+    else
+        connection_resume(session->connection);
 }
 
 /* The answered requests at the head of the list leave. */
@@ -74,6 +98,9 @@ static void answers_send(struct session *session)
     while ((first = list_first(&session->requests))) {
         struct request *request = LIST_ITEM(first, struct request, node);
 
+        if (BUG_IS(answers_out_of_order) && !request->is_answered &&
+            first->next != &session->requests)
+            request = LIST_ITEM(first->next, struct request, node);
         if (!request->is_answered)
             return;
         list_remove(&request->node);
@@ -109,6 +136,7 @@ void session_flush(struct session *session)
         connection_resume(session->connection);
         dispatch_frame(session, wait_pop(session));
     }
+    hold_update(session);
     if (session->throttled_until_ms > 0 && !timer_is_set(&mine->unmute) && !session->is_closing)
         timer_set(session->shard->reactor, &mine->unmute, (int64_t)session->throttled_until_ms);
     mine->is_flushing = false;
@@ -192,6 +220,7 @@ static void session_frame(struct network_handler *handler, struct connection *co
         return;
     }
     dispatch_frame(session, frame);
+    hold_update(session);
 }
 
 static void session_closed(struct network_handler *handler, struct connection *connection)
@@ -229,6 +258,13 @@ static void session_closed(struct network_handler *handler, struct connection *c
     SERVER_DELETE(session);
 }
 
+static size_t waiting_max_of(const struct node *node)
+{
+    int64_t queued = config_int(node->boot_config, BROKER_QUEUED_MAX_REQUESTS);
+
+    return (size_t)MAX(queued / MAX((int64_t)node->shard_count, 1), 1);
+}
+
 enum err request_service_create(struct shard *shard, struct request_service **out)
 {
     struct request_service *service = SERVER_NEW(struct request_service);
@@ -238,6 +274,7 @@ enum err request_service_create(struct shard *shard, struct request_service **ou
     service->handler.frame = session_frame;
     service->handler.closed = session_closed;
     list_init(&service->spare);
+    service->waiting_max = waiting_max_of(shard->node);
     *out = service;
     return OK;
 }

@@ -8,6 +8,7 @@
 #include "base/assert.h"
 #include "base/hash_map.h"
 #include "base/uuid.h"
+#include "server/coordinator.h"
 #include "server/fetch.h"
 #include "server/node_internal.h"
 #include "server/partition.h"
@@ -48,6 +49,7 @@ void shard_apply(struct shard *shard, const struct publication *before,
     }
     quota_service_apply(shard->quotas, before, after);
     partition_table_apply(shard->partitions, before, after);
+    coordinator_service_apply(shard->coordinators, before, after);
     fetch_service_apply(shard->fetches, after);
     if (shard->index == 0)
         node_apply(shard->node, before, after);

@@ -19,6 +19,7 @@ struct log_store;
 struct network;
 struct compress_context;
 struct auto_create;
+struct coordinator_service;
 
 struct shard {
     struct node *node;
@@ -33,6 +34,7 @@ struct shard {
     struct quota_service *quotas;       /* quota.h */
     struct compress_context *compress;  /* scratch of this thread */
     struct auto_create *auto_creates;   /* auto_create.c: topics asked for, not answered yet */
+    struct coordinator_service *coordinators; /* coordinator.h */
     struct shard_metrics metrics;
 };
 

@@ -8,6 +8,7 @@
 #include "protocol/generated/describe_producers_request.h"
 #include "protocol/generated/describe_producers_response.h"
 #include "server/handlers/handlers.h"
+#include "server/topic_name.h"
 
 struct producer_row {
     int64_t id, timestamp, transaction_start;
@@ -69,20 +70,19 @@ static void describe_finish(struct each_state *state)
     request_answer(state->request, state->response);
 }
 
-/* 1–249 characters of [a-zA-Z0-9._-], not "." or "..". */
-static bool name_is_valid(struct slice name)
+/* Only what is wrong with the topic as a whole has a text. */
+static enum err topic_check(struct request *request, const struct metadata_topic *topic,
+                            struct slice name, struct slice *text_out)
 {
-    if (name.size_bytes == 0 || name.size_bytes > 249 || slice_equal_text(name, ".") ||
-        slice_equal_text(name, ".."))
-        return false;
-    for (size_t i = 0; i < name.size_bytes; i++) {
-        uint8_t c = name.data[i];
+    struct why why = {0};
+    enum err err = topic_name_check(name, &why);
 
-        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-              c == '.' || c == '_' || c == '-'))
-            return false;
-    }
-    return true;
+    if (err == OK && !topic)
+        err = ERR_UNKNOWN_TOPIC_OR_PARTITION;
+    if (err != OK)
+        *text_out = why.text[0] != '\0' ? arena_copy(&request->arena, slice_from_text(why.text))
+                                        : slice_from_text(err_text(err));
+    return err;
 }
 
 void handle_describe_producers(struct request *request)
@@ -107,6 +107,8 @@ void handle_describe_producers(struct request *request)
         const struct describe_producers_request_topic_request *asked = &body->topics[i];
         struct describe_producers_response_topic_response *topic = &response->topics[i];
         const struct metadata_topic *metadata = each_topic(request, asked->name);
+        struct slice text = SLICE_NULL;
+        enum err topic_err = topic_check(request, metadata, asked->name, &text);
 
         topic->name = asked->name;
         topic->partitions = describe_producers_response_partition_response_array(
@@ -116,11 +118,11 @@ void handle_describe_producers(struct request *request)
         topic->partitions_count = asked->partition_indexes_count;
         response->topics_count = i + 1;
         for (int32_t j = 0; j < asked->partition_indexes_count; j++) {
-            enum err err = name_is_valid(asked->name)
-                               ? each_known(metadata, asked->partition_indexes[j])
-                               : ERR_INVALID_TOPIC_EXCEPTION;
+            enum err err =
+                topic_err == OK ? each_known(metadata, asked->partition_indexes[j]) : topic_err;
 
             topic->partitions[j].partition_index = asked->partition_indexes[j];
+            topic->partitions[j].error_message = text;
             (void)each_add(state, metadata, asked->partition_indexes[j], NULL,
                            &topic->partitions[j], err);
         }

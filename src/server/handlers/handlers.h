@@ -19,6 +19,21 @@ void handle_describe_producers(struct request *request);
 void handle_describe_log_dirs(struct request *request);
 void handle_alter_replica_log_dirs(struct request *request);
 
+/* the coordinators' */
+void handle_find_coordinator(struct request *request);
+void handle_join_group(struct request *request);
+void handle_sync_group(struct request *request);
+void handle_heartbeat(struct request *request);
+void handle_leave_group(struct request *request);
+void handle_offset_commit(struct request *request);
+void handle_offset_fetch(struct request *request);
+void handle_offset_delete(struct request *request);
+void handle_describe_groups(struct request *request);
+void handle_list_groups(struct request *request);
+void handle_delete_groups(struct request *request);
+void handle_consumer_group_heartbeat(struct request *request);
+void handle_consumer_group_describe(struct request *request);
+
 /* from the image and the configuration */
 void handle_api_versions(struct request *request);
 void handle_metadata(struct request *request);

@@ -118,59 +118,66 @@ static void list_finish(struct each_state *state)
     request_answer(state->request, state->response);
 }
 
-/* The same partition anywhere else in the request. */
-static bool is_repeated(const struct list_offsets_request *body, struct slice name, int32_t index)
-{
-    int seen = 0;
+/* ---- partitions asked twice: answered once, with an error ---- */
 
-    for (int32_t i = 0; i < body->topics_count; i++) {
-        if (!slice_equal(body->topics[i].name, name))
-            continue;
-        for (int32_t j = 0; j < body->topics[i].partitions_count; j++)
-            seen += body->topics[i].partitions[j].partition_index == index;
-    }
-    return seen > 1;
-}
-
-struct seen_topic {
+struct asked_partition {
     struct hash_map_node node;
-    struct slice name;
-    int32_t topic;
+    struct slice topic;
     int32_t index;
+    bool is_first;    /* in the order of the request */
+    bool is_repeated; /* of the first */
 };
 
-static bool seen_matches(const struct hash_map_node *node, const void *key)
+static bool asked_matches(const struct hash_map_node *node, const void *key)
 {
-    const struct seen_topic *seen = CONTAINER_OF(node, const struct seen_topic, node);
-    const struct seen_topic *wanted = key;
+    const struct asked_partition *asked = CONTAINER_OF(node, const struct asked_partition, node);
+    const struct asked_partition *wanted = key;
 
-    return seen->index == wanted->index && slice_equal(seen->name, wanted->name);
+    return asked->index == wanted->index && slice_equal(asked->topic, wanted->topic);
 }
 
-/* Is anything asked twice? Linear in the request, so that the quadratic look is for those alone. */
-static bool any_repeated(struct request *request, const struct list_offsets_request *body,
-                         size_t count)
+static void asked_note(struct hash_map *map, struct asked_partition *asked)
 {
-    struct seen_topic *all = ARENA_ARRAY(&request->arena, struct seen_topic, count);
+    uint64_t hash = hash_u64(hash_slice(asked->topic) + (uint64_t)(uint32_t)asked->index);
+    struct hash_map_node *found = hash_map_find(map, hash, asked);
+
+    asked->is_first = !found;
+    if (found)
+        CONTAINER_OF(found, struct asked_partition, node)->is_repeated = true;
+    else if (hash_map_insert(map, hash, &asked->node) != OK)
+        asked->is_first = true; /* no memory to find it again: taken for single */
+}
+
+/* One of each partition of the request; NULL: no memory. */
+static struct asked_partition *asked_list(struct request *request,
+                                          const struct list_offsets_request *body, size_t count)
+{
+    struct asked_partition *all = ARENA_ARRAY(&request->arena, struct asked_partition, count);
+    struct asked_partition *next = all;
     struct hash_map map;
-    bool repeated = false;
-    size_t at = 0;
 
-    hash_map_init(&map, &heap_allocator, seen_matches);
-    for (int32_t i = 0; all && i < body->topics_count && !repeated; i++) {
-        for (int32_t j = 0; j < body->topics[i].partitions_count && !repeated; j++) {
-            struct seen_topic *seen = &all[at++];
-            uint64_t hash;
-
-            seen->name = body->topics[i].name;
-            seen->index = body->topics[i].partitions[j].partition_index;
-            hash = hash_u64(hash_slice(seen->name) + (uint64_t)(uint32_t)seen->index);
-            repeated = hash_map_find(&map, hash, seen) != NULL ||
-                       hash_map_insert(&map, hash, &seen->node) != OK;
+    hash_map_init(&map, &heap_allocator, asked_matches);
+    for (int32_t i = 0; all && i < body->topics_count; i++) {
+        for (int32_t j = 0; j < body->topics[i].partitions_count; j++, next++) {
+            next->topic = body->topics[i].name;
+            next->index = body->topics[i].partitions[j].partition_index;
+            next->is_repeated = false;
+            asked_note(&map, next);
         }
     }
     hash_map_release(&map);
-    return repeated;
+    return all;
+}
+
+static enum err partition_check(const struct asked_partition *asked,
+                                const struct list_offsets_request_list_offsets_partition *wanted,
+                                const struct metadata_topic *topic, int16_t version)
+{
+    if (asked->is_repeated)
+        return ERR_INVALID_REQUEST;
+    if (!timestamp_is_known(wanted->timestamp, version))
+        return ERR_UNSUPPORTED_VERSION;
+    return each_known(topic, wanted->partition_index);
 }
 
 static size_t partitions_count(const struct list_offsets_request *body)
@@ -182,50 +189,60 @@ static size_t partitions_count(const struct list_offsets_request *body)
     return count;
 }
 
+/* A topic of which nothing is left to answer is not added. */
+static bool topic_add(struct each_state *state,
+                      const struct list_offsets_request_list_offsets_topic *wanted,
+                      const struct asked_partition *asked)
+{
+    struct request *request = state->request;
+    struct list_offsets_response *response = state->response;
+    struct list_offsets_response_list_offsets_topic_response *topic =
+        &response->topics[response->topics_count];
+    const struct metadata_topic *metadata = each_topic(request, wanted->name);
+
+    topic->name = wanted->name;
+    topic->partitions = list_offsets_response_list_offsets_partition_response_array(
+        &request->arena, (size_t)wanted->partitions_count);
+    if (!topic->partitions)
+        return false;
+    for (int32_t i = 0; i < wanted->partitions_count; i++) {
+        const struct list_offsets_request_list_offsets_partition *partition =
+            &wanted->partitions[i];
+        struct list_offsets_response_list_offsets_partition_response *answer;
+
+        if (!asked[i].is_first)
+            continue;
+        answer = &topic->partitions[topic->partitions_count++];
+        answer->partition_index = partition->partition_index;
+        (void)each_add(
+            state, metadata, partition->partition_index, partition, answer,
+            partition_check(&asked[i], partition, metadata, request->header.api_version));
+    }
+    response->topics_count += topic->partitions_count > 0 || wanted->partitions_count == 0;
+    return true;
+}
+
 void handle_list_offsets(struct request *request)
 {
     const struct list_offsets_request *body = request->body;
     size_t count = partitions_count(body);
     struct each_state *state = each_create(request, count);
     struct list_offsets_response *response;
-    bool repeated;
+    const struct asked_partition *asked;
 
     if (!state)
         return;
-    repeated = any_repeated(request, body, count);
+    asked = asked_list(request, body, count);
     response = request_response(request);
     response->topics = list_offsets_response_list_offsets_topic_response_array(
         &request->arena, (size_t)body->topics_count);
     state->response = response;
     state->run = list_run;
     state->finish = list_finish;
-    for (int32_t i = 0; response->topics && i < body->topics_count; i++) {
-        const struct list_offsets_request_list_offsets_topic *asked = &body->topics[i];
-        struct list_offsets_response_list_offsets_topic_response *topic = &response->topics[i];
-        const struct metadata_topic *metadata = each_topic(request, asked->name);
-
-        topic->name = asked->name;
-        topic->partitions = list_offsets_response_list_offsets_partition_response_array(
-            &request->arena, (size_t)asked->partitions_count);
-        if (!topic->partitions)
+    for (int32_t i = 0; asked && response->topics && i < body->topics_count; i++) {
+        if (!topic_add(state, &body->topics[i], asked))
             break;
-        topic->partitions_count = asked->partitions_count;
-        response->topics_count = i + 1;
-        for (int32_t j = 0; j < asked->partitions_count; j++) {
-            const struct list_offsets_request_list_offsets_partition *partition =
-                &asked->partitions[j];
-            enum err err = OK;
-
-            topic->partitions[j].partition_index = partition->partition_index;
-            if (repeated && is_repeated(body, asked->name, partition->partition_index))
-                err = ERR_INVALID_REQUEST;
-            else if (!timestamp_is_known(partition->timestamp, request->header.api_version))
-                err = ERR_UNSUPPORTED_VERSION;
-            else
-                err = each_known(metadata, partition->partition_index);
-            (void)each_add(state, metadata, partition->partition_index, partition,
-                           &topic->partitions[j], err);
-        }
+        asked += body->topics[i].partitions_count;
     }
     each_submit(state);
 }

@@ -78,8 +78,7 @@ void produce_part_answer(struct produce_part *part)
         return;
     }
     if (part->failure) {
-        if (part->failure->has_message)
-            answer->error_message = arena_copy(arena, slice_from_text(part->failure->why.text));
+        answer->error_message = arena_copy(arena, part->failure->message);
         record_errors_answer(part, arena);
         produce_failure_free(part);
     }

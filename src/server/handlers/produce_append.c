@@ -9,6 +9,7 @@
 #include "server/handlers/produce_internal.h"
 
 #include "base/assert.h"
+#include "base/bug.h"
 
 struct produce_job {
     struct os_op op;
@@ -176,7 +177,8 @@ static void part_append(struct produce_part *part, struct slice bytes)
     part->pending_count = 1;
     if (!part->append.duplicate)
         count_in(part);
-    if (part->state->acks == -1 && !part->is_expired) {
+    if (part->state->acks == -1 && !part->is_expired && !BUG_IS(ack_before_commit) &&
+        !(BUG_IS(duplicate_before_commit) && part->append.duplicate)) {
         part->pending_count++;
         part->is_waiting = true;
         part->wait =
@@ -194,7 +196,7 @@ static void validated(struct produce_part *part, enum err err, struct slice rebu
         struct produce_failure *failure = failure_of(part);
 
         failure->why = *why;
-        failure->has_message = part->info.has_message;
+        failure->message = part->info.message;
         failure->record_errors = part->info.record_errors;
         failure->record_error_count = part->info.record_error_count;
         if (part->info.record_error_count > 0 && part->partition->settings->validate.compacted)
@@ -316,11 +318,11 @@ static void part_start(struct produce_part *part)
     if (err == OK && space_is_low(partition)) {
         struct produce_failure *failure = failure_of(part);
 
-        failure->has_message = true;
         (void)why_set(&failure->why, ERR_KAFKA_STORAGE_ERROR,
                       "The disk of %s is nearly full: writes to user topics are refused until "
                       "space is freed",
                       log_directory_path(partition->directory));
+        failure->message = slice_from_text(failure->why.text);
         err = ERR_KAFKA_STORAGE_ERROR;
     }
     if (err == OK)
@@ -337,6 +339,8 @@ static void part_start(struct produce_part *part)
         part_fail(part, err);
         return;
     }
+    part->info.topic = partition->topic;
+    part->info.partition = partition->index;
     writer_init(&part->rebuilt, &heap_allocator, SIZE_MAX);
     part->has_rebuilt = true;
     if (append_needs_inflating(&part->info) && part->info.valid_bytes > PRODUCE_INLINE_BYTES_MAX &&

@@ -21,7 +21,7 @@ struct produce_failure {
     struct arena arena; /* of the record errors */
     struct record_error *record_errors;
     int32_t record_error_count;
-    bool has_message;
+    struct slice message; /* for the answer; null: none */
 };
 
 /* One partition of one request. The owner writes it between run and finish, the home before and

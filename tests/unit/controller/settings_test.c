@@ -253,6 +253,23 @@ static void enabling_elr_fixes_the_minimum_for_the_cluster(void **state)
     fixture_end(&fixture);
 }
 
+/* Level 0 is within what everybody supports of any name; the name itself must be known all the same. */
+static void a_feature_that_nobody_knows_is_refused_at_level_0(void **state)
+{
+    const struct update_features_response *response;
+    struct fixture fixture;
+
+    (void)state;
+    fixture_start(&fixture, 22);
+    response = update(&fixture, "nobody.version", 0, 1);
+    assert_int_equal(response->error_code, err_wire_code(ERR_INVALID_UPDATE_VERSION));
+    assert_true(slice_equal_text(
+        response->error_message,
+        "The update failed for all features since the following feature had an error: Invalid "
+        "update version 0 for feature nobody.version. Feature nobody.version not found."));
+    fixture_end(&fixture);
+}
+
 static void one_refused_feature_refuses_all(void **state)
 {
     struct update_features_request_feature_update_key keys[2] = {
@@ -272,6 +289,8 @@ static void one_refused_feature_refuses_all(void **state)
     response = fixture_call(&fixture, API_UPDATE_FEATURES, &request);
     assert_int_equal(response->error_code, 0);
     assert_int_equal(response->results_count, 2);
+    assert_true(slice_is_null(response->error_message));
+    assert_true(slice_equal_text(response->results[1].error_message, "NONE")); /* as Kafka */
     assert_int_equal(fixture.records_written, 2);
     fixture_end(&fixture);
 }
@@ -549,6 +568,7 @@ int main(void)
         cmocka_unit_test(an_unchanged_topic_value_is_not_written_but_a_brokers_is),
         cmocka_unit_test(alter_configs_replaces_the_whole_set),
         cmocka_unit_test(features_move_within_what_every_node_supports),
+        cmocka_unit_test(a_feature_that_nobody_knows_is_refused_at_level_0),
         cmocka_unit_test(an_old_broker_holds_the_features_of_all_back),
         cmocka_unit_test(enabling_elr_fixes_the_minimum_for_the_cluster),
         cmocka_unit_test(one_refused_feature_refuses_all),

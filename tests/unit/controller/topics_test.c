@@ -585,6 +585,15 @@ static int16_t code_of_name(const struct delete_topics_response *response, const
     return -99;
 }
 
+static struct slice text_of_code(const struct delete_topics_response *response, int16_t code)
+{
+    for (int32_t i = 0; i < response->responses_count; i++) {
+        if (response->responses[i].error_code == code)
+            return response->responses[i].error_message;
+    }
+    return SLICE_NULL;
+}
+
 static int16_t code_of_id(const struct delete_topics_response *response, struct uuid id)
 {
     for (int32_t i = 0; i < response->responses_count; i++) {
@@ -627,6 +636,10 @@ static void topics_are_deleted_by_name_and_by_id(void **state)
     assert_int_equal(code_of_id(response, b), 0);
     assert_int_equal(code_of_name(response, "gone"), 3);
     assert_int_equal(code_of_id(response, nowhere), 100);
+    assert_true(slice_equal_text(text_of_code(response, 3),
+                                 "This server does not host this topic-partition."));
+    assert_true(
+        slice_equal_text(text_of_code(response, 100), "This server does not host this topic ID."));
     assert_int_equal(code_of_name(response, "c"), 42);
     assert_int_equal(code_of_name(response, "e"), 42);
     assert_int_equal(code_of_name(response, "twice"), 42);
@@ -688,6 +701,7 @@ static void a_topic_grows_and_never_shrinks(void **state)
     fixture_brokers(&fixture, 2);
     assert_int_equal(fixture_create(&fixture, "a", 3, 2)->error_code, 0);
     assert_int_equal(grow(&fixture, "b", 4, NULL, -1)->error_code, 3);
+    assert_true(slice_is_null(grow(&fixture, "b", 4, NULL, -1)->error_message)); /* as Kafka */
     assert_true(slice_equal_text(grow(&fixture, "a", 3, NULL, -1)->error_message,
                                  "Topic already has 3 partition(s)."));
     assert_true(

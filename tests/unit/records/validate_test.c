@@ -198,7 +198,7 @@ static void each_bad_batch_has_its_error_and_is_left_as_it_was(void **state)
             fail_msg("row %zu: %s (%s)", i, err_name(attempt.err), attempt.why.text);
         if (c->expected != OK) {
             assert_memory_equal(batch, before, size);
-            assert_false(attempt.info.has_message);
+            assert_true(slice_is_null(attempt.info.message));
             assert_int_equal(attempt.info.record_error_count, 0);
         }
         attempt_release(&attempt);
@@ -269,7 +269,7 @@ static void record_rule_check(struct bench *bench, const struct record_rule *rul
         assert_int_equal(attempt.info.record_errors[i].batch_index, i);
         assert_true(attempt.info.record_errors[i].message.size_bytes > 0);
     }
-    assert_int_equal(attempt.info.has_message, rule->errors > 0);
+    assert_int_equal(!slice_is_null(attempt.info.message), rule->errors > 0);
     if (attempt.err == OK) {
         assert_true(batch_is_valid(slice_of(batch, size)));
         assert_int_equal((batch[22] & BATCH_ATTRIBUTE_LOG_APPEND_TIME) != 0, rule->log_append_time);
@@ -327,7 +327,7 @@ static void a_broken_record_blames_no_record_before_it(void **state)
     assert_int_equal(attempt_run(bench, &attempt, APPEND_ORIGIN_CLIENT, batch, size),
                      ERR_INVALID_RECORD);
     assert_int_equal(attempt.info.record_error_count, 0);
-    assert_false(attempt.info.has_message);
+    assert_true(slice_is_null(attempt.info.message));
     attempt_release(&attempt);
     free(batch);
 }

@@ -133,6 +133,26 @@ static void a_failed_fetch_tells_partitions_until_version_12(void **state)
     assert_int_equal(fetch_fail(13)->responses_count, 0);
 }
 
+static void a_description_without_error_has_an_empty_text(void **state)
+{
+    struct describe_client_quotas_request quotas;
+    struct describe_user_scram_credentials_request credentials;
+    struct slice text;
+
+    UNUSED(state);
+    describe_client_quotas_request_init(&quotas);
+    desk_ask(&desk, &asked, API_DESCRIBE_CLIENT_QUOTAS, 1, &quotas, handle_describe_client_quotas);
+    text = ((struct describe_client_quotas_response *)asked.response)->error_message;
+    assert_true(!slice_is_null(text) && text.size_bytes == 0);
+    desk_request_end(&asked);
+    describe_user_scram_credentials_request_init(&credentials);
+    desk_ask(&desk, &asked, API_DESCRIBE_USER_SCRAM_CREDENTIALS, 0, &credentials,
+             handle_describe_user_scram_credentials);
+    text = ((struct describe_user_scram_credentials_response *)asked.response)->error_message;
+    assert_true(!slice_is_null(text) && text.size_bytes == 0);
+    desk_request_end(&asked);
+}
+
 static void a_failed_quota_description_has_null_entries(void **state)
 {
     struct describe_client_quotas_request body;
@@ -249,6 +269,7 @@ int main(void)
         T(a_produce_without_acks_has_no_answer),
         T(a_failed_produce_tells_every_partition),
         T(a_failed_fetch_tells_partitions_until_version_12),
+        T(a_description_without_error_has_an_empty_text),
         T(a_failed_quota_description_has_null_entries),
         T(acls_are_refused_without_an_authorizer),
         T(tokens_are_refused_by_connection_first),

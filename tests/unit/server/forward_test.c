@@ -602,6 +602,8 @@ static void the_quorum_is_described_in_wall_time(void **state)
     desk_quorum_answer(&desk, &reply, SLICE_EMPTY);
     desk_pass(&desk, 5);
     response = asked.response;
+    assert_false(slice_is_null(response->error_message)); /* but empty, as Kafka */
+    assert_false(slice_is_null(response->topics[0].partitions[0].error_message));
     assert_int_equal(response->topics[0].partitions[0].leader_id, 1);
     assert_int_equal(response->topics[0].partitions[0].high_watermark, 49);
     assert_int_equal(response->topics[0].partitions[0].current_voters[0].last_fetch_timestamp,

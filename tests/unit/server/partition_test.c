@@ -5,6 +5,8 @@
  */
 #include "data_support.h"
 
+#include <stdio.h>
+
 #include "protocol/generated/alter_replica_log_dirs_request.h"
 #include "protocol/generated/alter_replica_log_dirs_response.h"
 #include "protocol/generated/api_keys.h"
@@ -268,6 +270,127 @@ static void log_of_a_topic_that_is_gone_becomes_stray_at_start(void **state)
     rig_close(&rig);
 }
 
+static void second_fails(struct rig *rig)
+{
+    sim_fault_add(rig->os, &(struct sim_fault){.calls = SIM_CALLS_ALL,
+                                               .path_part = "/data1/",
+                                               .is_sticky = true,
+                                               .effect = SIM_EFFECT_ERROR,
+                                               .err = ERR_IO});
+}
+
+static void all_work(struct rig *rig)
+{
+    sim_faults_clear(rig->os);
+}
+
+/* The process died before the controller learned where it is. */
+static void replica_of_no_known_directory_is_not_made_anew_while_one_is_offline(void **state)
+{
+    struct rig rig;
+
+    UNUSED(state);
+    rig_open(&rig, 1, NULL);
+    rig_topic_in(&rig, "other", 1, 2, rig_directory_id(0));
+    rig_publish(&rig);
+    for (int32_t i = 0; i < 2; i++)
+        assert_int_equal(produce(&rig, 1, i, 1), 0);
+    rig_topic_in(&rig, "t", 2, 1, DIRECTORY_UNASSIGNED);
+    rig_publish(&rig);
+    assert_int_equal(produce(&rig, 2, 0, 3), 0);
+    assert_string_equal(log_directory_path(rig_partition(&rig, 2, 0)->directory), "/data1");
+    rig_restart_with(&rig, false, second_fails);
+    rig_pass(&rig, 1000);
+    assert_int_equal(rig_partition(&rig, 2, 0)->stage, PARTITION_OFFLINE);
+    rig_topic_in(&rig, "new", 3, 1, DIRECTORY_UNASSIGNED); /* cannot be there */
+    rig_publish(&rig);
+    assert_int_equal(produce(&rig, 3, 0, 1), 0);
+    assert_int_equal(produce(&rig, 1, 0, 1), 1);
+    rig_restart_with(&rig, false, all_work);
+    assert_int_equal(produce(&rig, 2, 0, 1), 3);
+    rig_close(&rig);
+}
+
+/* What was put aside at the last start is found in the other directory, under its old name. */
+static void remains_in_the_other(struct rig *rig)
+{
+    struct os_names names;
+    bool is_found = false;
+
+    OKAY(os_list(rig->os, "/data", &rig->arena, &names));
+    for (size_t i = 0; i < names.count; i++)
+        if (strncmp(names.names[i], "again-0.", 8) == 0) {
+            char path[256];
+
+            (void)snprintf(path, sizeof path, "/data/%s", names.names[i]);
+            OKAY(os_rename(rig->os, path, "/data1/again-0"));
+            is_found = true;
+        }
+    assert_true(is_found);
+}
+
+static void remains_in_two_directories_are_put_aside_before_the_new_replica_is_made(void **state)
+{
+    UNUSED(state);
+    for (int first = 0; first < 2; first++) { /* in either directory */
+        const char *directory = first ? "/data1" : "/data";
+        struct rig rig;
+
+        rig_open(&rig, 1, NULL);
+        rig_topic_in(&rig, "again", 1, 1, rig_directory_id(0));
+        rig_publish(&rig);
+        assert_int_equal(produce(&rig, 1, 0, 1), 0);
+        rig_topic_remove(&rig, 1);
+        rig_topic_in(&rig, "again", 2, 1, rig_directory_id(0));
+        rig_restart(&rig, false);
+        assert_int_equal(produce(&rig, 2, 0, 1), 0);
+        rig_pass(&rig, 1000);
+        rig_topic_remove(&rig, 2);
+        rig_topic_in(&rig, "again", 3, 1, rig_directory_id(first));
+        rig_restart_with(&rig, false, remains_in_the_other);
+        assert_int_equal(produce(&rig, 3, 0, 1), 0);
+        rig_pass(&rig, 1000);
+        assert_int_equal(produce(&rig, 3, 0, 1), 1);
+        assert_int_equal(names_count(&rig, "/data", "again-0.", "-stray"), 1);
+        assert_int_equal(names_count(&rig, "/data1", "again-0.", "-stray"), 1);
+        assert_int_equal(names_count(&rig, directory, "again-0", "again-0"), 1);
+        assert_int_equal(names_count(&rig, first ? "/data" : "/data1", "again-0", "again-0"), 0);
+        rig_restart(&rig, false);
+        assert_int_equal(produce(&rig, 3, 0, 1), 2);
+        rig_close(&rig);
+    }
+}
+
+/* The topic is made anew while what lies there of an older one is still being put aside. */
+static void topic_that_is_made_while_its_remains_are_put_aside_waits_for_all_of_them(void **state)
+{
+    UNUSED(state);
+    for (size_t shards = 1; shards <= 2; shards++)
+        for (int first = 0; first < 2; first++) {
+            struct rig rig;
+
+            rig_open(&rig, shards, NULL);
+            rig_topic_in(&rig, "again", 1, 1, rig_directory_id(0));
+            rig_publish(&rig);
+            assert_int_equal(produce(&rig, 1, 0, 1), 0);
+            rig_topic_remove(&rig, 1);
+            rig_topic_in(&rig, "again", 2, 1, rig_directory_id(0));
+            rig_restart(&rig, false);
+            assert_int_equal(produce(&rig, 2, 0, 1), 0);
+            rig_pass(&rig, 1000);
+            rig_topic_remove(&rig, 2);
+            rig_restart_with(&rig, false, remains_in_the_other);
+            rig_topic_in(&rig, "again", 3, 1, rig_directory_id(first));
+            rig_publish(&rig);
+            assert_int_equal(produce(&rig, 3, 0, 1), 0);
+            rig_pass(&rig, 1000);
+            assert_int_equal(produce(&rig, 3, 0, 1), 1);
+            assert_int_equal(names_count(&rig, "/data", "again-0.", "-stray"), 1);
+            assert_int_equal(names_count(&rig, "/data1", "again-0.", "-stray"), 1);
+            rig_close(&rig);
+        }
+}
+
 static void failed_directory_answers_storage_errors_for_its_replicas_alone(void **state)
 {
     struct rig rig;
@@ -466,6 +589,9 @@ int main(void)
         cmocka_unit_test(logs_are_found_again_after_a_clean_and_an_unclean_stop),
         cmocka_unit_test(node_is_ready_when_all_logs_of_an_unclean_stop_are_open),
         cmocka_unit_test(log_of_a_topic_that_is_gone_becomes_stray_at_start),
+        cmocka_unit_test(replica_of_no_known_directory_is_not_made_anew_while_one_is_offline),
+        cmocka_unit_test(remains_in_two_directories_are_put_aside_before_the_new_replica_is_made),
+        cmocka_unit_test(topic_that_is_made_while_its_remains_are_put_aside_waits_for_all_of_them),
         cmocka_unit_test(failed_directory_answers_storage_errors_for_its_replicas_alone),
         cmocka_unit_test(topic_config_reaches_open_logs),
         cmocka_unit_test(replica_moves_to_another_directory_with_all_its_records),

@@ -176,11 +176,21 @@ static void record_errors_name_the_records(void **state)
     assert_int_equal(got->error_code, 87);
     assert_int_equal(got->record_errors_count, 2);
     assert_int_equal(got->record_errors[1].batch_index, 1);
-    assert_false(slice_is_null(got->error_message));
+    assert_true(slice_equal_text(
+        got->record_errors[1].batch_index_error_message,
+        "Compacted topic cannot accept message without key in topic partition t-0"));
+    assert_true(slice_equal_text(
+        got->error_message,
+        "One or more records have been rejected due to 2 record errors in total, and only showing "
+        "the first three errors at most: [RecordError(batchIndex=0, message='Compacted topic "
+        "cannot accept message without key in topic partition t-0'), RecordError(batchIndex=1, "
+        "message='Compacted topic cannot accept message without key in topic partition t-0')]"));
     assert_int_equal(got->log_start_offset, 0);
     got = produce(&rig, 8,
                   rig_batch(&rig, &(struct rig_batch){.timestamp = os_wall_ms(rig.os) + 7200000}));
     assert_int_equal(got->error_code, 32);
+    assert_true(slice_equal_text(
+        got->error_message, "One or more records have been rejected due to invalid timestamp"));
     rig_close(&rig);
 }
 
@@ -301,7 +311,7 @@ static void too_small_isr_refuses_acks_all_and_takes_acks_one(void **state)
     UNUSED(state);
     start(&rig, 1);
     /* One replica, so that the effective minimum is one: nothing is refused. */
-    rig_topic_config(&rig, "t", "min.insync.replicas", "2");
+    rig_topic_config(&rig, "t", "min.insync.replicas", "2"); /* effect: min.insync.replicas */
     rig_publish(&rig);
     assert_int_equal(produce(&rig, 9, plain(&rig, 1))->error_code, 0);
     rig_close(&rig);
@@ -440,6 +450,33 @@ static void offsets_are_listed_by_time_and_special_values(void **state)
     }
 }
 
+static void a_partition_asked_twice_for_its_offset_is_answered_once_and_refused(void **state)
+{
+    struct list_offsets_request_list_offsets_partition partitions[3] = {
+        {.partition_index = 0, .timestamp = -1},
+        {.partition_index = 1, .timestamp = -1},
+        {.partition_index = 0, .timestamp = -2}};
+    struct list_offsets_request_list_offsets_topic topics[2] = {
+        {.name = SLICE("t"), .partitions = partitions, .partitions_count = 3},
+        {.name = SLICE("t"), .partitions = partitions, .partitions_count = 1}};
+    struct list_offsets_request body = {.replica_id = -1, .topics = topics, .topics_count = 2};
+    struct list_offsets_response *response;
+    struct rig_request *request;
+    struct rig rig;
+
+    UNUSED(state);
+    start(&rig, 1);
+    request = rig_begin(&rig, 0, API_LIST_OFFSETS, 7, &body, handle_list_offsets);
+    response = rig_wait(request);
+    assert_int_equal(response->topics_count, 1);
+    assert_int_equal(response->topics[0].partitions_count, 2);
+    assert_int_equal(response->topics[0].partitions[0].error_code, 42);
+    assert_int_equal(response->topics[0].partitions[1].partition_index, 1);
+    assert_int_not_equal(response->topics[0].partitions[1].error_code, 42);
+    rig_request_free(request);
+    rig_close(&rig);
+}
+
 static void records_are_deleted_up_to_an_offset(void **state)
 {
     struct rig rig;
@@ -554,17 +591,22 @@ static void active_producers_are_described(void **state)
             ->error_code,
         0);
     body = describe_producers_request_array(&rig.arena, 1);
-    topic = describe_producers_request_topic_request_array(&rig.arena, 1);
+    topic = describe_producers_request_topic_request_array(&rig.arena, 2);
     body->topics = topic;
-    body->topics_count = 1;
+    body->topics_count = 2;
     topic->name = SLICE("t");
     topic->partition_indexes = ARENA_ARRAY(&rig.arena, int32_t, 1);
     topic->partition_indexes_count = 1;
+    topic[1] = topic[0];
+    topic[1].name = SLICE("unknown");
     request = rig_begin(&rig, 0, API_DESCRIBE_PRODUCERS, 0, body, handle_describe_producers);
     response = rig_wait(request);
     assert_int_equal(response->topics[0].partitions[0].active_producers_count, 1);
     assert_int_equal(response->topics[0].partitions[0].active_producers[0].producer_id, 7);
     assert_int_equal(response->topics[0].partitions[0].active_producers[0].last_sequence, 2);
+    assert_int_equal(response->topics[1].partitions[0].error_code, 3);
+    assert_true(slice_equal_text(response->topics[1].partitions[0].error_message,
+                                 "This server does not host this topic-partition."));
     rig_request_free(request);
     rig_close(&rig);
 }
@@ -588,6 +630,7 @@ int main(void)
         cmocka_unit_test(quota_throttles_after_the_answer),
         cmocka_unit_test(many_partitions_in_one_request_are_all_answered),
         cmocka_unit_test(offsets_are_listed_by_time_and_special_values),
+        cmocka_unit_test(a_partition_asked_twice_for_its_offset_is_answered_once_and_refused),
         cmocka_unit_test(records_are_deleted_up_to_an_offset),
         cmocka_unit_test(epochs_end_where_the_next_one_begins),
         cmocka_unit_test(producer_ids_are_unique_over_shards_and_blocks),

@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * server/handlers/group_request.c: see the header.
+ */
+#include "server/handlers/group_request.h"
+
+#include "base/assert.h"
+#include "base/fmt.h"
+#include "network/network.h"
+
+/* ---- the client's address, as Java prints an InetAddress: "/127.0.0.1", "/0:0:0:0:0:0:0:1" ---- */
+
+static bool is_mapped(struct slice text, struct slice *v4_out)
+{
+    static const char prefix[] = "::ffff:";
+
+    if (!slice_starts_with(text, slice_from_text(prefix)) ||
+        !memchr(text.data, '.', text.size_bytes))
+        return false;
+    *v4_out = slice_sub(text, sizeof prefix - 1, SIZE_MAX);
+    return true;
+}
+
+/* The numeric text has at most one "::", which stands for as many zero groups as are missing. */
+static struct slice ipv6_spelt_out(struct arena *arena, struct slice text)
+{
+    size_t colons = 0, gap = SIZE_MAX;
+    char out[OS_ADDRESS_TEXT_BYTES] = "/";
+    size_t at = 1;
+
+    for (size_t i = 0; i < text.size_bytes; i++) {
+        colons += text.data[i] == ':';
+        if (gap == SIZE_MAX && i + 1 < text.size_bytes && text.data[i] == ':' &&
+            text.data[i + 1] == ':')
+            gap = i;
+    }
+    for (size_t i = 0; i < text.size_bytes && at + 18 < sizeof out; i++) {
+        if (i != gap) {
+            out[at++] = (char)text.data[i];
+            continue;
+        }
+        size_t groups = 8 - MIN(colons, (size_t)8) + 1; /* between the two colons */
+
+        if (gap == 0)
+            groups++;
+        if (gap + 2 == text.size_bytes)
+            groups++;
+        groups = MIN(groups, (size_t)8);
+        for (size_t k = 0; k < groups; k++) {
+            if (k > 0 || gap > 0)
+                out[at++] = ':';
+            out[at++] = '0';
+        }
+        if (gap + 2 == text.size_bytes)
+            break;
+    }
+    return arena_copy(arena, slice_of(out, at));
+}
+
+static struct slice client_host(const struct request *request)
+{
+    const struct os_address *address = connection_peer_address(request->session->connection);
+    struct arena *arena = (struct arena *)(uintptr_t)&request->arena;
+    struct slice text = slice_from_text(address->text);
+    struct slice v4;
+
+    if (is_mapped(text, &v4))
+        text = v4;
+    if (memchr(text.data, ':', text.size_bytes))
+        return ipv6_spelt_out(arena, text);
+    return arena_format_slice(arena, "/%.*s", SLICE_ARGS(text));
+}
+
+static void call_fill(struct coordinator_call *call, struct request *request, int32_t index,
+                      const void *body, void (*done)(struct coordinator_call *call))
+{
+    *call = (struct coordinator_call){
+        .request = request,
+        .index = index,
+        .api_key = request->header.api_key,
+        .api_version = request->header.api_version,
+        .body = body,
+        .client_id = request->header.client_id,
+        .done = done,
+    };
+}
+
+/* ---- one group ---- */
+
+struct group_forward {
+    struct coordinator_call call;
+    void (*done)(struct coordinator_call *call);
+};
+
+static void forward_cancelled(struct request *request)
+{
+    coordinator_call_cancel(&((struct group_forward *)request->state)->call);
+}
+
+static void forward_done(struct coordinator_call *call)
+{
+    struct group_forward *forward = CONTAINER_OF(call, struct group_forward, call);
+    struct request *request = call->request;
+
+    request->cancelled = NULL;
+    if (forward->done)
+        forward->done(call);
+    else if (call->err == OK)
+        request_answer(request, call->response);
+    else
+        request_answer_failed(request, call->err, NULL);
+    coordinator_call_end(call);
+}
+
+void group_request_call(struct request *request, struct slice group_id, const void *body,
+                        void (*done)(struct coordinator_call *call), void *context)
+{
+    struct group_forward *forward = ARENA_NEW(&request->arena, struct group_forward);
+
+    if (!forward) {
+        request_close(request, "no memory for a request of a group");
+        return;
+    }
+    call_fill(&forward->call, request, coordinator_index_of(request->shard, group_id), body,
+              forward_done);
+    forward->call.client_host = client_host(request);
+    forward->call.context = context;
+    forward->done = done;
+    if (slice_is_null(forward->call.client_host)) {
+        request_close(request, "no memory for a request of a group");
+        return;
+    }
+    request->state = forward;
+    request->cancelled = forward_cancelled;
+    coordinator_call_submit(request->shard, &forward->call);
+}
+
+void group_request_forward(struct request *request, struct slice group_id)
+{
+    group_request_call(request, group_id, request->body, NULL, NULL);
+}
+
+/* ---- many ---- */
+
+static void parts_end(struct group_parts *parts)
+{
+    size_t count = parts->count;
+    struct request *request = parts->request;
+
+    request->cancelled = NULL;
+    request_hold(request); /* the parts are in its arena */
+    parts->finish(parts);
+    for (size_t i = 0; i < count; i++)
+        coordinator_call_end(&parts->items[i].call);
+    request_release_hold(request);
+}
+
+static void part_done(struct coordinator_call *call)
+{
+    struct group_parts *parts = CONTAINER_OF(call, struct group_part, call)->parts;
+
+    ASSERT(parts->left > 0);
+    if (--parts->left == 0 && !parts->is_submitting)
+        parts_end(parts);
+}
+
+static void parts_cancelled(struct request *request)
+{
+    struct group_parts *parts = request->state;
+
+    for (size_t i = 0; i < parts->count; i++)
+        coordinator_call_cancel(&parts->items[i].call);
+}
+
+struct group_parts *group_parts_create(struct request *request, size_t capacity,
+                                       void (*finish)(struct group_parts *parts))
+{
+    struct group_parts *parts = ARENA_NEW(&request->arena, struct group_parts);
+
+    if (parts) {
+        parts->request = request;
+        parts->finish = finish;
+        parts->items = ARENA_ARRAY(&request->arena, struct group_part, capacity);
+    }
+    if (!parts || !parts->items) {
+        request_close(request, "no memory for a request of groups");
+        return NULL;
+    }
+    request->state = parts;
+    return parts;
+}
+
+struct group_part *group_parts_add(struct group_parts *parts, struct slice group_id, int32_t index,
+                                   const void *body)
+{
+    struct request *request = parts->request;
+    struct group_part *part = &parts->items[parts->count];
+
+    call_fill(&part->call, request, index, body, part_done);
+    part->call.client_host =
+        parts->count > 0 ? parts->items[0].call.client_host : client_host(request);
+    if (slice_is_null(part->call.client_host))
+        part->call.client_host = SLICE_EMPTY;
+    part->parts = parts;
+    part->group_id = group_id;
+    parts->count++;
+    return part;
+}
+
+void group_parts_submit(struct group_parts *parts)
+{
+    parts->is_submitting = true;
+    parts->left = parts->count;
+    parts->request->cancelled = parts_cancelled;
+    for (size_t i = 0; i < parts->count; i++)
+        coordinator_call_submit(parts->request->shard, &parts->items[i].call);
+    parts->is_submitting = false;
+    if (parts->left == 0)
+        parts_end(parts);
+}
+
+bool group_consumer_protocol_is_on(const struct publication *publication)
+{
+    struct config_list list =
+        config_list(publication->config, BROKER_GROUP_COORDINATOR_REBALANCE_PROTOCOLS);
+
+    if (metadata_image_level(publication->image, FEATURE_GROUP_VERSION) < 1)
+        return false;
+    for (size_t i = 0; i < list.count; i++)
+        if (slice_equal_text(list.items[i], "consumer"))
+            return true;
+    return false;
+}
