@@ -132,7 +132,7 @@ def test_defaults_that_one_node_cannot_meet_are_named(make_node):
     assert "offsets.topic.replication.factor=1" in node.text()
 
 
-def test_health_pages_follow_the_node(make_node):
+def test_health_pages_follow_the_node(make_node):  # effect: barnabas.http.listener
     node = make_node().start()
     pages = {}
     for page in ("healthz", "readyz", "metrics"):
@@ -154,9 +154,23 @@ def test_an_idle_node_holds_less_than_ten_megabytes(make_node):
 
 def test_log_lines_are_json_when_asked(make_node):
     import json
-    node = make_node("barnabas.log.format=json\n").start()
+    node = make_node("barnabas.log.format=json\n").start()  # effect: barnabas.log.format
     lines = [json.loads(line) for line in node.text().splitlines()]
     assert {"time", "level", "module", "event"} <= set(lines[0])
+
+
+def test_log_lines_below_the_level_are_not_written(make_node):  # effect: barnabas.log.level
+    node = make_node("barnabas.log.level=warn\n")
+    node.spawn()
+    deadline = time.monotonic() + 30 * SLOW
+    while time.monotonic() < deadline:
+        try:
+            assert node.client().create_topic("t") == 0
+            break
+        except (OSError, wire.Closed):
+            time.sleep(0.05)
+    assert node.stop() == 0
+    assert " INFO " not in node.text()
 
 
 def test_start_explains_itself():

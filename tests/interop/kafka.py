@@ -169,7 +169,7 @@ class Node:
         """Creates a topic and waits until its partitions take records: what an idempotent producer
         sends before may overtake itself (a first batch refused, the second one taken)."""
         self.tool("kafka-topics", "--create", "--topic", topic, *options)
-        self.tool("kafka-get-offsets", "--topic", topic)
+        wait_for(lambda: self.tool("kafka-get-offsets", "--topic", topic, check=False).exit == 0)
 
     def partition_folder(self, topic, partition=0):
         found = [path for path in (folder / f"{topic}-{partition}" for folder in self.log_dirs)
@@ -199,7 +199,8 @@ class ApacheNode(Node):
 
 class BarnabasNode(Node):
     kind = "barnabas"
-    own_defaults = {"barnabas.flush.mode": os.environ.get("BARNABAS_INTEROP_FLUSH_MODE", "commit")}
+    own_defaults = {"barnabas.flush.mode": os.environ.get("BARNABAS_INTEROP_FLUSH_MODE", "commit"),
+                    "barnabas.shards": os.environ.get("BARNABAS_INTEROP_SHARDS", "0")}
 
     @staticmethod
     def available():

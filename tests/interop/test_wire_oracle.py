@@ -34,9 +34,10 @@ class Side:
     def set_up(self):
         topics = (("plain", "--partitions", 2), ("small", "--config", "max.message.bytes=300"),
                   ("compact", "--config", "cleanup.policy=compact"),
-                  ("stamped", "--config", "message.timestamp.type=LogAppendTime"))
-        for topic, *options in topics:
-            self.node.create_topic(topic, *options)
+                  ("stamped", "--config", "message.timestamp.type=LogAppendTime"),
+                  ("strict", "--config", "min.insync.replicas=2"))
+        for topic, *options in topics:  # the records are older than what is kept by default
+            self.node.create_topic(topic, "--config", "retention.ms=-1", *options)
         told = self.ask("Metadata", 12, wire_cases.metadata(*(topic for topic, *_ in topics)))
         self.topic_ids = {each["name"]: each["topicId"] for each in told["topics"]}
         for number, count in enumerate((2, 1, 3)):
@@ -141,6 +142,21 @@ def test_the_names_of_the_cases_are_each_used_once():
     assert len(set(names)) == len(names) > 60
 
 
+def test_every_version_that_is_advertised_is_swept(sides, node):
+    with wire.Connection(sides[1].node) as connection:
+        told = connection.ask(sides[1].codec, "ApiVersions", 0, {})["apiKeys"]
+    names = {key: name for name, (key, _, _) in wire.schema().items()}
+    ranges = {names.get(each["apiKey"]): (each["minVersion"], each["maxVersion"]) for each in told}
+    swept = {api: (first, last) for api, first, last in wire_cases.SWEPT}
+    elsewhere = {"ApiVersions", "Produce", "ListPartitionReassignments", "DescribeUserScramCredentials",
+                 "AlterUserScramCredentials"}
+    # Of groups: test_groups.py, by Apache's clients and tools.
+    elsewhere |= {"FindCoordinator", "JoinGroup", "SyncGroup", "Heartbeat", "LeaveGroup", "OffsetCommit",
+                  "OffsetFetch", "OffsetDelete", "DescribeGroups", "ListGroups", "DeleteGroups",
+                  "ConsumerGroupHeartbeat", "ConsumerGroupDescribe"}
+    assert {api: span for api, span in ranges.items() if swept.get(api) != span}.keys() <= elsewhere
+
+
 # ---- connections and versions ----
 
 def versions(side, version):
@@ -209,16 +225,110 @@ def test_api_versions_judges_the_names_of_client_software_alike(sides, node, nam
 
 @pytest.mark.parametrize("payload", [
     wire.request_header(1, 3, 1, False), wire.request_header(1, 99, 1, True),
+    wire.request_header(1, 0, 1, False), wire.request_header(2, 0, 1, False),
+    wire.request_header(0, 2, 1, False), wire.request_header(19, 1, 1, False),
+    wire.request_header(20, 0, 1, False),
     wire.request_header(4, 0, 1, False), wire.request_header(999, 0, 1, False),
     wire.request_header(-1, 0, 1, False), wire.request_header(52, 0, 1, True), b"", b"\0", b"\0\x12\0\0",
     wire.request_header(3, 12, 1, True) + b"\xff\xff\xff\xff\x0f",
     wire.request_header(3, 4, 1, False) + struct.pack(">i", 1 << 30),
     wire.request_header(3, 12, 1, True),
-], ids=["fetch-3", "fetch-99", "removed-key", "unknown-key", "negative-key", "vote-on-a-broker", "empty",
+], ids=["fetch-3", "fetch-99", "fetch-0", "list-offsets-0", "produce-2", "create-topics-1",
+        "delete-topics-0", "removed-key", "unknown-key", "negative-key", "vote-on-a-broker", "empty",
         "one-byte", "cut-header", "count-beyond-the-end", "array-beyond-the-end", "no-body"])
 def test_what_cannot_be_read_ends_the_connection_alike(sides, node, payload):
     expected, found = [exchange(side, payload) for side in sides]
     assert found == expected
+
+
+def test_a_client_that_speaks_another_protocol_is_cut_off(sides, node):
+    for first in (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(300), b"GET / HTTP/1.1\r\n\r\n"):
+        for side in sides:
+            with wire.Connection(side.node) as connection:
+                connection.socket.sendall(first)
+                assert connection.receive() is None
+
+
+def test_a_header_may_lack_the_client_and_bring_unknown_tags(sides, node):
+    for side in sides:
+        key, _, _ = wire.schema()["Metadata"]
+        body = side.codec.encode("Metadata", 12, wire_cases.metadata("plain"))
+        for header in (struct.pack(">hhih", key, 12, 5, -1) + b"\0",
+                       struct.pack(">hhih", key, 12, 5, 0) + b"\x01\x63\x02ab"):
+            with wire.Connection(side.node) as connection:
+                connection.send(header + body)
+                (topic,) = connection.answer(side.codec, "Metadata", 12, 5)["topics"]
+                assert topic["errorCode"] == 0
+
+
+@pytest.mark.parametrize("place", [("other-cluster", 1), (kafka.CLUSTER_ID, 7), (kafka.CLUSTER_ID, 1),
+                                   (None, -1), ("other-cluster", -1), (None, 7)])
+def test_a_client_that_knows_another_node_is_told_to_start_anew(sides, node, place):
+    codes = []
+    for side in sides:
+        with wire.Connection(side.node) as connection:
+            told = connection.ask(side.codec, "ApiVersions", 5, {
+                "clientSoftwareName": "wire", "clientSoftwareVersion": "1", "clusterId": place[0],
+                "nodeId": place[1]})
+            codes.append(told["errorCode"])
+    assert codes[1] == codes[0]
+
+
+def seconds_of(side, version, body):
+    start = time.monotonic()
+    side.ask("Fetch", version, body)
+    return time.monotonic() - start
+
+
+def test_an_error_of_one_partition_ends_the_wait_but_an_unknown_partition_does_not(sides, node):
+    end = {"partition": 0, "fetchOffset": 0, "partitionMaxBytes": 1 << 20, "currentLeaderEpoch": -1,
+           "lastFetchedEpoch": -1}
+    beyond = {**end, "fetchOffset": 99}
+    for side in sides:
+        for topics, waits in (
+                ([{"topic": "compact", "partitions": [end]}, {"topic": "stamped", "partitions": [beyond]}], False),
+                ([{"topic": "compact", "partitions": [end]}, {"topic": "unknown", "partitions": [end]}], True),
+                ([{"topic": "compact", "partitions": [end, {**end, "partition": 9}]}], True)):
+            took = seconds_of(side, 12, {"maxWaitMs": 900, "minBytes": 1, "maxBytes": 1 << 20, "topics": topics})
+            assert (took > 0.85) == waits, (side.node.kind, topics, took)
+
+
+def test_what_comes_after_a_waiting_fetch_waits_too(sides, node):
+    for side in sides:
+        with wire.Connection(side.node) as connection:
+            start = time.monotonic()
+            connection.send(raw(side, "Fetch", 12, wire_cases.fetch(
+                "compact", by_id=False, maxWaitMs=700, minBytes=1), correlation=1))
+            connection.send(raw(side, "ApiVersions", 0, {}, correlation=2))
+            assert [struct.unpack(">i", connection.receive()[:4])[0] for _ in range(2)] == [1, 2]
+            assert time.monotonic() - start > 0.65
+
+
+def test_a_client_over_its_quota_is_throttled_and_its_fetches_are_empty(sides, node):
+    answers = []
+    for side in sides:
+        side.ask("AlterClientQuotas", 1, {"validateOnly": False, "entries": [{
+            "entity": [{"entityType": "client-id", "entityName": "slow"}],
+            "ops": [{"key": key, "value": 10.0, "remove": False}
+                    for key in ("producer_byte_rate", "consumer_byte_rate")]}]})
+        time.sleep(1)  # until the broker knows of it
+        told = []
+        for api, version, body in (
+                ("Produce", 9, wire_cases.produce(batch([b"x" * 900]), "stamped", 0)),
+                ("Fetch", 12, wire_cases.fetch("stamped", by_id=False)),
+                ("Fetch", 12, wire_cases.fetch("stamped", by_id=False))):
+            with wire.Connection(side.node) as connection:
+                key, flexible, _ = wire.schema()[api]
+                connection.send(wire.request_header(key, version, 7, version >= flexible, b"slow")
+                                + side.codec.encode(api, version, body))
+                answer = connection.answer(side.codec, api, version)
+                told.append((answer["throttleTimeMs"] > 0, [
+                    (bool(each.get("partitions")) and bool(each["partitions"][0]["records"]))
+                    if api == "Fetch" else each["partitionResponses"][0]["errorCode"]
+                    for each in answer["responses"]]))
+        answers.append(told)
+    assert answers[1] == answers[0]
+    assert answers[0][0] == (True, [0])
 
 
 def test_a_frame_of_negative_or_excessive_size_ends_the_connection(sides, node):

@@ -3,7 +3,8 @@
 id of that topic. They are asked in order, since some of them write.
 
 What there is: `plain` (2 partitions; three batches, of 2, 1 and 3 records, in the first), `small`
-(max.message.bytes=300), `compact` (cleanup.policy=compact), `stamped` (LogAppendTime)."""
+(max.message.bytes=300), `compact` (cleanup.policy=compact), `stamped` (LogAppendTime), `strict`
+(min.insync.replicas=2, of one replica)."""
 from batches import batch, cut, joined
 
 NO_ID = "AAAAAAAAAAAAAAAAAAAABQ"
@@ -24,6 +25,15 @@ def fetch(topic="plain", offset=0, partition=0, by_id=True, epoch=-1, fetched=-1
         **({"topicId": topic if topic == NO_ID else f"<id {topic}>"} if by_id else {"topic": topic}),
         "partitions": [{"partition": partition, "fetchOffset": offset, "currentLeaderEpoch": epoch,
                         "lastFetchedEpoch": fetched, "partitionMaxBytes": max_bytes}]}], **more}
+
+
+def fetches(max_bytes, *places):
+    """A fetch of several (partition, offset) of `plain`."""
+    body = fetch(by_id=False, maxBytes=max_bytes)
+    (first,) = body["topics"][0]["partitions"]
+    body["topics"][0]["partitions"] = [{**first, "partition": partition, "fetchOffset": offset}
+                                       for partition, offset in places]
+    return body
 
 
 def produce(records, topic="plain", partition=1, acks=-1, by_id=False, **more):
@@ -364,6 +374,124 @@ CLUSTER = [
     ("the quorum of an unknown topic", "DescribeQuorum", 1, quorum("plain")),
 ]
 
+# What clients of old and new lean on, beyond the rows above.
+EDGES = [
+    ("metadata of no topic in version 1", "Metadata", 1, {"topics": []}),
+    ("metadata of all topics in version 1", "Metadata", 1, {"topics": None}),
+    ("metadata of the topic that was to be made", "Metadata", 9, metadata("made")),
+    ("metadata of an internal topic that is not there", "Metadata", 12, metadata("__consumer_offsets")),
+    ("metadata by name and id", "Metadata", 12,
+     {"topics": [{"topicId": "<id plain>", "name": "plain"}]}),
+    ("metadata of a topic twice", "Metadata", 12, metadata("plain", "plain")),
+    ("the offset of a partition twice", "ListOffsets", 7, {"replicaId": -1, **named(
+        "plain", *[{"partitionIndex": 0, "currentLeaderEpoch": -1, "timestamp": -1}] * 2)}),
+    ("the committed end", "ListOffsets", 7, {**list_offsets(-1), "isolationLevel": 1}),
+    ("a produce with too few replicas", "Produce", 9, produce(GOOD, "strict", 0)),
+    ("a produce to the leader alone", "Produce", 9, produce(GOOD, "strict", 0, acks=1)),
+    ("a fetch of what too few replicas have", "Fetch", 12, fetch("strict", by_id=False)),
+    ("the end of what too few replicas have", "ListOffsets", 7, list_offsets(-1, "strict")),
+    ("a produce without key to a compacted topic in version 7", "Produce", 7,
+     produce(GOOD, "compact", 0)),
+    ("a produce of four without keys to a compacted topic", "Produce", 13,
+     produce(batch([b"1", b"2", b"3", b"4"]), "compact", 0, by_id=True)),
+    *((f"a produce of sequence {sequence}", "Produce", 9,
+       produce(batch([b"x"], producer=(902, 0, sequence)))) for sequence in range(6)),
+    ("a produce of the second sequence again", "Produce", 9,
+     produce(batch([b"x"], producer=(902, 0, 1)))),
+    ("a produce of a sequence that is forgotten", "Produce", 9,
+     produce(batch([b"x"], producer=(902, 0, 0)))),
+    ("a produce of an unknown producer's sequence", "Produce", 9,
+     produce(batch([b"x"], producer=(903, 4, 5)))),
+    ("a produce of a producer without epoch", "Produce", 9,
+     produce(batch([b"x"], producer=(904, -1, 0)))),
+    ("a fetch of a producer's batches", "Fetch", 16, fetch(partition=1, offset=10)),
+    *((f"a fetch cut after {size} bytes", "Fetch", 12, fetch(by_id=False, max_bytes=size))
+      for size in (100, 150, 200, 1000)),
+    ("a fetch of two partitions within one byte", "Fetch", 12, fetches(1, (0, 0), (1, 0))),
+    ("a fetch of two partitions, the first at its end", "Fetch", 12, fetches(1, (0, 6), (1, 0))),
+    ("a fetch of two partitions, one beyond its end", "Fetch", 12, fetches(1 << 20, (0, 0), (1, 999))),
+    ("a fetch that does not wait", "Fetch", 12, fetch(offset=6, by_id=False, maxWaitMs=0, minBytes=1)),
+    ("a fetch from a rack", "Fetch", 13, fetch(rackId="somewhere")),
+    ("a producer id again", "InitProducerId", 4,
+     {"transactionalId": None, "transactionTimeoutMs": 0, "producerId": 5, "producerEpoch": 3}),
+    ("a producer epoch without id", "InitProducerId", 4,
+     {"transactionalId": None, "transactionTimeoutMs": 0, "producerId": -1, "producerEpoch": 3}),
+    ("a move to where it is", "AlterPartitionReassignments", 1,
+     named("plain", {"partitionIndex": 0, "replicas": [1]})),
+    ("a feature left as it is", "UpdateFeatures", 1, {"validateOnly": True, "featureUpdates": [
+        {"feature": "group.version", "maxVersionLevel": 1, "upgradeType": 1}]}),
+    ("no features", "UpdateFeatures", 2, {"validateOnly": True, "featureUpdates": []}),
+    ("a topic made", "CreateTopics", 7, create("brief", 2, configs=[("retention.ms", "7")], only=False)),
+    ("a made topic's partitions", "DescribeTopicPartitions", 0, {"topics": [{"name": "brief"}]}),
+    ("partitions added", "CreatePartitions", 3, {**add_partitions("brief", 3), "validateOnly": False}),
+    ("settings of a made topic replaced", "AlterConfigs", 2, {"validateOnly": False, **resource(
+        2, "brief", configs=[{"name": "segment.ms", "value": "70000"}])}),
+    ("settings of a made topic", "DescribeConfigs", 4, describe(2, "brief", ["segment.ms", "retention.ms"])),
+    ("a made topic deleted", "DeleteTopics", 6, {"topics": [{"name": "brief"}], "timeoutMs": 5000}),
+    ("a deleted topic", "Metadata", 12, metadata("brief")),
+    ("records deleted", "DeleteRecords", 2, named("plain", {"partitionIndex": 0, "offset": 2})),
+    ("the start after records were deleted", "ListOffsets", 7, list_offsets(-2)),
+    ("a fetch of deleted records", "Fetch", 12, fetch(by_id=False)),
+    ("a fetch after deleted records", "Fetch", 17, fetch(offset=2)),
+    ("all records deleted", "DeleteRecords", 2, named("plain", {"partitionIndex": 0, "offset": -1})),
+    ("the start at the end", "ListOffsets", 7, list_offsets(-2)),
+    ("a time in an emptied partition", "ListOffsets", 7, list_offsets(0)),
+    ("an epoch's end in an emptied partition", "OffsetForLeaderEpoch", 4, epochs("plain")),
+]
+
+# One question of each API in every version.
+SWEPT = {
+    ("Produce", 3, 13): lambda version: produce(GOOD, by_id=version > 12),
+    ("Fetch", 4, 18): lambda version: fetch(partition=1, by_id=version > 12),
+    ("ListOffsets", 1, 11): lambda version: list_offsets(-1, partition=1),
+    ("Metadata", 0, 13): lambda version: metadata("plain", *["unknown"] * (version > 3)),
+    ("OffsetForLeaderEpoch", 2, 4): lambda version: epochs("plain", partition=1),
+    ("CreateTopics", 2, 7): lambda version: create("new", 2, 1, configs=[("retention.ms", "7")]),
+    ("DeleteTopics", 1, 6): lambda version: {"timeoutMs": 1000, **(
+        {"topics": [{"name": "unknown"}]} if version > 5 else {"topicNames": ["unknown"]})},
+    ("DeleteRecords", 0, 2): lambda version: named("plain", {"partitionIndex": 1, "offset": 1}),
+    ("InitProducerId", 0, 5): lambda version: {"transactionalId": None, "transactionTimeoutMs": 1000},
+    ("DescribeAcls", 1, 3): lambda version: {
+        "resourceTypeFilter": 1, "patternTypeFilter": 1, "operation": 1, "permissionType": 1},
+    ("CreateAcls", 1, 3): lambda version: {"creations": [{
+        "resourceType": 2, "resourceName": "plain", "resourcePatternType": 3, "principal": "User:u",
+        "host": "*", "operation": 3, "permissionType": 3}]},
+    ("DeleteAcls", 1, 3): lambda version: {"filters": [{
+        "resourceTypeFilter": 2, "resourceNameFilter": "plain", "patternTypeFilter": 3,
+        "principalFilter": None, "hostFilter": None, "operation": 3, "permissionType": 3}]},
+    ("DescribeConfigs", 1, 4): lambda version: describe(2, "plain"),
+    ("AlterConfigs", 0, 2): lambda version: {"validateOnly": True, **resource(
+        2, "plain", configs=[{"name": "retention.ms", "value": "-1"}])},
+    ("IncrementalAlterConfigs", 0, 1): lambda version: alter(2, "plain", ("retention.ms", 0, "9")),
+    ("AlterReplicaLogDirs", 1, 2): lambda version: {"dirs": [{
+        "path": "/nowhere", "topics": [{"name": "plain", "partitions": [0]}]}]},
+    ("DescribeLogDirs", 1, 5): lambda version: {"topics": [{"topic": "small", "partitions": [0]}]},
+    ("CreatePartitions", 0, 3): lambda version: add_partitions("plain", 5),
+    ("CreateDelegationToken", 1, 3): lambda version: {"maxLifetimeMs": -1},
+    ("RenewDelegationToken", 1, 2): lambda version: {"hmac": "AAAA", "renewPeriodMs": 1000},
+    ("ExpireDelegationToken", 1, 2): lambda version: {"hmac": "AAAA", "expiryTimePeriodMs": 1000},
+    ("DescribeDelegationToken", 1, 3): lambda version: {"owners": None},
+    ("ElectLeaders", 0, 2): lambda version: {"timeoutMs": 1000, "topicPartitions": [
+        {"topic": "plain", "partitions": [0]}]},
+    ("AlterPartitionReassignments", 0, 1): lambda version: named(
+        "plain", {"partitionIndex": 0, "replicas": [1, 1]}),
+    ("DescribeClientQuotas", 0, 1): lambda version: {
+        "components": [{"entityType": "user", "matchType": 2, "match": None}], "strict": True},
+    ("AlterClientQuotas", 0, 1): lambda version: quota(("user", None)),
+    ("DescribeQuorum", 0, 2): lambda version: quorum("__cluster_metadata"),
+    ("UpdateFeatures", 0, 2): lambda version: {"validateOnly": True, "featureUpdates": [
+        {"feature": "transaction.version", "maxVersionLevel": 99, "upgradeType": 1}]},
+    ("DescribeCluster", 0, 2): lambda version: {},
+    ("DescribeProducers", 0, 0): lambda version: {"topics": [
+        {"name": "a b", "partitionIndexes": [0]}, {"name": "plain", "partitionIndexes": [0]}]},
+    ("UnregisterBroker", 0, 0): lambda version: {"brokerId": -1},
+    ("ListConfigResources", 0, 1): lambda version: {},
+    ("UnregisterController", 0, 0): lambda version: {"controllerId": 77},
+    ("DescribeTopicPartitions", 0, 0): lambda version: {"topics": [{"name": "strict"}]},
+}
+VERSIONS = [(f"{api} in version {version}", api, version, body(version))
+            for (api, first, last), body in SWEPT.items() for version in range(first, last + 1)]
+
 # Apache answers these with an error of its own making (UNKNOWN_SERVER_ERROR): that they fail is enough.
 REFUSED = [
     ("a produce in an unknown codec", "Produce", 9, produce(batch([b"x"], attributes=5))),
@@ -371,4 +499,4 @@ REFUSED = [
      alter(2, "plain", ("retention.ms", 9, "1"))),
 ]
 
-CASES = [*METADATA, *OFFSETS, *FETCHES, *PRODUCES, *TOPICS, *SETTINGS, *CLUSTER]
+CASES = [*METADATA, *OFFSETS, *FETCHES, *PRODUCES, *TOPICS, *SETTINGS, *CLUSTER, *EDGES, *VERSIONS]

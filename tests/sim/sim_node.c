@@ -71,12 +71,14 @@ static bool start_is_over(void *context)
     return own->is_serving || own->is_stopped || !sim_machine_is_up(own->machine);
 }
 
-enum err sim_node_start(struct sim_node *own, int64_t timeout_ms)
+enum err sim_node_begin(struct sim_node *own)
 {
     struct why why = {{0}};
     struct node_options options = {
         .os = own->machine,
-        .logger = getenv("SIM_LOG") ? &logger : NULL,
+        .logger = own->logger         ? own->logger
+                  : getenv("SIM_LOG") ? &logger
+                                      : NULL,
         .file = &own->file,
         .seed = own->seed++,
         .format_when_empty = true,
@@ -95,6 +97,12 @@ enum err sim_node_start(struct sim_node *own, int64_t timeout_ms)
         snprintf(own->stop_why, sizeof own->stop_why, "%s", why.text);
         return sim_machine_is_up(own->machine) ? err : ERR_CRASHED;
     }
+    return OK;
+}
+
+enum err sim_node_start(struct sim_node *own, int64_t timeout_ms)
+{
+    TRY(sim_node_begin(own));
     if (!sim_run_until(own->sim, sim_now_ns(own->sim) + timeout_ms * MS, start_is_over, own))
         return ERR_REQUEST_TIMED_OUT;
     if (!sim_machine_is_up(own->machine))

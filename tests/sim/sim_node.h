@@ -15,6 +15,7 @@ struct sim_node {
     struct arena arena;
     struct config_file file;
     uint64_t seed;
+    struct logger *logger; /* set after init; NULL: none but SIM_LOG */
     bool is_serving, is_stopped;
     enum err stop_err;
     char stop_why[512];
@@ -26,6 +27,8 @@ void sim_node_init(struct sim_node *own, struct sim *sim, const char *name, cons
 /* Starts and waits until clients are served. The error, with why in stop_why, if it does not come to it;
  * ERR_CRASHED when the machine went down on the way. */
 MUST_USE enum err sim_node_start(struct sim_node *own, int64_t timeout_ms);
+/* The first half of it: is_serving, is_stopped or the machine's death tell how it went on. */
+MUST_USE enum err sim_node_begin(struct sim_node *own);
 /* Orderly; waits. True: the node stopped by itself in time. */
 bool sim_node_stop(struct sim_node *own, int64_t timeout_ms);
 /* Power cut, or kill -9; then a fresh machine on the same disk. Memory of the dead node is abandoned: only

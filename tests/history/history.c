@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * history/history.c: keeps events; runs the rules over the model of them.
+ */
+#include "history_internal.h"
+
+#include "base/assert.h"
+
+#include <stdlib.h>
+
+const char *const history_kind_names[HISTORY_KIND_COUNT] = {
+    "produce",      "fetch",        "list_offsets",    "delete_records",
+    "create_topic", "delete_topic", "configure_topic", "mark"};
+const char *const history_phase_names[HISTORY_PHASE_COUNT] = {"invoke", "ok", "fail", "unknown"};
+const char *const history_mark_names[HISTORY_MARK_COUNT] = {
+    "start",  "stop",   "kill",      "power_cut", "power_cut_volatile",
+    "damage", "forget", "index_rot", "final"};
+
+void history_event_init(struct history_event *event, enum history_kind kind,
+                        enum history_phase phase)
+{
+    *event = (struct history_event){
+        .kind = kind,
+        .phase = phase,
+        .op = -1,
+        .wall_ms = -1,
+        .process = -1,
+        .topic = -1,
+        .partition = -1,
+        .link = -1,
+        .producer_id = -1,
+        .producer_epoch = -1,
+        .base_sequence = -1,
+        .first_value = -1,
+        .timestamp_ms = -1,
+        .offset = -1,
+        .high_watermark = -1,
+        .last_stable = -1,
+        .log_start = -1,
+        .retention_ms = -1,
+        .retention_bytes = -1,
+    };
+}
+
+struct history *history_new(void)
+{
+    struct history *history = calloc(1, sizeof *history);
+
+    ASSERT(history != NULL);
+    arena_init(&history->arena, &heap_allocator, SIZE_MAX);
+    return history;
+}
+
+void history_free(struct history **history)
+{
+    if (!*history)
+        return;
+    arena_release(&(*history)->arena);
+    free((*history)->events);
+    free((void *)(*history)->topics);
+    free(*history);
+    *history = NULL;
+}
+
+int32_t history_topic(struct history *history, const char *key)
+{
+    for (size_t i = history->topic_count; i > 0; i--) /* the newest ones are asked for most */
+        if (strcmp(history->topics[i - 1], key) == 0)
+            return (int32_t)(i - 1);
+    if (history->topic_count == history->topic_capacity) {
+        history->topic_capacity = history->topic_capacity * 2 + 8;
+        history->topics =
+            realloc((void *)history->topics, history->topic_capacity * sizeof(char *));
+        ASSERT(history->topics != NULL);
+    }
+    history->topics[history->topic_count] = arena_format(&history->arena, "%s", key);
+    return (int32_t)history->topic_count++;
+}
+
+const char *history_topic_key(const struct history *history, int32_t topic)
+{
+    ASSERT(topic >= 0 && (size_t)topic < history->topic_count);
+    return history->topics[topic];
+}
+
+void history_add(struct history *history, const struct history_event *event)
+{
+    struct history_event *own;
+
+    if (history->count == history->capacity) {
+        history->capacity = history->capacity * 2 + 256;
+        history->events = realloc(history->events, history->capacity * sizeof *history->events);
+        ASSERT(history->events != NULL);
+    }
+    own = &history->events[history->count++];
+    *own = *event;
+    if (event->batch_count > 0)
+        own->batches = (const struct history_batch *)arena_copy(
+                           &history->arena,
+                           slice_of(event->batches, event->batch_count * sizeof *event->batches))
+                           .data;
+    if (event->error)
+        own->error = arena_format(&history->arena, "%s", event->error);
+}
+
+size_t history_count(const struct history *history)
+{
+    return history->count;
+}
+
+const struct history_event *history_at(const struct history *history, size_t index)
+{
+    ASSERT(index < history->count);
+    return &history->events[index];
+}
+
+void history_check(const struct history *history, struct history_report *out)
+{
+    static void (*const rules[])(struct model *, struct partition *) = {
+        rule_crc,      rule_visible,   rule_single, rule_monotone,
+        rule_sequence, rule_retention, rule_lost,   rule_times};
+    struct model model;
+
+    *out = (struct history_report){0};
+    model_build(&model, history, out);
+    for (size_t i = 0; i < model.partition_count; i++)
+        for (size_t rule = 0; rule < ARRAY_COUNT(rules); rule++)
+            rules[rule](&model, &model.partitions[i]);
+    model_release(&model);
+}

@@ -1,0 +1,433 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * sim/actor_producer.c: produces numbered batches: acks 0, 1 or all, idempotent or not, several in flight. An
+ * idempotent one sends again, in order, until it has an answer, as Kafka's client does; the others never send
+ * again, so that nothing of theirs may be there twice.
+ */
+#include "batches.h"
+#include "peer.h"
+#include "world.h"
+
+#include "base/assert.h"
+#include "protocol/generated/api_keys.h"
+#include "protocol/generated/init_producer_id_request.h"
+#include "protocol/generated/init_producer_id_response.h"
+#include "protocol/generated/produce_request.h"
+#include "protocol/generated/produce_response.h"
+
+#include <stdlib.h>
+
+#define IN_FLIGHT_MAX 5 /* per partition, what an idempotent producer may have */
+#define TIMEOUT_MS 3000
+
+struct sending { /* one batch from its invention to its end */
+    struct peer_request request;
+    struct actor *actor;
+    struct sending *next; /* of its lane, in order */
+    struct slice batch;   /* malloc */
+    int64_t op;
+    int32_t slot, partition, topic; /* the incarnation it was made for */
+    struct uuid topic_id;
+    int32_t count, base_sequence;
+    int starts; /* of the node, when it was first sent */
+    bool is_in_flight;
+    bool is_maybe; /* an earlier attempt may have had its effect */
+};
+
+struct lane { /* one partition of one slot */
+    struct sending *first, *last;
+    int count, in_flight;
+    bool must_rewind; /* nothing new until all in flight is answered, then again from the first */
+    int32_t next_sequence;
+    uint32_t generation;
+};
+
+struct producer {
+    int16_t acks, version;
+    bool is_idempotent, is_compressing;
+    int in_flight_max, batches_max;
+    int64_t producer_id;
+    int16_t epoch;
+    bool is_asking;   /* for an id */
+    bool is_starting; /* over: with a new id, when nothing is in flight any more */
+    struct peer_request id_request;
+    struct lane lanes[WORLD_SLOTS_MAX][WORLD_PARTITIONS_MAX];
+};
+
+static void begin(struct actor *actor, int number)
+{
+    static const int16_t versions[] = {3, 7, 9, 11, 12, 13};
+    struct producer *own = actor->own;
+    struct random *random = &actor->random;
+
+    UNUSED(number);
+    own->acks = (int16_t)(random_chance(random, 2, 3) ? -1 : random_between(random, 0, 1));
+    own->is_idempotent = own->acks != 0 && random_chance(random, own->acks == 1 ? 1 : 2, 3);
+    own->version = versions[random_below(random, ARRAY_COUNT(versions))];
+    own->is_compressing = random_chance(random, 1, 3);
+    own->in_flight_max = (int)random_between(random, 1, IN_FLIGHT_MAX);
+    own->batches_max = (int)random_between(random, 20, 300);
+    own->producer_id = -1;
+    actor->tick_ms = random_between(random, 2, 30);
+}
+
+static bool is_nothing_in_flight(const struct producer *own)
+{
+    for (int slot = 0; slot < WORLD_SLOTS_MAX; slot++)
+        for (int partition = 0; partition < WORLD_PARTITIONS_MAX; partition++)
+            if (own->lanes[slot][partition].in_flight > 0)
+                return false;
+    return true;
+}
+
+/* ---- ends ---- */
+
+static struct lane *lane_of(struct sending *sending)
+{
+    return &((struct producer *)sending->actor->own)->lanes[sending->slot][sending->partition];
+}
+
+static void sending_end(struct sending *sending, enum history_phase phase, int64_t offset,
+                        enum err err)
+{
+    struct lane *lane = lane_of(sending);
+    struct sending **link = &lane->first;
+    struct history_event event;
+
+    history_event_init(&event, HISTORY_PRODUCE, phase);
+    event.op = sending->op;
+    event.process = sending->actor->process;
+    event.topic = sending->topic;
+    event.partition = sending->partition;
+    event.offset = offset;
+    event.error = err == OK ? NULL : err_name(err);
+    world_event(sending->actor->world, &event);
+    while (*link != sending)
+        link = &(*link)->next;
+    *link = sending->next;
+    lane->last = NULL;
+    for (struct sending *at = lane->first; at; at = at->next)
+        lane->last = at;
+    lane->count--;
+    free((void *)(uintptr_t)sending->batch.data);
+    free(sending);
+}
+
+/* Not known any more whether it took effect, or certain that it did not. */
+static void sending_give_up(struct sending *sending, enum err err)
+{
+    sending_end(sending, sending->is_maybe ? HISTORY_UNKNOWN : HISTORY_FAIL, -1, err);
+}
+
+/* Errors after which the batch may nevertheless be in the log. */
+static bool is_open(enum err err)
+{
+    return err == ERR_REQUEST_TIMED_OUT || err == ERR_NOT_ENOUGH_REPLICAS_AFTER_APPEND ||
+           err == ERR_KAFKA_STORAGE_ERROR || err == ERR_UNKNOWN_SERVER_ERROR ||
+           err == ERR_NOT_LEADER_OR_FOLLOWER;
+}
+
+static void idempotent_refused(struct sending *sending, enum err err)
+{
+    struct producer *own = sending->actor->own;
+    struct world *world = sending->actor->world;
+    struct lane *lane = lane_of(sending);
+    const struct slot *slot = &world->slots[sending->slot];
+
+    sending->is_maybe |= is_open(err);
+    if (err == ERR_UNKNOWN_TOPIC_ID || err == ERR_UNKNOWN_TOPIC_OR_PARTITION) {
+        if (slot->is_churn)
+            own->is_starting = true; /* its batches end when nothing is in flight */
+        else
+            lane->must_rewind = true;
+        return;
+    }
+    lane->must_rewind = true;
+    if (err_is_retriable(err) && err != ERR_OUT_OF_ORDER_SEQUENCE_NUMBER &&
+        err != ERR_UNKNOWN_PRODUCER_ID)
+        return;
+    if (err == ERR_OUT_OF_ORDER_SEQUENCE_NUMBER && lane->first != sending)
+        return; /* because of the one before it */
+    if (err != ERR_OUT_OF_ORDER_SEQUENCE_NUMBER && err != ERR_UNKNOWN_PRODUCER_ID)
+        world_fail(world, "process %d: Produce of op %lld: %s", sending->actor->process,
+                   (long long)sending->op, err_name(err));
+    /* A snapshot of the producer state holds, as Apache's, the last batch of each producer alone: a batch before
+     * it that is repeated after a restart cannot be told from one that is out of order. */
+    /* And a log that knows nothing of a producer takes any first sequence, as Apache's: when the first batch was
+     * refused for lack of space and the second was not, the first one comes too late. */
+    else if (!world_may_forget_producers(world, own->acks) && sending->base_sequence != 0 &&
+             sending->starts == world->nodes[0].starts)
+        world_fail(world, "process %d: op %lld: %s: the node has forgotten what it acknowledged",
+                   sending->actor->process, (long long)sending->op, err_name(err));
+    own->is_starting = true;
+}
+
+static void plain_refused(struct sending *sending, enum err err)
+{
+    sending->is_maybe |= is_open(err);
+    if (!err_is_retriable(err) && err != ERR_KAFKA_STORAGE_ERROR)
+        world_fail(sending->actor->world, "process %d: Produce of op %lld: %s",
+                   sending->actor->process, (long long)sending->op, err_name(err));
+    sending_give_up(sending, err);
+}
+
+static void answered(void *context, struct peer_request *request, const void *response)
+{
+    struct sending *sending = context;
+    struct producer *own = sending->actor->own;
+    struct world *world = sending->actor->world;
+    const struct produce_response *answer = response;
+    const struct produce_response_partition_produce_response *part;
+    struct lane *lane = lane_of(sending);
+    enum err err;
+
+    UNUSED(request);
+    sending->is_in_flight = false;
+    lane->in_flight--;
+    if (!answer) {
+        sending->is_maybe = true;
+        if (own->is_idempotent)
+            lane->must_rewind = true;
+        else
+            sending_give_up(sending, ERR_NETWORK_EXCEPTION);
+        return;
+    }
+    if (answer->responses_count != 1 || answer->responses[0].partition_responses_count != 1) {
+        world_fail(world, "Produce answered another number of partitions");
+        return;
+    }
+    part = &answer->responses[0].partition_responses[0];
+    err = err_from_wire(part->error_code);
+    if (part->index != sending->partition)
+        world_fail(world, "Produce answered another partition");
+    if (err == OK || (err == ERR_DUPLICATE_SEQUENCE_NUMBER && own->is_idempotent))
+        sending_end(sending, HISTORY_OK, err == OK ? part->base_offset : -1, OK);
+    else if (own->is_idempotent)
+        idempotent_refused(sending, err);
+    else
+        plain_refused(sending, err);
+}
+
+/* ---- sending ---- */
+
+static void sending_send(struct sending *sending)
+{
+    CLEANUP(arena_release) struct arena arena = {0};
+    struct actor *actor = sending->actor;
+    struct producer *own = actor->own;
+    struct lane *lane = lane_of(sending);
+    struct produce_request body;
+    struct produce_request_topic_produce_data *topic;
+    struct produce_request_partition_produce_data *data;
+
+    arena_init(&arena, &heap_allocator, SIZE_MAX);
+    topic = produce_request_topic_produce_data_array(&arena, 1);
+    data = produce_request_partition_produce_data_array(&arena, 1);
+    produce_request_init(&body);
+    body.acks = own->acks;
+    body.timeout_ms = (int32_t)TIMEOUT_MS / 2;
+    body.topic_data = topic;
+    body.topic_data_count = 1;
+    topic->name = slice_from_text(actor->world->slots[sending->slot].name);
+    topic->topic_id = sending->topic_id;
+    topic->partition_data = data;
+    topic->partition_data_count = 1;
+    data->index = sending->partition;
+    data->records = sending->batch;
+    sending->request.answered = answered;
+    sending->request.context = sending;
+    if (!peer_send(actor->peer, API_PRODUCE,
+                   actor->world->slots[sending->slot].is_churn ? 13 : own->version, &body,
+                   TIMEOUT_MS, own->acks == 0 ? NULL : &sending->request)) {
+        if (own->is_idempotent)
+            lane->must_rewind = true;
+        else
+            sending_give_up(sending, ERR_NETWORK_EXCEPTION);
+        return;
+    }
+    if (own->acks == 0) {
+        sending->is_maybe = true;
+        sending_give_up(sending, OK);
+        return;
+    }
+    sending->is_in_flight = true;
+    lane->in_flight++;
+}
+
+static struct sending *sending_new(struct actor *actor, int32_t slot_index, int32_t partition)
+{
+    CLEANUP(arena_release) struct arena arena = {0};
+    struct producer *own = actor->own;
+    struct world *world = actor->world;
+    struct slot *slot = &world->slots[slot_index];
+    struct lane *lane = &own->lanes[slot_index][partition];
+    struct sending *sending = calloc(1, sizeof *sending);
+    struct numbered_batch batch = {
+        .topic_key = history_topic_key(world->history, slot->topic),
+        .partition = partition,
+        .first_value = world->next_value,
+        .count = (int32_t)random_between(&actor->random, 1, 15),
+        .pad_bytes = (int32_t)random_below(&actor->random, 8) * 20,
+        .timestamp_ms = os_wall_ms(world->nodes[0].node.machine),
+        .producer_id = own->is_idempotent ? own->producer_id : -1,
+        .producer_epoch = own->is_idempotent ? own->epoch : -1,
+        .base_sequence = own->is_idempotent ? lane->next_sequence : -1,
+    };
+    struct history_event event;
+    struct slice built;
+    uint8_t *kept;
+
+    ASSERT(sending != NULL);
+    /* A batch that no segment can hold is refused. */
+    batch.count = (int32_t)MIN(batch.count, (strtol(world->knobs.segment_bytes, NULL, 10) - 100) /
+                                                (70 + batch.pad_bytes));
+    if (own->is_compressing)
+        batch.codec = (enum compression)random_below(&actor->random, COMPRESSION_COUNT);
+    if (batch.codec == COMPRESSION_ZSTD && own->version < 7)
+        batch.codec = COMPRESSION_NONE;
+    arena_init(&arena, &heap_allocator, SIZE_MAX);
+    built = numbered_batch_build(&batch, &arena);
+    kept = malloc(built.size_bytes);
+    ASSERT(kept != NULL);
+    memcpy(kept, built.data, built.size_bytes);
+    *sending = (struct sending){.actor = actor,
+                                .batch = slice_of(kept, built.size_bytes),
+                                .slot = slot_index,
+                                .partition = partition,
+                                .topic = slot->topic,
+                                .topic_id = slot->id,
+                                .count = batch.count,
+                                .base_sequence = batch.base_sequence,
+                                .starts = world->nodes[0].starts};
+    history_event_init(&event, HISTORY_PRODUCE, HISTORY_INVOKE);
+    event.process = actor->process;
+    event.topic = slot->topic;
+    event.partition = partition;
+    event.acks = own->acks;
+    event.link = own->is_idempotent ? -1 : actor->process * 1000 + peer_link(actor->peer) % 1000;
+    event.producer_id = batch.producer_id;
+    event.producer_epoch = batch.producer_epoch;
+    event.base_sequence = batch.base_sequence;
+    event.first_value = batch.first_value;
+    event.count = batch.count;
+    event.size_bytes = (int32_t)built.size_bytes;
+    event.timestamp_ms = batch.timestamp_ms;
+    sending->op = world_event(world, &event);
+    world->next_value += batch.count;
+    lane->next_sequence = sequence_add(lane->next_sequence, batch.count);
+    if (lane->last)
+        lane->last->next = sending;
+    else
+        lane->first = sending;
+    lane->last = sending;
+    lane->count++;
+    return sending;
+}
+
+static void id_answered(void *context, struct peer_request *request, const void *response)
+{
+    struct actor *actor = context;
+    struct producer *own = actor->own;
+    const struct init_producer_id_response *answer = response;
+
+    UNUSED(request);
+    own->is_asking = false;
+    if (!answer || answer->error_code != OK)
+        return;
+    own->producer_id = answer->producer_id;
+    own->epoch = answer->producer_epoch;
+}
+
+static void id_ask(struct actor *actor)
+{
+    struct producer *own = actor->own;
+    struct init_producer_id_request body;
+
+    init_producer_id_request_init(&body);
+    body.transactional_id = SLICE_NULL;
+    body.transaction_timeout_ms = 60000;
+    own->id_request.answered = id_answered;
+    own->id_request.context = actor;
+    own->is_asking =
+        peer_send(actor->peer, API_INIT_PRODUCER_ID, 4, &body, TIMEOUT_MS, &own->id_request);
+}
+
+static void start_over(struct producer *own)
+{
+    for (int slot = 0; slot < WORLD_SLOTS_MAX; slot++) {
+        for (int partition = 0; partition < WORLD_PARTITIONS_MAX; partition++) {
+            struct lane *lane = &own->lanes[slot][partition];
+
+            while (lane->first)
+                sending_give_up(lane->first, ERR_OUT_OF_ORDER_SEQUENCE_NUMBER);
+            lane->must_rewind = false;
+            lane->next_sequence = 0;
+        }
+    }
+    own->is_starting = false;
+    own->producer_id = -1;
+}
+
+static void tick(struct actor *actor)
+{
+    struct producer *own = actor->own;
+    struct world *world = actor->world;
+    int32_t slot = (int32_t)random_below(&actor->random, (uint64_t)world->slot_count);
+    int32_t partition = (int32_t)random_below(&actor->random, WORLD_PARTITIONS_MAX);
+    struct lane *lane = &own->lanes[slot][partition];
+
+    if (!peer_is_ready(actor->peer) || own->is_asking)
+        return;
+    if (own->is_starting) {
+        if (!is_nothing_in_flight(own))
+            return;
+        start_over(own);
+    }
+    if (own->is_idempotent && own->producer_id < 0) {
+        id_ask(actor);
+        return;
+    }
+    for (int i = 0; i < WORLD_SLOTS_MAX; i++) {
+        for (int k = 0; k < WORLD_PARTITIONS_MAX; k++) {
+            struct lane *again = &own->lanes[i][k];
+
+            if (!again->must_rewind || again->in_flight > 0)
+                continue;
+            again->must_rewind = false;
+            for (struct sending *at = again->first, *next; at && !again->must_rewind; at = next) {
+                next = at->next;
+                sending_send(at);
+                again->must_rewind = !at->is_in_flight;
+            }
+        }
+    }
+    if (world->phase != WORLD_FAULTS || own->batches_max == 0 || !world->slots[slot].is_live ||
+        partition >= world->slots[slot].partitions || lane->must_rewind || own->is_starting ||
+        lane->count >= own->in_flight_max || random_chance(&actor->random, 1, 4))
+        return;
+    if (lane->generation != world->slots[slot].generation) {
+        if (lane->first)
+            return; /* of the topic that was */
+        lane->generation = world->slots[slot].generation;
+        lane->next_sequence = 0;
+    }
+    own->batches_max--;
+    sending_send(sending_new(actor, slot, partition));
+}
+
+static bool is_drained(const struct actor *actor)
+{
+    const struct producer *own = actor->own;
+
+    for (int slot = 0; slot < WORLD_SLOTS_MAX; slot++)
+        for (int partition = 0; partition < WORLD_PARTITIONS_MAX; partition++)
+            if (own->lanes[slot][partition].count > 0)
+                return false;
+    return true;
+}
+
+const struct actor_type actor_producer = {.name = "producer",
+                                          .own_bytes = sizeof(struct producer),
+                                          .begin = begin,
+                                          .tick = tick,
+                                          .is_drained = is_drained};
