@@ -30,13 +30,12 @@ struct shard_metrics {
     uint64_t messages_in;
     uint64_t produce_requests_failed, fetch_requests_failed; /* partitions */
     uint64_t bytes_rejected;
-    uint64_t invalid_records_crc, invalid_records_magic, invalid_records_sequence,
-        no_key_compacted_topic;
+    uint64_t invalid_records_crc, invalid_records_sequence, no_key_compacted_topic;
     uint64_t requests_unknown;               /* not advertised: closed */
     uint64_t produce_delayed, fetch_delayed; /* waiting now */
     uint64_t produce_expired, fetch_expired;
     uint64_t fetch_sessions, fetch_sessions_evicted, fetch_session_partitions;
-    uint64_t throttled_ms_produce, throttled_ms_fetch, throttled_ms_request;
+    uint64_t throttled_ms_produce, throttled_ms_fetch;
 };
 
 #endif

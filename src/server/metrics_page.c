@@ -62,8 +62,6 @@ static void topics_write(const struct node_sample *sample, struct writer *out)
         "Partitions of Fetch requests that failed.", SUM(sample, metrics.fetch_requests_failed));
     one(out, "kafka_server_brokertopicmetrics_invalidmessagecrcrecords_total", "counter",
         "Batches with a wrong checksum.", SUM(sample, metrics.invalid_records_crc));
-    one(out, "kafka_server_brokertopicmetrics_invalidmagicnumberrecords_total", "counter",
-        "Batches of an unknown format.", SUM(sample, metrics.invalid_records_magic));
     one(out, "kafka_server_brokertopicmetrics_invalidoffsetorsequencerecords_total", "counter",
         "Batches with wrong offsets or sequences.", SUM(sample, metrics.invalid_records_sequence));
     one(out, "kafka_server_brokertopicmetrics_nokeycompactedtopicrecords_total", "counter",
@@ -132,6 +130,18 @@ static void requests_write(const struct node_sample *sample, struct writer *out)
         "Produce requests that wait for their commit.", SUM(sample, metrics.produce_delayed));
     one(out, "kafka_server_delayedoperationpurgatory_purgatorysize_fetch", "gauge",
         "Fetch requests that wait for data.", SUM(sample, metrics.fetch_delayed));
+    one(out, "barnabas_produce_expired_total", "counter",
+        "Produce requests whose time was out before their commit.",
+        SUM(sample, metrics.produce_expired));
+    one(out, "barnabas_fetch_expired_total", "counter",
+        "Fetch requests whose time was out before enough data came.",
+        SUM(sample, metrics.fetch_expired));
+    one(out, "barnabas_produce_throttled_ms_total", "counter",
+        "Milliseconds that producers were told to wait by their quota.",
+        SUM(sample, metrics.throttled_ms_produce));
+    one(out, "barnabas_fetch_throttled_ms_total", "counter",
+        "Milliseconds that consumers were told to wait by their quota.",
+        SUM(sample, metrics.throttled_ms_fetch));
     one(out, "kafka_server_fetchsessioncache_numincrementalfetchsessions", "gauge",
         "Fetch sessions kept.", SUM(sample, metrics.fetch_sessions));
     one(out, "kafka_server_fetchsessioncache_numincrementalfetchpartitionscached", "gauge",

@@ -43,7 +43,6 @@ struct node_private {
     struct quorum_listener quorum_listener;
     enum node_phase phase;          /* shard 0's */
     bool is_ready_asked;            /* the first publication is out */
-    bool is_open;                   /* the gate accepts */
     struct shard_round ready_round; /* of the start */
     struct shard_round round;       /* of the stop */
     struct mail start_mail;
@@ -53,7 +52,6 @@ struct node_private {
     enum err stop_err;
     struct why stop_why;
     struct node_shard *shards;
-    bool with_threads;
     bool closed_well; /* every log of every shard closed in order */
     _Atomic int8_t log_levels[CONFIG_LOGGER_COUNT];
     int64_t broker_epoch_at_stop; /* for the clean marker; -1: not registered */

@@ -63,7 +63,6 @@ static void node_serves(void *context)
         return;
     own->phase = NODE_RUNNING;
     timer_cancel(node->shards[0].reactor, &own->start_timer);
-    own->is_open = true;
     network_gate_open(node->gate);
     for (size_t i = 0; i < node->config.listener_count; i++)
         LOG_INFO(node->logger, "server", "listening", "listener=%.*s host=\"%.*s\" port=%d",
@@ -192,7 +191,6 @@ void node_run(struct node *node)
 {
     struct node_private *own = node_private(node);
 
-    own->with_threads = true;
     for (size_t i = 1; i < node->shard_count; i++) {
         char name[16];
         enum err err;
