@@ -9,6 +9,7 @@
 #include "base/arena.h"
 
 #include "base/assert.h"
+#include "base/fault_point.h"
 #include "base/fmt.h"
 
 #include <string.h>
@@ -106,6 +107,8 @@ static void *take_from_new_block(struct arena *arena, size_t need_bytes)
 
     if (arena->blocks)
         size_bytes = MIN(MAX(arena->blocks->size_bytes, BLOCK_BYTES_MIN / 2) * 2, BLOCK_BYTES_MAX);
+    if (FAULT_POINT(arena_block_exact))
+        size_bytes = 0;
     if (need_bytes > SIZE_MAX - sizeof *block)
         return NULL;
     size_bytes = MAX(size_bytes, need_bytes + sizeof *block);

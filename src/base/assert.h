@@ -22,6 +22,14 @@ void assert_hook_set(assert_hook hook);
     (__builtin_expect(!!(condition), 1) ? (void)0 \
                                         : assert_fail(#condition, __FILE__, __LINE__, __func__))
 
+/* For the little that a process must have to go on: no bug when it cannot be had, but the end all the same, in order: the
+ * hook is told this condition and may end the process itself. What a peer can ask for is never taken this way. */
+#define MEMORY_EXHAUSTED "the memory is exhausted"
+#define ASSERT_MEMORY(pointer)              \
+    (__builtin_expect((pointer) != NULL, 1) \
+         ? (void)0                          \
+         : assert_fail(MEMORY_EXHAUSTED, __FILE__, __LINE__, __func__))
+
 #ifdef BARNABAS_DEBUG
 #define ASSERT_DEBUG(condition) ASSERT(condition)
 #else

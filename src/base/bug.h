@@ -42,7 +42,21 @@
     X(metadata_before_sync, "M2", "metadata counts as committed before its sync")                 \
     X(vote_before_sync, "KAFKA-14273", "quorum-state is renamed before its sync")                 \
     X(producer_ids_twice, "D5", "a block of producer ids is given out twice")                     \
-    X(producer_epoch_not_fenced, "D7", "an older producer epoch may write")
+    X(producer_epoch_not_fenced, "D7", "an older producer epoch may write")                       \
+    X(offsets_before_commit, "G2", "OffsetCommit is answered before the commit")                  \
+    X(stale_generation_commits, "G3", "a commit of an older generation is taken")                 \
+    X(static_member_not_fenced, "KAFKA-7437", "a static member that was replaced commits on")     \
+    X(partition_given_early, "G1", "a partition is given before its owner has given it up")       \
+    X(join_does_not_wait, "G1", "a join phase ends without the slow member")                      \
+    X(sessions_not_resumed, "L1", "no session ends behind a load of the coordinator")             \
+    X(complete_before_markers, "D6", "a transaction is complete before its markers are written")  \
+    X(txn_offsets_before_marker, "D6", "a transaction's offsets count before its marker")         \
+    X(transaction_not_verified, "KIP-890", "a late batch opens the next transaction")             \
+    X(aborted_list_cut, "D6", "a fetch tells of one aborted transaction only")                    \
+    X(successor_epoch_kept, "D7", "InitProducerId raises no epoch: nobody is fenced")             \
+    X(stable_before_marker_commits, "D6", "the last stable offset passes uncommitted markers")    \
+    X(snapshots_outlive_markers, "ours", "compaction takes a marker that a replay needs")         \
+    X(overdue_by_wall_clock, "ours", "a clock that is set back keeps transactions open")
 
 enum bug {
     BUG_none,

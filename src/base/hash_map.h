@@ -9,6 +9,9 @@
 #include "base/allocator.h"
 #include "base/list.h"
 #include "base/slice.h"
+#include "base/uuid.h"
+
+#include <string.h>
 
 struct hash_map_node {
     struct hash_map_node *chain;
@@ -46,6 +49,15 @@ void hash_map_remove(struct hash_map *map, struct hash_map_node *node);
  * chain is bounded by the count limits of their owners. */
 uint64_t hash_bytes(const void *data, size_t size_bytes);
 uint64_t hash_u64(uint64_t value);
+/* Two words at once: ids of topics are looked up for every partition of every request. */
+static inline uint64_t hash_uuid(struct uuid id)
+{
+    uint64_t high, low;
+
+    memcpy(&high, id.bytes, sizeof high);
+    memcpy(&low, id.bytes + sizeof high, sizeof low);
+    return hash_u64(high ^ hash_u64(low));
+}
 static inline uint64_t hash_slice(struct slice s)
 {
     return hash_bytes(s.data, s.size_bytes);

@@ -176,6 +176,10 @@ void writer_uvarlong(struct writer *writer, uint64_t value)
     uint8_t bytes[VARLONG_BYTES_MAX];
     size_t count = 0;
 
+    if (value < 0x80) { /* nearly all lengths and counts */
+        put_number(writer, value, 1);
+        return;
+    }
     while (value >= 0x80) {
         bytes[count++] = (uint8_t)(value | 0x80);
         value >>= 7;

@@ -83,6 +83,9 @@ struct call {
     struct metadata_state *scratch; /* NULL until call_apply; behind `image` afterwards */
     size_t applied;                 /* records that `image` shows */
 };
+/* What a handler works with; *out is made empty. */
+struct call call_of(struct controller *controller, const struct controller_moment *moment,
+                    struct arena *arena, struct controller_result *out);
 /* Lets `image` show the records of this call so far, for operations that may touch an object again
  * (one partition twice in a request). Objects that were looked up before stay as they were. */
 MUST_USE enum err call_apply(struct call *call);
@@ -132,12 +135,6 @@ void ids_sort(struct ids *ids);
 
 /* ---- names.c ---- */
 
-/* Indexes of the names in ascending order; equal names keep their order. */
-MUST_USE enum err names_sort(struct arena *arena, const struct slice *names, size_t count,
-                             uint32_t **order_out);
-/* The first index of a name, by the order of names_sort. */
-bool names_find(const struct slice *names, const uint32_t *order, size_t count, struct slice name,
-                uint32_t *index_out);
 enum name_repeat { NAME_ONCE, NAME_FIRST_OF_MANY, NAME_AGAIN };
 /* For each name, whether it occurs once; null counts as empty. */
 MUST_USE enum err names_repeated(struct arena *arena, const struct slice *names, size_t count,

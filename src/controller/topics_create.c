@@ -5,39 +5,13 @@
  * order, and the first that fails is told.
  */
 #include "controller/controller_internal.h"
+#include "metadata/topic_name.h"
 
-#define TOPIC_NAME_BYTES_MAX 249
 #define METADATA_TOPIC_NAME "__cluster_metadata"
 
 typedef const struct create_topics_request_creatable_topic *creatable;
 
 /* ---- names ---- */
-
-static enum err name_check(struct slice name, struct why *why)
-{
-    if (name.size_bytes == 0)
-        return why_set(why, ERR_INVALID_TOPIC_EXCEPTION,
-                       "Topic name is invalid: the empty string is not allowed");
-    if (slice_equal_text(name, ".") || slice_equal_text(name, ".."))
-        return why_set(why, ERR_INVALID_TOPIC_EXCEPTION,
-                       "Topic name is invalid: '%.*s' is not allowed", SLICE_ARGS(name));
-    if (name.size_bytes > TOPIC_NAME_BYTES_MAX)
-        return why_set(why, ERR_INVALID_TOPIC_EXCEPTION,
-                       "Topic name is invalid: the length of '%.*s' is longer than the max allowed "
-                       "length %d",
-                       SLICE_ARGS(name), TOPIC_NAME_BYTES_MAX);
-    for (size_t i = 0; i < name.size_bytes; i++) {
-        uint8_t c = name.data[i];
-
-        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-              c == '.' || c == '_' || c == '-'))
-            return why_set(why, ERR_INVALID_TOPIC_EXCEPTION,
-                           "Topic name is invalid: '%.*s' contains one or more characters other "
-                           "than ASCII alphanumerics, '.', '_' and '-'",
-                           SLICE_ARGS(name));
-    }
-    return OK;
-}
 
 static const struct metadata_topic *topic_with_prefix(const struct metadata_image *image,
                                                       struct slice prefix)
@@ -80,7 +54,7 @@ static enum err name_is_free(struct call *call, struct slice name, struct why *w
     const struct metadata_topic *other;
     uint8_t copy[TOPIC_NAME_BYTES_MAX];
 
-    TRY(name_check(name, why));
+    TRY(topic_name_check(name, why));
     if (metadata_image_topic(call->image, name))
         return why_set(why, ERR_TOPIC_ALREADY_EXISTS, "Topic '%.*s' already exists.",
                        SLICE_ARGS(name));

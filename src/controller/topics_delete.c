@@ -3,6 +3,7 @@
  * controller/topics_delete.c: DeleteTopics, by name or by id. Who may not describe a topic must not
  * learn from the answer whether it is there, so the results are shuffled.
  */
+#include "base/name_order.h"
 #include "controller/controller_internal.h"
 
 typedef struct delete_topics_response_deletable_topic_result topic_result;
@@ -82,9 +83,9 @@ static enum err targets_sort(struct deletion *deletion)
 {
     struct arena *arena = deletion->call->arena;
 
-    TRY(names_sort(arena, deletion->names, deletion->name_count, &deletion->name_order));
+    TRY(name_order(arena, deletion->names, deletion->name_count, &deletion->name_order));
     TRY(names_repeated(arena, deletion->names, deletion->name_count, &deletion->name_repeats));
-    TRY(names_sort(arena, deletion->ids, deletion->id_count, &deletion->id_order));
+    TRY(name_order(arena, deletion->ids, deletion->id_count, &deletion->id_order));
     return names_repeated(arena, deletion->ids, deletion->id_count, &deletion->id_repeats);
 }
 
@@ -115,8 +116,8 @@ static bool id_is_given(const struct deletion *deletion, struct uuid id)
 {
     uint32_t at;
 
-    return names_find(deletion->ids, deletion->id_order, deletion->id_count,
-                      slice_of(id.bytes, sizeof id.bytes), &at);
+    return name_find(deletion->ids, deletion->id_order, deletion->id_count,
+                     slice_of(id.bytes, sizeof id.bytes), &at);
 }
 
 static enum err names_delete(struct deletion *deletion)
@@ -151,7 +152,7 @@ static bool name_is_given(const struct deletion *deletion, struct slice name)
 {
     uint32_t at;
 
-    return names_find(deletion->names, deletion->name_order, deletion->name_count, name, &at) &&
+    return name_find(deletion->names, deletion->name_order, deletion->name_count, name, &at) &&
            deletion->name_repeats[at] == NAME_ONCE &&
            topic_allowed(deletion, OPERATION_DESCRIBE, name);
 }

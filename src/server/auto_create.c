@@ -12,10 +12,10 @@
 #include "protocol/generated/create_topics_response.h"
 #include "server/controller_gate.h"
 #include "server/mutation_quota.h"
-#include "server/name_order.h"
+#include "base/name_order.h"
 #include "server/node.h"
 #include "server/publication.h"
-#include "server/topic_name.h"
+#include "metadata/topic_name.h"
 
 /* The newest version: its answers say the most. */
 #define CREATE_TOPICS_VERSION 7

@@ -7,7 +7,7 @@
 #include "protocol/generated/delete_groups_response.h"
 #include "server/handlers/group_request.h"
 #include "server/handlers/handlers.h"
-#include "server/name_order.h"
+#include "base/name_order.h"
 
 static void delete_finish(struct group_parts *parts)
 {

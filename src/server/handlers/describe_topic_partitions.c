@@ -8,8 +8,8 @@
 #include "protocol/generated/describe_topic_partitions_response.h"
 #include "server/handlers/handlers.h"
 #include "server/handlers/image_view.h"
-#include "server/name_order.h"
-#include "server/topic_name.h"
+#include "base/name_order.h"
+#include "metadata/topic_name.h"
 
 typedef struct describe_topic_partitions_response_describe_topic_partitions_response_topic
     answer_topic;

@@ -8,9 +8,9 @@
 #include "server/auto_create.h"
 #include "server/handlers/handlers.h"
 #include "server/handlers/image_view.h"
-#include "server/name_order.h"
+#include "base/name_order.h"
 #include "server/node.h"
-#include "server/topic_name.h"
+#include "metadata/topic_name.h"
 
 typedef struct metadata_response_metadata_response_topic answer_topic;
 typedef struct metadata_response_metadata_response_partition answer_partition;

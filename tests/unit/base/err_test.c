@@ -46,7 +46,7 @@ static void known_names_and_classes(void **state)
     assert_string_equal(err_name(ERR_NOT_LEADER_OR_FOLLOWER), "NOT_LEADER_OR_FOLLOWER");
     assert_string_equal(err_name(ERR_SHORT), "SHORT");
     assert_int_equal(err_wire_code(ERR_SHORT), 42);
-    assert_int_equal(err_wire_code(ERR_NO_MEMORY), -1);
+    assert_int_equal(err_wire_code(ERR_NO_MEMORY), ERR_KAFKA_STORAGE_ERROR); /* clients ask again */
     assert_true(err_is_retriable(ERR_NOT_LEADER_OR_FOLLOWER));
     assert_false(err_is_retriable(ERR_INVALID_REQUEST));
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * server/name_order.c: a merge sort of names, stable, without recursion.
+ * base/name_order.c: a merge sort of names, stable, without recursion.
  */
-#include "server/name_order.h"
+#include "base/name_order.h"
 
 static void merge(const struct slice *names, const uint32_t *from, uint32_t *to, size_t low,
                   size_t middle, size_t high)
@@ -39,6 +39,26 @@ enum err name_order(struct arena *arena, const struct slice *names, size_t count
     }
     *order_out = from;
     return OK;
+}
+
+bool name_find(const struct slice *names, const uint32_t *order, size_t count, struct slice name,
+               uint32_t *index_out)
+{
+    size_t low = 0;
+    size_t high = count;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+
+        if (slice_compare(names[order[middle]], name) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    if (low == count || slice_compare(names[order[low]], name) != 0)
+        return false;
+    *index_out = order[low];
+    return true;
 }
 
 enum err name_set(struct arena *arena, struct slice *names, size_t *count)

@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * server/topic_name.c: which names a topic may have.
+ * metadata/topic_name.c: which names a topic may have.
  */
-#include "server/topic_name.h"
-
-#define TOPIC_NAME_BYTES_MAX 249
+#include "metadata/topic_name.h"
 
 static bool is_allowed(uint8_t c)
 {
