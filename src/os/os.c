@@ -325,6 +325,11 @@ int os_core_count(struct os *os)
     return os->table->core_count(os);
 }
 
+int64_t os_descriptors_max(struct os *os)
+{
+    return os->table->descriptors_max(os);
+}
+
 enum err os_host_name(struct os *os, char *out, size_t capacity_bytes)
 {
     ASSERT(capacity_bytes > 0);

@@ -187,6 +187,8 @@ MUST_USE enum err os_thread_start(struct os *os, const char *name, void (*run)(v
                                   void *context, struct os_thread **out);
 void os_thread_join(struct os_thread **thread);
 int os_core_count(struct os *os);
+/* How many descriptors the process may have now. */
+int64_t os_descriptors_max(struct os *os);
 /* This machine's name as others may reach it (getaddrinfo canonical name, as Kafka's default). */
 MUST_USE enum err os_host_name(struct os *os, char *out, size_t capacity_bytes);
 struct os_usage {
@@ -203,7 +205,7 @@ MUST_USE enum err os_on_signal(struct os *os, void (*notify)(void *context, int 
 
 /* ---- making a machine ---- */
 struct os_real_options {
-    int pool_threads; /* 0: max(2, cores) */
+    int pool_threads; /* of each pool; 0: max(2, cores) for jobs, more for files */
 };
 MUST_USE enum err os_real_create(const struct os_real_options *options, struct os **out);
 void os_release(struct os **os);

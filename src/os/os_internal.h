@@ -87,6 +87,7 @@ struct os_table {
                              void *context, struct os_thread **out);
     void (*thread_join)(struct os_thread *thread);
     int (*core_count)(struct os *os);
+    int64_t (*descriptors_max)(struct os *os);
     enum err (*host_name)(struct os *os, char *out, size_t capacity_bytes);
     void (*usage)(struct os *os, struct os_usage *out); /* out is zeroed */
     enum err (*on_signal)(struct os *os, void (*notify)(void *context, int signal), void *context);

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <time.h>
 
 int64_t real_now_ns(struct os *os)
@@ -94,6 +95,7 @@ const struct os_table real_table = {
     .thread_start = real_thread_start,
     .thread_join = real_thread_join,
     .core_count = real_core_count,
+    .descriptors_max = real_descriptors_max,
     .host_name = real_host_name,
     .usage = real_usage,
     .on_signal = real_on_signal,
@@ -101,10 +103,13 @@ const struct os_table real_table = {
 };
 
 #define NAME_THREADS_MAX 2
+/* They wait for the disk, not for a core. Syncs of different files that wait together end with one commit of
+ * the file system's journal; one after another each would pay for its own. */
+#define FILE_THREADS_MIN 16
 
-static enum err pools_init(struct real_os *real, int thread_count)
+static enum err pools_init(struct real_os *real, int thread_count, int file_thread_count)
 {
-    enum err err = pool_init(&real->file_pool, "files", thread_count);
+    enum err err = pool_init(&real->file_pool, "files", file_thread_count);
 
     if (err != OK)
         return err;
@@ -119,21 +124,36 @@ static enum err pools_init(struct real_os *real, int thread_count)
     return err;
 }
 
+/* As far as the administrator lets us, as Java does: the soft limit is often 1,024, for programs that call
+ * select. */
+static void descriptors_raise(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= limit.rlim_max)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 enum err os_real_create(const struct os_real_options *options, struct os **out)
 {
     struct real_os *real = ALLOCATOR_NEW(&heap_allocator, struct real_os);
     int thread_count = options ? options->pool_threads : 0;
+    int file_thread_count = thread_count;
     enum err err;
 
     *out = NULL;
     if (!real)
         return ERR_NO_MEMORY;
     real->base.table = &real_table;
+    descriptors_raise();
     if (thread_count <= 0) {
         thread_count = real_core_count(&real->base);
         thread_count = MAX(thread_count, 2);
+        file_thread_count = MAX(thread_count, FILE_THREADS_MIN);
     }
-    err = pools_init(real, thread_count);
+    err = pools_init(real, thread_count, file_thread_count);
     if (err != OK) {
         ALLOCATOR_DELETE(&heap_allocator, real);
         return err;

@@ -7,15 +7,19 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 /* More than this is a pool's work even when all of it is in memory. */
 #define INLINE_BYTES_MAX (1 * MIB)
-/* An inline write that took longer met dirty throttling or a busy journal: the file's next writes
- * go through the pool for a while. */
+/* An inline write that took longer, and slept meanwhile, met dirty throttling or a busy journal: the
+ * file's next writes go through the pool for a while. One that did not sleep was only not let run,
+ * and a pool's thread would not be either. To count sleeps is a system call more: it is done for
+ * some time after a write that took long. */
 #define INLINE_WRITE_NS_MAX ((int64_t)5 * 1000000)
 #define SLOW_FOR_NS ((int64_t)1000 * 1000000)
+#define WATCHED_FOR_NS ((int64_t)10000 * 1000000)
 
 static struct real_file *real_of(struct os_file *file)
 {
@@ -215,19 +219,35 @@ static bool try_read(struct real_file *file, struct os_op *op)
     return true;
 }
 
+/* How often this thread gave up its core by itself; -1: the kernel does not tell. */
+static int64_t thread_sleeps(void)
+{
+    struct rusage usage;
+
+    return getrusage(RUSAGE_THREAD, &usage) == 0 ? (int64_t)usage.ru_nvcsw : -1;
+}
+
 static bool try_write(struct os *os, struct real_file *file, struct os_op *op)
 {
     int64_t start_ns = real_now_ns(os);
+    int64_t sleeps = -1;
     size_t size_bytes = 0;
+    bool is_watched;
 
     for (size_t i = 0; i < op->slice_count; i++)
         size_bytes += op->slices[i].size_bytes;
     if (size_bytes > INLINE_BYTES_MAX ||
         start_ns < atomic_load_explicit(&file->slow_until_ns, memory_order_relaxed))
         return false;
+    is_watched = start_ns < atomic_load_explicit(&file->watched_until_ns, memory_order_relaxed);
+    if (is_watched)
+        sleeps = thread_sleeps();
     os_op_run_blocking(os, op);
-    if (real_now_ns(os) - start_ns > INLINE_WRITE_NS_MAX)
+    if (real_now_ns(os) - start_ns <= INLINE_WRITE_NS_MAX)
+        return true;
+    if (is_watched && (sleeps < 0 || thread_sleeps() != sleeps))
         atomic_store_explicit(&file->slow_until_ns, start_ns + SLOW_FOR_NS, memory_order_relaxed);
+    atomic_store_explicit(&file->watched_until_ns, start_ns + WATCHED_FOR_NS, memory_order_relaxed);
     return true;
 }
 

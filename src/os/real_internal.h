@@ -79,8 +79,9 @@ struct real_file {
     struct os_file base;
     int fd;
     atomic_bool is_direct;
-    atomic_bool has_no_nowait;     /* RWF_NOWAIT is refused by this file system */
-    _Atomic int64_t slow_until_ns; /* writes go through the pool until then */
+    atomic_bool has_no_nowait;        /* RWF_NOWAIT is refused by this file system */
+    _Atomic int64_t slow_until_ns;    /* writes go through the pool until then */
+    _Atomic int64_t watched_until_ns; /* the sleeps of writes are counted until then */
 };
 
 enum err real_file_open(struct os *os, const char *path, unsigned flags, struct os_file **out);
@@ -223,6 +224,7 @@ enum err real_thread_start(struct os *os, const char *name, void (*run)(void *co
                            void *context, struct os_thread **out);
 void real_thread_join(struct os_thread *thread);
 int real_core_count(struct os *os);
+int64_t real_descriptors_max(struct os *os);
 enum err real_host_name(struct os *os, char *out, size_t capacity_bytes);
 void real_usage(struct os *os, struct os_usage *out);
 enum err real_on_signal(struct os *os, void (*notify)(void *context, int signal), void *context);

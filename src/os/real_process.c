@@ -115,6 +115,16 @@ static int64_t quota_cores(void)
     return MAX(quota_us / period_us + (quota_us % period_us != 0), (int64_t)1);
 }
 
+int64_t real_descriptors_max(struct os *os)
+{
+    struct rlimit limit;
+
+    UNUSED(os);
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur > (rlim_t)INT64_MAX)
+        return INT64_MAX;
+    return (int64_t)limit.rlim_cur;
+}
+
 int real_core_count(struct os *os)
 {
     cpu_set_t set;

@@ -7,13 +7,19 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 /* A peer that reads as fast as we send must not keep the shard from everybody else. */
 #define SEND_BYTES_PER_TURN (1 * MIB)
 /* Without free descriptors a listener would be ready for ever. */
 #define ACCEPT_PAUSE_NS ((int64_t)100 * 1000000)
+/* Descriptors that connections leave to files, but at most half of all: a segment that cannot be opened takes
+ * its directory down, a client that waits in the backlog loses nothing. */
+#define DESCRIPTORS_FOR_FILES 2048
 
 static struct os_op *first_of(struct list_node *list)
 {
@@ -66,12 +72,39 @@ static bool is_transient(int error_number)
     }
 }
 
+/* Would the next descriptor be one of those that are for files? */
+static bool descriptors_are_short(int any_fd)
+{
+    struct rlimit limit;
+    int lowest_free;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return false;
+    lowest_free = fcntl(any_fd, F_DUPFD_CLOEXEC, 0);
+    if (lowest_free < 0)
+        return true;
+    close(lowest_free);
+    return (rlim_t)lowest_free >=
+           limit.rlim_cur - MIN(limit.rlim_cur / 2, (rlim_t)DESCRIPTORS_FOR_FILES);
+}
+
+static bool is_anybody_waiting(int listener_fd)
+{
+    struct pollfd waiting = {.fd = listener_fd, .events = POLLIN};
+
+    return poll(&waiting, 1, 0) > 0;
+}
+
 /* False: nothing more to do before the next event or the end of a pause. */
 static bool try_accept(struct real_socket *socket, struct os_op *op)
 {
-    int fd = accept4(socket->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    int fd = -1;
     enum err err;
 
+    if (!descriptors_are_short(socket->fd) || !is_anybody_waiting(socket->fd))
+        fd = accept4(socket->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    else
+        errno = EMFILE;
     if (fd >= 0) {
         finish(socket, op, accepted_new(socket->port, fd, op));
         return true;

@@ -65,7 +65,8 @@ struct sim_options {
     int socket_send_bytes;         /* default of os_socket_set_buffers */
     int socket_receive_bytes;
     int core_count;
-    size_t trace_count; /* events kept for sim_trace; 0: none */
+    int64_t descriptors_max; /* what the process is told; opening more is no fault */
+    size_t trace_count;      /* events kept for sim_trace; 0: none */
 };
 
 void sim_options_default(struct sim_options *options);

@@ -359,5 +359,9 @@ enum err sim_io_blocking(struct sim_process *process, struct sim_io *io)
     if (sim->in_turn == process)
         sim->counts.blocking_in_turn++;
     process->blocking_ns = sim_later(process->blocking_ns, sim_io_latency(process, io));
+    if (io->call == SIM_CALL_SYNC || io->call == SIM_CALL_SYNC_DIRECTORY)
+        process->blocking_syncs++;
+    else
+        process->blocking_calls++;
     return sim_io_finish(process, io);
 }

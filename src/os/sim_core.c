@@ -248,6 +248,7 @@ void sim_options_default(struct sim_options *options)
         .socket_send_bytes = 128 * 1024,
         .socket_receive_bytes = 128 * 1024,
         .core_count = 4,
+        .descriptors_max = 65536,
         .trace_count = 4096,
     };
 }

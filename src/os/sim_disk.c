@@ -66,6 +66,7 @@ void sim_machine_set_disk(struct os *os, const struct sim_latency *disk_latency,
 
     machine->disk_latency = *disk_latency;
     machine->sync_latency = *sync_latency;
+    sim_jobs_redraw(sim_process_of(os));
 }
 
 void sim_disk_set_capacity(struct os *os, int64_t size_bytes)

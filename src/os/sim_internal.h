@@ -157,6 +157,7 @@ struct sim_process {
     struct list_node sockets;
     struct list_node held; /* events that wait for the resume */
     int64_t blocking_ns;   /* what blocking calls of the running job would have taken */
+    int64_t blocking_calls, blocking_syncs; /* how many, of both kinds of latency */
     void (*notify)(void *context, int signal);
     void *notify_context;
 };
@@ -385,7 +386,9 @@ struct sim_work {
     struct sim_connect *connect;
     size_t slice_index; /* how far a send is */
     size_t slice_bytes;
-    bool is_run; /* the job did its work */
+    bool is_run; /* the job did its work; from run_ns to due_ns its calls pass */
+    int64_t run_ns, due_ns;
+    int64_t job_calls, job_syncs;
     bool is_file_call;
 };
 
@@ -415,6 +418,8 @@ void sim_port_set_deadline(struct os_port *port, int64_t deadline_ns);
 /* The clock runs at another speed now. */
 void sim_port_clock_changed(struct sim_port *port);
 /* The outcome of the work is known: its operation is done at the next poll. */
+/* The latencies of the machine's disk have changed: calls that jobs have yet to make take the new ones. */
+void sim_jobs_redraw(struct sim_process *process);
 void sim_work_complete(struct sim_work *work, enum err err, int64_t result);
 /* The process is about to be ended: operations under way may take effect in part. */
 void sim_port_cut(struct sim_port *port);

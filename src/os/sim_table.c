@@ -195,6 +195,11 @@ static int table_core_count(struct os *os)
     return sim_of(sim_process_of(os))->options.core_count;
 }
 
+static int64_t table_descriptors_max(struct os *os)
+{
+    return sim_of(sim_process_of(os))->options.descriptors_max;
+}
+
 static enum err table_host_name(struct os *os, char *out, size_t capacity_bytes)
 {
     const struct sim_machine *machine = sim_process_of(os)->machine;
@@ -263,6 +268,7 @@ const struct os_table sim_table = {
     .thread_start = table_thread_start,
     .thread_join = table_thread_join,
     .core_count = table_core_count,
+    .descriptors_max = table_descriptors_max,
     .host_name = table_host_name,
     .usage = table_usage,
     .on_signal = table_on_signal,

@@ -442,6 +442,52 @@ static void without_descriptors_accepting_pauses_and_goes_on(void **state)
     pair_close(&pair);
 }
 
+static void accepting_leaves_descriptors_to_files(void **state)
+{
+    struct bench *bench = *state;
+    struct pair pair = {0};
+    struct probe accept = {.op = {.kind = OS_OP_ACCEPT}};
+    struct os_socket *held[64] = {0}, *connected[64] = {0};
+    struct rlimit before, tight;
+    int fd = dup(0), lowest;
+    size_t count = 0;
+    enum err err = OK;
+
+    listen_any(bench, &pair, "127.0.0.1");
+    accept.op.socket = pair.listener;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    tight = before;
+    tight.rlim_cur = (rlim_t)fd + 32; /* half of it is for files: more than what is left */
+    for (; count < ARRAY_COUNT(held); count++) {
+        struct probe connect = {.op = {.kind = OS_OP_CONNECT, .address = "127.0.0.1"}};
+
+        connect.op.port_number = pair.port_number;
+        assert_int_equal(probe_run(bench->port, &connect), OK);
+        connected[count] = connect.op.accepted;
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &tight), 0);
+        err = probe_run(bench->port, &accept);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+        if (err != OK)
+            break;
+        held[count] = accept.op.accepted;
+        accept.op.accepted = NULL;
+    }
+    assert_int_equal(err, ERR_TOO_MANY_FILES);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &tight), 0);
+    lowest = dup(0);
+    assert_true(lowest >= 0); /* a file could be opened */
+    close(lowest);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_int_equal(probe_run(bench->port, &accept), OK); /* who waited is served */
+    held[count] = accept.op.accepted;
+    for (size_t i = 0; i <= count; i++) {
+        os_socket_close(&held[i], false);
+        os_socket_close(&connected[i], false);
+    }
+    close(fd);
+    pair_close(&pair);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -456,6 +502,7 @@ int main(void)
         TEST(a_socket_moves_between_ports_with_the_bytes_that_wait),
         TEST(a_port_that_goes_down_cancels_its_connects),
         TEST(without_descriptors_accepting_pauses_and_goes_on),
+        TEST(accepting_leaves_descriptors_to_files),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -143,6 +143,47 @@ static void a_job_may_block_and_its_time_passes_before_it_is_done(void **state)
     sim_release(&sim);
 }
 
+static void job_of_many_syncs(struct os_op *op)
+{
+    struct os *os = os_port_os(op->port);
+
+    for (int i = 0; i < 100; i++) {
+        bench_write(os, "/job", "done", 0);
+        bench_sync(os, "/job");
+    }
+}
+
+/* A job makes all its calls in one event; those that would come later are not of the disk as it was. */
+static void a_job_that_began_on_a_slow_disk_goes_on_at_the_speed_of_the_disk(void **state)
+{
+    struct sim_latency slow = {.min_ns = 1000000000, .max_ns = 1000000001};
+    struct sim_options plain;
+
+    sim_options_default(&plain);
+    for (int is_healed = 0; is_healed < 2; is_healed++) {
+        struct sim *sim = bench_sim(1);
+        struct os *os = bench_machine(sim, "a");
+        struct bench_port port;
+        struct bench_op job = {.op.run = job_of_many_syncs};
+
+        bench_port_open(&port, os);
+        sim_machine_set_disk(os, &plain.disk_latency, &slow);
+        bench_submit(port.port, &job, OS_OP_JOB);
+        sim_run_until(sim, sim_now_ns(sim) + 10000000000, NULL, NULL);
+        assert_false(job.done);
+        if (is_healed)
+            sim_machine_set_disk(os, &plain.disk_latency, &plain.sync_latency);
+        OKAY(bench_wait(sim, &job));
+        if (is_healed)
+            assert_true(sim_now_ns(sim) < 12000000000);
+        else
+            assert_true(sim_now_ns(sim) >= 100000000000);
+        bench_port_close(&port);
+        sim_release(&sim);
+    }
+    UNUSED(state);
+}
+
 static void bad_turn(void *context)
 {
     struct bench_port *port = context;
@@ -376,6 +417,7 @@ int main(void)
         cmocka_unit_test(a_deadline_gives_a_turn_and_never_early),
         cmocka_unit_test(a_wake_gives_one_turn),
         cmocka_unit_test(a_job_may_block_and_its_time_passes_before_it_is_done),
+        cmocka_unit_test(a_job_that_began_on_a_slow_disk_goes_on_at_the_speed_of_the_disk),
         cmocka_unit_test(blocking_calls_of_a_running_shard_are_counted),
         cmocka_unit_test(a_job_that_loses_its_machine_is_forgotten),
         cmocka_unit_test(a_paused_process_takes_no_turn_while_disk_and_clocks_go_on),
