@@ -6,6 +6,8 @@
  */
 #include "network/network_internal.h"
 
+#include "base/fault_point.h"
+
 static void connection_turn(struct deferred *deferred);
 static void drain_timeout(struct timer *timer);
 
@@ -58,6 +60,8 @@ static void receive_next(struct connection *connection)
     }
     if (size_bytes == 0)
         return;
+    if (FAULT_POINT(receive_one_byte))
+        size_bytes = 1;
     connection->is_receiving = true;
     connection->is_receiving_frame = frame != NULL;
     connection->receive = (struct os_op){

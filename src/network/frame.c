@@ -16,13 +16,59 @@
 
 /* ---- memory of one frame: header and bytes in one block ---- */
 
+/* Small frames have blocks of one size, which are used again: a request is a few hundred bytes, and a heap takes
+ * its time for more than a thousand. */
+#define SMALL_BLOCK_BYTES (sizeof(struct frame) + CONNECTION_BUFFER_BYTES)
+#if defined(__SANITIZE_ADDRESS__)
+#define SPARE_FRAMES_MAX 0 /* so that a use after the release is seen */
+#else
+#define SPARE_FRAMES_MAX 32
+#endif
+
+static size_t block_bytes(size_t capacity_bytes)
+{
+    return MAX(sizeof(struct frame) + capacity_bytes, SMALL_BLOCK_BYTES);
+}
+
+static struct frame *block_take(struct network *network, size_t capacity_bytes)
+{
+    struct frame *spare = network->spare_frames;
+
+    if (capacity_bytes > CONNECTION_BUFFER_BYTES || !spare)
+        return heap_allocator.allocate(&heap_allocator, block_bytes(capacity_bytes));
+    network->spare_frames = (struct frame *)(void *)spare->data;
+    network->spare_frame_count--;
+    return spare;
+}
+
+static void block_give_back(struct network *network, struct frame *frame, size_t capacity_bytes)
+{
+    if (capacity_bytes > CONNECTION_BUFFER_BYTES ||
+        network->spare_frame_count >= SPARE_FRAMES_MAX) {
+        heap_allocator.release(&heap_allocator, frame, block_bytes(capacity_bytes));
+        return;
+    }
+    frame->data = (uint8_t *)(void *)network->spare_frames; /* the next one */
+    network->spare_frames = frame;
+    network->spare_frame_count++;
+}
+
+void spare_frames_free(struct network *network)
+{
+    while (network->spare_frames) {
+        struct frame *frame = block_take(network, 0);
+
+        heap_allocator.release(&heap_allocator, frame, SMALL_BLOCK_BYTES);
+    }
+}
+
 static struct frame *frame_allocate(struct connection *connection, size_t capacity_bytes)
 {
     struct frame *frame;
 
     if (!memory_take(connection, capacity_bytes))
         return NULL;
-    frame = heap_allocator.allocate(&heap_allocator, sizeof(*frame) + capacity_bytes);
+    frame = block_take(connection->network, capacity_bytes);
     if (!frame) {
         memory_give_back(connection->network, capacity_bytes);
         connection_close(connection, NETWORK_REASON_ERROR, false, "no memory for a frame");
@@ -39,7 +85,7 @@ static void frame_free(struct frame *frame)
     struct network *network = frame->network;
     size_t capacity_bytes = frame->capacity_bytes;
 
-    heap_allocator.release(&heap_allocator, frame, sizeof(*frame) + capacity_bytes);
+    block_give_back(network, frame, capacity_bytes);
     memory_give_back(network, capacity_bytes);
 }
 
@@ -53,8 +99,8 @@ static void frame_grow(struct connection *connection)
     ASSERT(new_bytes > old_bytes);
     if (!memory_take(connection, new_bytes - old_bytes))
         return;
-    frame = heap_allocator.resize(&heap_allocator, frame, sizeof(*frame) + old_bytes,
-                                  sizeof(*frame) + new_bytes);
+    frame = heap_allocator.resize(&heap_allocator, frame, block_bytes(old_bytes),
+                                  block_bytes(new_bytes));
     if (!frame) {
         memory_give_back(connection->network, new_bytes - old_bytes);
         connection_close(connection, NETWORK_REASON_ERROR, false, "no memory for a frame");

@@ -90,13 +90,8 @@ int64_t network_gate_connections(const struct network_gate *gate)
 
 /* ---- the end ---- */
 
-void network_gate_stop(struct network_gate *gate, void (*done)(void *context), void *context)
+static void listeners_close(struct network_gate *gate)
 {
-    ASSERT(!gate->is_stopping);
-    gate->is_stopping = true;
-    gate->stopped = done;
-    gate->stopped_context = context;
-    gate_held_release(gate);
     LIST_EACH (node, &gate->listeners) {
         struct gate_listener *listener = LIST_ITEM(node, struct gate_listener, node);
 
@@ -104,6 +99,25 @@ void network_gate_stop(struct network_gate *gate, void (*done)(void *context), v
         os_socket_close(&listener->parked, false);
         os_socket_close(&listener->socket, false); /* an accept under way is cancelled */
     }
+}
+
+/* A start that failed behind its listeners ends without a stop. */
+static bool was_never_opened(const struct network_gate *gate)
+{
+    LIST_EACH (node, &gate->listeners)
+        if (LIST_ITEM(node, struct gate_listener, node)->is_open)
+            return false;
+    return true;
+}
+
+void network_gate_stop(struct network_gate *gate, void (*done)(void *context), void *context)
+{
+    ASSERT(!gate->is_stopping);
+    gate->is_stopping = true;
+    gate->stopped = done;
+    gate->stopped_context = context;
+    gate_held_release(gate);
+    listeners_close(gate);
     reactor_defer(gate->reactor, &gate->work);
 }
 
@@ -143,7 +157,9 @@ void network_gate_release(struct network_gate **gate)
     *gate = NULL;
     if (!gone)
         return;
-    ASSERT(gone->is_stopped || list_is_empty(&gone->listeners));
+    ASSERT(gone->is_stopped || was_never_opened(gone));
+    if (!gone->is_stopped)
+        listeners_close(gone);
     reactor_defer_cancel(gone->reactor, &gone->work);
     gone->is_released = true;
     gate_free_unused(gone);

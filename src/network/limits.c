@@ -158,7 +158,8 @@ void network_gate_set_ip_rate(struct network_gate *gate, struct slice address, d
     if (isinf(rate))
         return;
     entry = ALLOCATOR_NEW(&heap_allocator, struct gate_ip_rate);
-    ASSERT(entry); /* a config change without memory for forty bytes: the node cannot go on */
+    ASSERT_MEMORY(
+        entry); /* a config change without memory for forty bytes: the node cannot go on */
     memcpy(entry->address, text, sizeof(text));
     entry->rate = rate;
     err = hash_map_insert(&gate->ip_rates, hash, &entry->node);

@@ -11,8 +11,13 @@
  */
 #include "network/network_internal.h"
 
+#include "base/fault_point.h"
+
 static bool memory_fits(struct network *network, struct connection *connection, size_t size_bytes)
 {
+    if (network->frames_whole > 0 && network->over != connection &&
+        FAULT_POINT(frame_waits_for_memory))
+        return false; /* whose release lets it in */
     if (network->counts.frame_bytes + (int64_t)size_bytes <= network->options.frame_bytes_max ||
         network->over == connection)
         return true;

@@ -90,6 +90,7 @@ void network_release(struct network **network)
     ASSERT(gone->frames_whole == 0);
     timer_cancel(gone->reactor, &gone->idle_timer);
     reactor_defer_cancel(gone->reactor, &gone->work);
+    spare_frames_free(gone);
     ALLOCATOR_DELETE(&heap_allocator, gone);
 }
 

@@ -152,7 +152,7 @@ struct network_limits {
 MUST_USE enum err network_gate_create(struct reactor *reactor, struct logger *logger,
                                       struct network *const *networks, size_t network_count,
                                       struct network_gate **out);
-/* After network_gate_stop; connections that are still open may outlive it. */
+/* After network_gate_stop, or never opened; connections that are still open may outlive it. */
 void network_gate_release(struct network_gate **gate);
 /* Copies. */
 void network_gate_set_limits(struct network_gate *gate, const struct network_limits *limits);

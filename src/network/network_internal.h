@@ -44,7 +44,9 @@ struct network {
     struct list_node idle;        /* the open ones, longest idle first */
     struct list_node waiting;     /* for frame memory, in order of asking */
     struct timer idle_timer;
-    struct deferred work;    /* admits who waits; tells that the stop is over */
+    struct deferred work;       /* admits who waits; tells that the stop is over */
+    struct frame *spare_frames; /* small ones, linked by `data` */
+    size_t spare_frame_count;
     int64_t frames_whole;    /* given to handlers, or whole and held back by a pause */
     struct connection *over; /* the one whose frame may exceed the budget; see memory.c */
     int64_t next_number;     /* of connection ids */
@@ -130,6 +132,7 @@ void frame_progress(struct connection *connection);
 bool frame_is_waiting(const struct connection *connection);
 /* Of a closing connection without a receive under way. */
 void frame_drop(struct connection *connection);
+void spare_frames_free(struct network *network);
 
 /* ---- memory.c ---- */
 static inline bool connection_waits(const struct connection *connection)

@@ -6,6 +6,8 @@
  */
 #include "network/network_internal.h"
 
+#include "base/fault_point.h"
+
 void connection_send(struct connection *connection, struct output_piece *piece)
 {
     if (connection->state != CONNECTION_OPEN) {
@@ -90,6 +92,7 @@ static void slices_reserve(struct connection *connection)
 
 static size_t slices_fill(struct connection *connection)
 {
+    size_t bytes_max = FAULT_POINT(send_one_byte) ? 1 : SEND_BYTES_MAX;
     size_t skip = connection->output_head_sent;
     size_t count = 0;
 
@@ -97,13 +100,13 @@ static size_t slices_fill(struct connection *connection)
     LIST_EACH (node, &connection->output) {
         struct slice bytes = LIST_ITEM(node, struct output_piece, node)->bytes;
 
-        bytes = slice_sub(bytes, skip, SEND_BYTES_MAX - connection->send_bytes);
+        bytes = slice_sub(bytes, skip, bytes_max - connection->send_bytes);
         skip = 0;
         if (bytes.size_bytes == 0)
             continue; /* an empty piece: consumed with its neighbours */
         connection->send_slices[count++] = bytes;
         connection->send_bytes += bytes.size_bytes;
-        if (count == connection->send_slice_capacity || connection->send_bytes == SEND_BYTES_MAX)
+        if (count == connection->send_slice_capacity || connection->send_bytes == bytes_max)
             break;
     }
     return count;

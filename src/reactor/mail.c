@@ -8,6 +8,8 @@
  */
 #include "reactor/reactor_internal.h"
 
+#include "base/fault_point.h"
+
 static void push(struct reactor *to, struct mail *mail)
 {
     struct mail *newest = atomic_load_explicit(&to->mail, memory_order_relaxed);
@@ -83,6 +85,25 @@ static size_t deliver(struct reactor *reactor, struct mail *mail)
     return count;
 }
 
+/* Leaves one; what others send meanwhile comes behind the rest. */
+static void rest_push_back(struct reactor *reactor, struct mail **control, struct mail **data)
+{
+    struct mail *chains[] = {*control, *data};
+    struct mail *only = *control ? *control : *data;
+
+    for (size_t i = 0; i < ARRAY_COUNT(chains); i++) {
+        for (struct mail *mail = chains[i], *next; mail; mail = next) {
+            next = mail->next;
+            if (mail != only)
+                push(reactor, mail);
+        }
+    }
+    if (only)
+        only->next = NULL;
+    if (only == *control)
+        *data = NULL;
+}
+
 size_t mail_run(struct reactor *reactor)
 {
     struct mail *control;
@@ -90,6 +111,8 @@ size_t mail_run(struct reactor *reactor)
     size_t count;
 
     take(reactor, &control, &data);
+    if (FAULT_POINT(mail_one_by_one))
+        rest_push_back(reactor, &control, &data);
     count = deliver(reactor, control);
     return count + deliver(reactor, data);
 }

@@ -96,7 +96,7 @@ static const struct reactor_clock *clock_of(const struct reactor *reactor)
 
     if (!clock->is_taken) {
         clock->now_ns = os_now_ns(reactor->os);
-        clock->wall_ms = os_wall_ms(reactor->os);
+        clock->now_ms = clock->now_ns / 1000000;
         clock->is_taken = reactor->is_in_turn; /* between turns each look is a new one */
     }
     return clock;
@@ -109,12 +109,18 @@ int64_t reactor_now_ns(const struct reactor *reactor)
 
 int64_t reactor_now_ms(const struct reactor *reactor)
 {
-    return clock_of(reactor)->now_ns / 1000000;
+    return clock_of(reactor)->now_ms;
 }
 
 int64_t reactor_wall_ms(const struct reactor *reactor)
 {
-    return clock_of(reactor)->wall_ms;
+    struct reactor_clock *clock = reactor->clock;
+
+    if (!clock->is_wall_taken) {
+        clock->wall_ms = os_wall_ms(reactor->os);
+        clock->is_wall_taken = reactor->is_in_turn;
+    }
+    return clock->wall_ms;
 }
 
 /* ---- turns ---- */
@@ -150,14 +156,14 @@ static bool turn(struct reactor *reactor, int64_t deadline_ns)
 
     ASSERT(!reactor->is_in_turn);
     reactor->is_in_turn = true;
-    reactor->clock->is_taken = false;
+    reactor->clock->is_taken = reactor->clock->is_wall_taken = false;
     count = os_port_poll(reactor->port, deadline_ns);
     count += mail_run(reactor);
     count += timers_run(reactor);
     count += deferred_run(reactor);
     mail_flush_wakes(reactor);
     reactor->is_in_turn = false;
-    reactor->clock->is_taken = false;
+    reactor->clock->is_taken = reactor->clock->is_wall_taken = false;
     tell_deadline(reactor);
     return count > 0;
 }

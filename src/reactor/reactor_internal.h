@@ -40,9 +40,9 @@ int64_t wheel_next_ms(const struct wheel *wheel);
 
 /* ---- the reactor ---- */
 struct reactor_clock {
-    int64_t now_ns;
+    int64_t now_ns, now_ms;
     int64_t wall_ms;
-    bool is_taken; /* in this turn */
+    bool is_taken, is_wall_taken; /* in this turn */
 };
 
 struct reactor {

@@ -8,8 +8,11 @@
  */
 #include "reactor/reactor_internal.h"
 
+#include "base/fault_point.h"
+
 /* A crowded slot is not searched for its earliest timer: one wake for its start is cheaper. */
 #define SEARCH_MAX 32
+#define LATE_MS 7 /* of the fault point */
 
 static struct timer *timer_of(struct list_node *node)
 {
@@ -172,6 +175,11 @@ size_t timers_run(struct reactor *reactor)
         struct timer *timer = timer_of(node);
 
         ASSERT(timer->deadline_ms <= reactor_now_ms(reactor));
+        if (FAULT_POINT(timer_late)) {
+            timer->deadline_ms = reactor_now_ms(reactor) + LATE_MS;
+            wheel_add(&reactor->wheel, timer);
+            continue;
+        }
         count++;
         timer->fire(timer); /* may set it again, or free it */
     }
