@@ -358,9 +358,16 @@ def tables(apis, messages):
     out.append("const struct api message_apis[] = {")
     for api in apis:
         listeners = " | ".join(f"API_LISTENER_{word.upper()}" for word in api.listeners)
+        response = api.response.root
+        throttle = any(field.json_name == "throttleTimeMs" for field in response.fields)
+        throttle = f"offsetof(struct {response.c_name}, throttle_time_ms)" if throttle else "-1"
         out.append(f'    {{{api.key}, "{api.name}", &{api.request.c_name}_type, '
-                   f"&{api.response.c_name}_type, {listeners}, {str(api.unstable).lower()}}},")
-    out += ["};", f"const size_t message_apis_count = {len(apis)};", "",
+                   f"&{api.response.c_name}_type, {throttle}, {listeners}, "
+                   f"{str(api.unstable).lower()}}},")
+    out += ["};", f"const size_t message_apis_count = {len(apis)};",
+            "const int16_t message_apis_by_key[] = { /* index + 1; 0: no API has the key */"]
+    out += [f"    [{api.key}] = {index + 1}," for index, api in enumerate(apis)]
+    out += ["};", f"const size_t message_apis_by_key_count = {apis[-1].key + 1};", "",
             "const struct message_type *const message_types[] = { /* sorted by name */"]
     out += [f"    &{message.c_name}_type," for message in sorted(messages, key=lambda m: m.name)]
     out += ["};", f"const size_t message_types_count = {len(messages)};", "",

@@ -14,19 +14,12 @@ const struct api *api_at(size_t index)
 
 const struct api *api_find(int16_t key)
 {
-    size_t low = 0, high = message_apis_count;
+    int16_t at;
 
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-
-        if (message_apis[middle].key == key)
-            return &message_apis[middle];
-        if (message_apis[middle].key < key)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return NULL;
+    if (key < 0 || (size_t)key >= message_apis_by_key_count)
+        return NULL;
+    at = message_apis_by_key[key];
+    return at > 0 ? &message_apis[at - 1] : NULL;
 }
 
 const struct api *api_find_name(struct slice name)

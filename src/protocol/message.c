@@ -113,14 +113,6 @@ bool message_field_is_default(const struct message_struct *owner, const struct m
     return memcmp(value, message_at_const(field, owner->defaults), value_bytes[field->kind]) == 0;
 }
 
-enum err message_field_droppable(const struct message_struct *owner,
-                                 const struct message_field *field, const void *base)
-{
-    if (field->flags & MESSAGE_IGNORABLE || message_field_is_default(owner, field, base))
-        return OK;
-    return ERR_UNSUPPORTED_VERSION;
-}
-
 /* ---- copies ---- */
 
 static enum err struct_copy(const struct message_struct *table, const void *from,
@@ -198,10 +190,18 @@ enum err message_copy(const struct message_type *type, const void *from, struct 
     return struct_copy(type->root, from, arena, to_out);
 }
 
+const struct message_field *message_struct_field(const struct message_struct *table,
+                                                 const char *name)
+{
+    for (uint16_t i = 0; i < table->field_count; i++)
+        if (strcmp(table->fields[i].name, name) == 0)
+            return &table->fields[i];
+    return NULL;
+}
+
 void *message_field(const struct message_type *type, const char *name, void *message)
 {
-    for (uint16_t i = 0; i < type->root->field_count; i++)
-        if (strcmp(type->root->fields[i].name, name) == 0)
-            return message_at(&type->root->fields[i], message);
-    return NULL;
+    const struct message_field *field = message_struct_field(type->root, name);
+
+    return field ? message_at(field, message) : NULL;
 }

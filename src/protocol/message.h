@@ -58,6 +58,22 @@ MUST_USE enum err message_decode(const struct message_type *type, int16_t versio
  * own error otherwise. */
 MUST_USE enum err message_encode(const struct message_type *type, int16_t version,
                                  const void *message, struct writer *writer);
+/* Records that the encoded message does not hold but leaves a gap for, so that they need not be copied: `bytes`
+ * stand in front of the byte at_bytes of the writer. */
+struct message_piece {
+    size_t at_bytes;
+    struct slice bytes;
+};
+struct message_pieces {
+    struct message_piece *items; /* the caller's; those that find no room are copied */
+    size_t count, capacity;
+    size_t total_bytes; /* of all items */
+    size_t least_bytes; /* smaller records are copied */
+};
+/* message_encode, with large records beside it. `pieces` is empty before; NULL: all is copied. */
+MUST_USE enum err message_encode_pieces(const struct message_type *type, int16_t version,
+                                        const void *message, struct writer *writer,
+                                        struct message_pieces *pieces);
 /* The size message_encode would write, or an error as there. */
 MUST_USE enum err message_size(const struct message_type *type, int16_t version,
                                const void *message, size_t *size_bytes_out);
@@ -99,7 +115,8 @@ struct api {
     const char *name; /* "Vote" */
     const struct message_type *request;
     const struct message_type *response;
-    unsigned listeners; /* enum api_listener bits */
+    int32_t throttle_offset; /* of throttleTimeMs in the response's struct; -1: it has none */
+    unsigned listeners;      /* enum api_listener bits */
     bool latest_version_unstable;
 };
 /* NULL for an unknown key. enum api_key { API_PRODUCE = 0, API_FETCH = 1, … } is generated into

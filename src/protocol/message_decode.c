@@ -25,18 +25,73 @@ struct decoder {
 static enum err struct_decode(struct decoder *decoder, const struct message_struct *table,
                               void *base);
 
+static const uint8_t fixed_bytes[] = {
+    [MESSAGE_BOOL] = 1, [MESSAGE_I8] = 1,  [MESSAGE_I16] = 2,
+    [MESSAGE_U16] = 2,  [MESSAGE_I32] = 4, [MESSAGE_U32] = 4,
+    [MESSAGE_I64] = 8,  [MESSAGE_F64] = 8, [MESSAGE_UUID] = 16,
+};
+
+/* Memory and wire differ in the order of bytes, and a bool is any byte but 0. */
+static enum err fixed_decode(struct cursor *cursor, uint8_t kind, void *out)
+{
+    const uint8_t *at = cursor->at;
+    size_t size_bytes = fixed_bytes[kind];
+
+    if (cursor_left(cursor) < size_bytes)
+        return ERR_SHORT;
+    cursor->at += size_bytes;
+    switch (size_bytes) {
+    case 1:
+        *(uint8_t *)out = kind == MESSAGE_BOOL ? *at != 0 : *at;
+        return OK;
+    case 2: {
+        uint16_t number;
+
+        memcpy(&number, at, sizeof number);
+        number = __builtin_bswap16(number);
+        memcpy(out, &number, sizeof number);
+        return OK;
+    }
+    case 4: {
+        uint32_t number;
+
+        memcpy(&number, at, sizeof number);
+        number = __builtin_bswap32(number);
+        memcpy(out, &number, sizeof number);
+        return OK;
+    }
+    case 8: {
+        uint64_t number;
+
+        memcpy(&number, at, sizeof number);
+        number = __builtin_bswap64(number);
+        memcpy(out, &number, sizeof number);
+        return OK;
+    }
+    default:
+        memcpy(out, at, sizeof(struct uuid));
+        return OK;
+    }
+}
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "numbers are turned round");
+
+/* One byte nearly always. */
+static inline enum err length_uvarint(struct cursor *cursor, uint32_t *out)
+{
+    if (cursor->at < cursor->end && *cursor->at < 0x80) {
+        *out = *cursor->at++;
+        return OK;
+    }
+    return cursor_uvarint(cursor, out);
+}
+
 /* The fewest bytes that one value of the field takes, at least 1. */
 static size_t value_bytes_min(const struct decoder *decoder, const struct message_field *field)
 {
-    static const uint8_t fixed[] = {
-        [MESSAGE_BOOL] = 1, [MESSAGE_I8] = 1,  [MESSAGE_I16] = 2,
-        [MESSAGE_U16] = 2,  [MESSAGE_I32] = 4, [MESSAGE_U32] = 4,
-        [MESSAGE_I64] = 8,  [MESSAGE_F64] = 8, [MESSAGE_UUID] = 16,
-    };
     size_t sum = decoder->flexible ? 1 : 0; /* the tagged section */
 
     if (field->kind < MESSAGE_STRING)
-        return fixed[field->kind];
+        return fixed_bytes[field->kind];
     if (field->kind != MESSAGE_STRUCT)
         return decoder->flexible ? 1 : field->kind == MESSAGE_STRING ? 2 : 4;
     for (uint16_t i = 0; i < field->element->field_count; i++) {
@@ -61,7 +116,7 @@ static enum err length_decode(struct decoder *decoder, const struct message_fiel
     if (decoder->flexible && !(field->flags & MESSAGE_PLAIN)) {
         uint32_t value;
 
-        TRY(cursor_uvarint(decoder->cursor, &value));
+        TRY(length_uvarint(decoder->cursor, &value));
         *length_out = (int32_t)(value - 1u);
         return OK;
     }
@@ -94,38 +149,11 @@ static enum err slice_decode(struct decoder *decoder, const struct message_field
 static enum err value_decode(struct decoder *decoder, const struct message_field *field,
                              bool nullable, void *value)
 {
-    struct cursor *cursor = decoder->cursor;
-    uint8_t byte;
-
-    switch ((enum message_kind)field->kind) {
-    case MESSAGE_BOOL:
-        TRY(cursor_u8(cursor, &byte));
-        *(bool *)value = byte != 0;
-        return OK;
-    case MESSAGE_I8:
-        return cursor_i8(cursor, value);
-    case MESSAGE_I16:
-        return cursor_i16(cursor, value);
-    case MESSAGE_U16:
-        return cursor_u16(cursor, value);
-    case MESSAGE_I32:
-        return cursor_i32(cursor, value);
-    case MESSAGE_U32:
-        return cursor_u32(cursor, value);
-    case MESSAGE_I64:
-        return cursor_i64(cursor, value);
-    case MESSAGE_F64:
-        return cursor_f64(cursor, value);
-    case MESSAGE_UUID:
-        return cursor_uuid(cursor, value);
-    case MESSAGE_STRING:
-    case MESSAGE_BYTES:
-    case MESSAGE_RECORDS:
+    if (field->kind == MESSAGE_STRUCT)
+        return struct_decode(decoder, field->element, value);
+    if (field->kind >= MESSAGE_STRING)
         return slice_decode(decoder, field, nullable, value);
-    case MESSAGE_STRUCT:
-        break;
-    }
-    return struct_decode(decoder, field->element, value);
+    return fixed_decode(decoder->cursor, field->kind, value);
 }
 
 static enum err array_decode(struct decoder *decoder, const struct message_field *field,
@@ -208,7 +236,7 @@ static enum err tags_decode(struct decoder *decoder, const struct message_struct
 {
     uint32_t count;
 
-    TRY(cursor_uvarint(decoder->cursor, &count));
+    TRY(length_uvarint(decoder->cursor, &count));
     if (count > PROTOCOL_TAGGED_COUNT_MAX)
         return ERR_COUNT;
     for (uint32_t i = 0; i < count; i++) {
@@ -236,7 +264,11 @@ static enum err struct_decode(struct decoder *decoder, const struct message_stru
     for (uint16_t i = 0; i < table->field_count; i++) {
         const struct message_field *field = &table->fields[i];
 
-        if (field->tag < 0 && message_versions_have(field->versions, decoder->version))
+        if (field->tag >= 0 || !message_versions_have(field->versions, decoder->version))
+            continue;
+        if (field->flags == 0 && field->kind < MESSAGE_STRING)
+            TRY(fixed_decode(decoder->cursor, field->kind, message_at(field, base)));
+        else
             TRY(field_decode(decoder, field, base));
     }
     return decoder->flexible ? tags_decode(decoder, table, base) : OK;

@@ -13,8 +13,9 @@
 #define STRING_BYTES_MAX 0x7fff
 
 struct encoder {
-    struct writer *writer; /* NULL: only count */
-    uint64_t size_bytes;   /* counted so far */
+    struct writer *writer;         /* NULL: only count */
+    struct message_pieces *pieces; /* NULL: everything is copied */
+    uint64_t size_bytes;           /* counted so far */
     int16_t version;
     bool flexible;
 };
@@ -38,8 +39,21 @@ static void put_i8(struct encoder *encoder, int8_t value)
         encoder->size_bytes += 1;
 }
 
-static void put_bytes(struct encoder *encoder, struct slice bytes)
+static bool piece_add(struct message_pieces *pieces, size_t at_bytes, struct slice bytes)
 {
+    if (!pieces || bytes.size_bytes < pieces->least_bytes || pieces->count == pieces->capacity)
+        return false;
+    pieces->items[pieces->count++] = (struct message_piece){at_bytes, bytes};
+    pieces->total_bytes += bytes.size_bytes;
+    return true;
+}
+
+static void put_bytes(struct encoder *encoder, const struct message_field *field,
+                      struct slice bytes)
+{
+    if (encoder->writer && field->kind == MESSAGE_RECORDS &&
+        piece_add(encoder->pieces, encoder->writer->size_bytes, bytes))
+        return;
     if (encoder->writer)
         writer_bytes(encoder->writer, bytes.data, bytes.size_bytes);
     else
@@ -72,47 +86,66 @@ static enum err slice_encode(struct encoder *encoder, const struct message_field
     if (value.size_bytes > (is_string ? STRING_BYTES_MAX : INT32_MAX - 1))
         return ERR_TOO_LARGE;
     put_length(encoder, field, is_string, (int32_t)value.size_bytes);
-    put_bytes(encoder, value);
+    put_bytes(encoder, field, value);
     return OK;
 }
 
-static void fixed_encode(struct writer *writer, enum message_kind kind, const void *value)
+static const uint8_t fixed_bytes[] = {
+    [MESSAGE_BOOL] = 1, [MESSAGE_I8] = 1,  [MESSAGE_I16] = 2,
+    [MESSAGE_U16] = 2,  [MESSAGE_I32] = 4, [MESSAGE_U32] = 4,
+    [MESSAGE_I64] = 8,  [MESSAGE_F64] = 8, [MESSAGE_UUID] = 16,
+};
+
+/* Memory and wire differ in the order of bytes alone; a bool is 0 or 1 in both. */
+static void fixed_put(struct writer *writer, const void *value, size_t size_bytes)
 {
-    ASSERT(kind < MESSAGE_STRING);
-    switch (kind) {
-    case MESSAGE_BOOL:
-        writer_u8(writer, *(const bool *)value ? 1 : 0);
+    uint8_t *room = writer_reserve(writer, size_bytes);
+
+    if (!room)
         return;
-    case MESSAGE_I8:
-        writer_i8(writer, *(const int8_t *)value);
+    switch (size_bytes) {
+    case 1:
+        *room = *(const uint8_t *)value;
         return;
-    case MESSAGE_I16:
-        writer_i16(writer, *(const int16_t *)value);
+    case 2: {
+        uint16_t number;
+
+        memcpy(&number, value, sizeof number);
+        number = __builtin_bswap16(number);
+        memcpy(room, &number, sizeof number);
         return;
-    case MESSAGE_U16:
-        writer_u16(writer, *(const uint16_t *)value);
-        return;
-    case MESSAGE_I32:
-        writer_i32(writer, *(const int32_t *)value);
-        return;
-    case MESSAGE_U32:
-        writer_u32(writer, *(const uint32_t *)value);
-        return;
-    case MESSAGE_I64:
-        writer_i64(writer, *(const int64_t *)value);
-        return;
-    case MESSAGE_F64:
-        writer_f64(writer, *(const double *)value);
-        return;
-    case MESSAGE_UUID:
-        writer_uuid(writer, *(const struct uuid *)value);
-        return;
-    case MESSAGE_STRING:
-    case MESSAGE_BYTES:
-    case MESSAGE_RECORDS:
-    case MESSAGE_STRUCT:
-        break;
     }
+    case 4: {
+        uint32_t number;
+
+        memcpy(&number, value, sizeof number);
+        number = __builtin_bswap32(number);
+        memcpy(room, &number, sizeof number);
+        return;
+    }
+    case 8: {
+        uint64_t number;
+
+        memcpy(&number, value, sizeof number);
+        number = __builtin_bswap64(number);
+        memcpy(room, &number, sizeof number);
+        return;
+    }
+    default:
+        memcpy(room, value, sizeof(struct uuid));
+    }
+}
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "numbers are turned round");
+
+static void fixed_encode(struct encoder *encoder, const struct message_field *field,
+                         const void *value)
+{
+    size_t size_bytes = fixed_bytes[field->kind];
+
+    if (encoder->writer)
+        fixed_put(encoder->writer, value, size_bytes);
+    else
+        encoder->size_bytes += size_bytes;
 }
 
 static enum err value_encode(struct encoder *encoder, const struct message_field *field,
@@ -122,10 +155,7 @@ static enum err value_encode(struct encoder *encoder, const struct message_field
         return struct_encode(encoder, field->element, value);
     if (field->kind >= MESSAGE_STRING)
         return slice_encode(encoder, field, nullable, *(const struct slice *)value);
-    if (encoder->writer)
-        fixed_encode(encoder->writer, (enum message_kind)field->kind, value);
-    else
-        encoder->size_bytes += message_value_bytes(field);
+    fixed_encode(encoder, field, value);
     return OK;
 }
 
@@ -216,17 +246,23 @@ static enum err struct_encode(struct encoder *encoder, const struct message_stru
 
         if (!message_versions_have(field->versions, encoder->version))
             TRY(message_field_droppable(table, field, base));
-        else if (field->tag < 0)
+        else if (field->tag >= 0)
+            continue;
+        else if (field->flags == 0 && field->kind < MESSAGE_STRING)
+            fixed_encode(encoder, field, message_at_const(field, base));
+        else
             TRY(field_encode(encoder, field, base));
     }
     return encoder->flexible ? tags_encode(encoder, table, base) : OK;
 }
 
-enum err message_encode(const struct message_type *type, int16_t version, const void *message,
-                        struct writer *writer)
+enum err message_encode_pieces(const struct message_type *type, int16_t version,
+                               const void *message, struct writer *writer,
+                               struct message_pieces *pieces)
 {
     struct encoder encoder = {
         .writer = writer,
+        .pieces = pieces,
         .version = version,
         .flexible = version >= type->flexible_min,
     };
@@ -239,9 +275,18 @@ enum err message_encode(const struct message_type *type, int16_t version, const 
     err = struct_encode(&encoder, type->root, message);
     if (err == OK)
         err = writer_error(writer);
-    if (err != OK)
+    if (err != OK) {
         writer->size_bytes = before;
+        if (pieces)
+            pieces->count = pieces->total_bytes = 0;
+    }
     return err;
+}
+
+enum err message_encode(const struct message_type *type, int16_t version, const void *message,
+                        struct writer *writer)
+{
+    return message_encode_pieces(type, version, message, writer, NULL);
 }
 
 enum err message_size(const struct message_type *type, int16_t version, const void *message,

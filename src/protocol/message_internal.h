@@ -64,6 +64,8 @@ struct message_struct {
 /* generated/tables.c */
 extern const struct api message_apis[];
 extern const size_t message_apis_count;
+extern const int16_t message_apis_by_key[]; /* index + 1 into message_apis; 0: none */
+extern const size_t message_apis_by_key_count;
 extern const struct message_type *const message_types[]; /* sorted by name */
 extern const size_t message_types_count;
 extern const struct message_type *const message_metadata_records[]; /* by key, with holes */
@@ -105,13 +107,22 @@ static inline int32_t message_count(const struct message_field *field, const voi
     return *(const int32_t *)(const void *)((const uint8_t *)base + field->count_offset);
 }
 
+/* The field of that JSON name; NULL when the struct has none. */
+const struct message_field *message_struct_field(const struct message_struct *table,
+                                                 const char *name);
 /* The bytes one value (one element of an array) takes in memory. */
 size_t message_value_bytes(const struct message_field *field);
 /* True when the field of `base` holds its default. */
 bool message_field_is_default(const struct message_struct *owner, const struct message_field *field,
                               const void *base);
 /* OK, or why a field that the version lacks must not be dropped. */
-MUST_USE enum err message_field_droppable(const struct message_struct *owner,
-                                          const struct message_field *field, const void *base);
+MUST_USE static inline enum err message_field_droppable(const struct message_struct *owner,
+                                                        const struct message_field *field,
+                                                        const void *base)
+{
+    if (field->flags & MESSAGE_IGNORABLE || message_field_is_default(owner, field, base))
+        return OK;
+    return ERR_UNSUPPORTED_VERSION;
+}
 
 #endif

@@ -346,6 +346,90 @@ static void a_string_of_more_than_32767_bytes_cannot_be_written(void **state)
     free(text);
 }
 
+/* Two partitions in each of two topics, with records of these sizes. */
+static struct fetch_response *fetch_response_with(struct fixture *fixture, const uint8_t *bytes,
+                                                  const size_t sizes[4])
+{
+    struct fetch_response *response = fetch_response_array(&fixture->arena, 1);
+
+    response->responses = fetch_response_fetchable_topic_response_array(&fixture->arena, 2);
+    response->responses_count = 2;
+    for (int32_t i = 0; i < 4; i++) {
+        struct fetch_response_fetchable_topic_response *topic = &response->responses[i / 2];
+
+        if (i % 2 == 0)
+            topic->partitions = fetch_response_partition_data_array(&fixture->arena, 2);
+        topic->topic = SLICE("topic");
+        topic->partitions_count = 2;
+        topic->partitions[i % 2].partition_index = i;
+        topic->partitions[i % 2].diverging_epoch.epoch = i; /* a tagged field behind the records */
+        topic->partitions[i % 2].records = slice_of(bytes + i, sizes[i]);
+    }
+    return response;
+}
+
+static void large_records_may_stand_beside_the_bytes_that_are_encoded(void **state)
+{
+    static const size_t sizes[4] = {5000, 100, 0, 2000};
+    struct fixture *fixture = *state;
+    uint8_t *bytes = arena_allocate(&fixture->arena, 8192);
+    struct fetch_response *response;
+
+    for (size_t i = 0; i < 8192; i++)
+        bytes[i] = (uint8_t)(i * 31);
+    response = fetch_response_with(fixture, bytes, sizes);
+    for (int16_t version = 12; version <= 18; version++) {
+        CLEANUP(writer_release) struct writer apart, whole;
+        struct message_piece items[4];
+        size_t from = 0;
+
+        for (size_t capacity = 0; capacity <= 4; capacity++) {
+            struct message_pieces pieces = {
+                .items = items, .capacity = capacity, .least_bytes = 2000};
+
+            writer_init(&apart, &heap_allocator, SIZE_MAX);
+            writer_init(&whole, &heap_allocator, SIZE_MAX);
+            writer_reset(&fixture->writer);
+            assert_int_equal(
+                message_encode(&fetch_response_type, version, response, &fixture->writer), OK);
+            assert_int_equal(
+                message_encode_pieces(&fetch_response_type, version, response, &apart, &pieces),
+                OK);
+            assert_int_equal(pieces.count, MIN(capacity, (size_t)2));
+            from = 0;
+            for (size_t i = 0; i < pieces.count; i++) {
+                assert_ptr_equal(pieces.items[i].bytes.data, bytes + (i == 0 ? 0 : 3));
+                writer_bytes(&whole, apart.data + from, pieces.items[i].at_bytes - from);
+                writer_bytes(&whole, pieces.items[i].bytes.data, pieces.items[i].bytes.size_bytes);
+                from = pieces.items[i].at_bytes;
+            }
+            writer_bytes(&whole, apart.data + from, apart.size_bytes - from);
+            assert_int_equal(apart.size_bytes + pieces.total_bytes, fixture->writer.size_bytes);
+            assert_true(slice_equal(writer_slice(&whole), writer_slice(&fixture->writer)));
+            writer_release(&apart);
+            writer_release(&whole);
+        }
+    }
+}
+
+static void a_failed_encoding_leaves_no_pieces(void **state)
+{
+    static const size_t sizes[4] = {5000, 5000, 5000, 5000};
+    struct fixture *fixture = *state;
+    uint8_t *bytes = arena_zeroed(&fixture->arena, 1, 8192);
+    struct fetch_response *response = fetch_response_with(fixture, bytes, sizes);
+    struct message_piece items[4];
+    struct message_pieces pieces = {.items = items, .capacity = 4, .least_bytes = 1};
+
+    response->responses[1].topic = SLICE_NULL; /* which no version allows */
+    assert_int_equal(
+        message_encode_pieces(&fetch_response_type, 12, response, &fixture->writer, &pieces),
+        ERR_NULL_FIELD);
+    assert_int_equal(pieces.count, 0);
+    assert_int_equal(pieces.total_bytes, 0);
+    assert_int_equal(fixture->writer.size_bytes, 0);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -365,6 +449,8 @@ int main(void)
         TEST(null_structs_have_a_marker),
         TEST(a_tagged_null_struct_differs_from_the_empty_one),
         TEST(bytes_behind_a_message_stay_in_the_cursor),
+        TEST(large_records_may_stand_beside_the_bytes_that_are_encoded),
+        TEST(a_failed_encoding_leaves_no_pieces),
         TEST(a_string_of_more_than_32767_bytes_cannot_be_written),
     };
 
