@@ -104,6 +104,7 @@ enum err output_end(struct compress_context *context, struct writer *out, uint8_
                     size_t bound_bytes, size_t used_bytes)
 {
     ASSERT(used_bytes <= bound_bytes);
+    WRITTEN_ELSEWHERE(room, used_bytes);
     if (room == context->spill.data)
         writer_bytes(out, room, used_bytes);
     else
@@ -227,6 +228,7 @@ enum err decompress_next(struct compress_context *context, struct slice *piece_o
         context->at_end = true;
         return OK;
     }
+    WRITTEN_ELSEWHERE(piece.data, piece.size_bytes);
     if (piece.size_bytes > context->limit_bytes - context->produced_bytes) {
         context->err = ERR_TOO_LARGE;
         return context->err;

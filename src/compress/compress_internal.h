@@ -9,6 +9,17 @@
 #include "base/cursor.h"
 #include "compress/compress.h"
 
+/* MemorySanitizer sees what our code writes; what libraries write it must be told. */
+#if defined(__has_feature)
+#if __has_feature(memory_sanitizer)
+#include <sanitizer/msan_interface.h>
+#define WRITTEN_ELSEWHERE(at, size_bytes) __msan_unpoison((at), (size_bytes))
+#endif
+#endif
+#ifndef WRITTEN_ELSEWHERE
+#define WRITTEN_ELSEWHERE(at, size_bytes) ((void)(at), (void)(size_bytes))
+#endif
+
 /* Size of a piece where the codec does not dictate one. */
 #define PIECE_BYTES (64 * KIB)
 

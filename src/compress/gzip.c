@@ -85,7 +85,7 @@ enum err gzip_compress(struct compress_context *context, int level, struct slice
 static size_t told_size(struct slice in)
 {
     const uint8_t *tail;
-    size_t size;
+    size_t size = 0;
 
     if (in.size_bytes < GZIP_MEMBER_BYTES_MIN)
         return 0;

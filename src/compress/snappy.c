@@ -67,7 +67,7 @@ enum err snappy_begin(struct compress_context *context)
 static enum err block_inflate(struct compress_context *context, struct slice block,
                               struct slice *piece_out)
 {
-    size_t size;
+    size_t size = 0;
     uint8_t *piece;
 
     if (snappy_uncompressed_length((const char *)block.data, block.size_bytes, &size) !=

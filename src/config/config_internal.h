@@ -138,6 +138,7 @@ MUST_USE enum err node_listeners(struct node_builder *builder, enum broker_key k
 const struct listener_config *node_listener_find(const struct listener_config *list, size_t count,
                                                  struct slice name);
 MUST_USE enum err node_advertise(struct node_builder *builder);
+MUST_USE enum err node_inter_broker(struct node_builder *builder);
 
 /* ---- topic.c, validate.c ------------------------------------------------------------------------ */
 

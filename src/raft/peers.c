@@ -32,12 +32,6 @@ void raft_peers_reset(struct raft *raft)
     raft->peer_count = 0;
 }
 
-bool raft_peer_ready(struct raft *raft, int32_t peer_id)
-{
-    peers_expire(raft);
-    return peer_find(raft, peer_id) == NULL;
-}
-
 bool raft_peers_any_waiting(struct raft *raft)
 {
     peers_expire(raft);

@@ -285,7 +285,6 @@ bool raft_send_leader(struct raft *raft, const struct raft_request *request);
 const struct raft_endpoint *raft_voter_endpoint(const struct raft *raft,
                                                 const struct raft_voter *voter);
 bool raft_peers_any_waiting(struct raft *raft);
-bool raft_peer_ready(struct raft *raft, int32_t peer_id);
 /* Removes the request from the list; false: not expected (any more). */
 bool raft_peer_answered(struct raft *raft, uint64_t number, struct raft_peer *peer_out);
 void raft_peer_back_off(struct raft *raft, int32_t peer_id);
@@ -382,7 +381,6 @@ size_t raft_voters_bytes(struct raft_voters from);
 struct raft_voters raft_voters_place(void *memory, struct raft_voters from);
 bool raft_endpoints_equal(struct raft_endpoints a, struct raft_endpoints b);
 bool raft_voter_equal(const struct raft_voter *a, const struct raft_voter *b);
-bool raft_voters_equal(struct raft_voters a, struct raft_voters b);
 /* Same id, and same directory unless the voter's is unknown. */
 bool raft_voter_matches(const struct raft_voter *voter, struct raft_replica_key key);
 bool raft_voters_contain(struct raft_voters voters, struct raft_replica_key key);

@@ -176,16 +176,6 @@ bool raft_voter_equal(const struct raft_voter *a, const struct raft_voter *b)
            raft_endpoints_equal(a->endpoints, b->endpoints);
 }
 
-bool raft_voters_equal(struct raft_voters a, struct raft_voters b)
-{
-    if (a.count != b.count)
-        return false;
-    for (size_t i = 0; i < a.count; i++)
-        if (!raft_voter_equal(&a.items[i], &b.items[i]))
-            return false;
-    return true;
-}
-
 bool raft_voter_matches(const struct raft_voter *voter, struct raft_replica_key key)
 {
     return voter->key.id == key.id && (uuid_is_zero(voter->key.directory_id) ||

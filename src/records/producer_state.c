@@ -9,6 +9,7 @@
 #include "records/producer_internal.h"
 
 #include "base/assert.h"
+#include "base/bug.h"
 #include "records/records_internal.h"
 
 #define LATE_TRANSACTION_SLACK_MS (5 * 60 * 1000)
@@ -191,8 +192,9 @@ int64_t producer_state_first_undecided_offset(const struct producer_state *state
 int64_t producer_state_first_unstable_offset(const struct producer_state *state)
 {
     int64_t undecided = producer_state_first_undecided_offset(state);
-    int64_t unreplicated =
-        state->unreplicated.count == 0 ? -1 : state->unreplicated.items[0].first_offset;
+    int64_t unreplicated = state->unreplicated.count == 0 || BUG_IS(stable_before_marker_commits)
+                               ? -1
+                               : state->unreplicated.items[0].first_offset;
 
     if (undecided == -1 || unreplicated == -1)
         return MAX(undecided, unreplicated);

@@ -10,9 +10,10 @@
 extern "C" {
 #endif
 
-/* NULL: out of memory, or invalid with a text in `why`. */
-void *regex_re2_create(const char *pattern, size_t size_bytes, int64_t memory_max, char *why,
-                       size_t why_bytes);
+/* NULL: out of memory, or invalid with a text in `why`. name_count: groups of the pattern that have a
+ * name; each has another. */
+void *regex_re2_create(const char *pattern, size_t size_bytes, size_t name_count,
+                       int64_t memory_max, char *why, size_t why_bytes);
 void regex_re2_release(void *re2);
 int regex_re2_matches(const void *re2, const char *text, size_t size_bytes);
 

@@ -120,6 +120,46 @@ static void block_512(struct sha512 *hash, const uint8_t *block)
         hash->state[i] += s[i];
 }
 
+/* ---- what both have in common ---- */
+
+/* Fills the block and digests it whenever it is full. `taken` counts all bytes. */
+static void blocks_add(uint8_t *block, size_t block_bytes, uint64_t *taken, struct slice bytes,
+                       void (*digest)(void *hash), void *hash)
+{
+    for (size_t i = 0; i < bytes.size_bytes;) {
+        size_t used = (size_t)(*taken % block_bytes);
+        size_t part = MIN(block_bytes - used, bytes.size_bytes - i);
+
+        memcpy(block + used, bytes.data + i, part);
+        *taken += part;
+        i += part;
+        if (used + part == block_bytes)
+            digest(hash);
+    }
+}
+
+#define TAIL_BYTES_MAX ((size_t)256)
+
+/* What is added in the end: one bit, zeros up to a full block, and the length in bits, for which an
+ * eighth of a block is kept. Returns the bytes. */
+static size_t tail_make(uint64_t taken, size_t block_bytes, uint8_t tail[TAIL_BYTES_MAX])
+{
+    size_t used = (size_t)(taken % block_bytes);
+    size_t size = (used < block_bytes - block_bytes / 8 ? 1 : 2) * block_bytes - used;
+
+    memset(tail, 0, size);
+    tail[0] = 0x80;
+    store(tail + size - 8, taken * 8, 8);
+    return size;
+}
+
+/* ---- SHA-256 ---- */
+
+static void digest_256(void *hash)
+{
+    block_256(hash, ((struct sha256 *)hash)->block);
+}
+
 void sha256_init(struct sha256 *hash)
 {
     memcpy(hash->state, start_256, sizeof start_256);
@@ -128,30 +168,23 @@ void sha256_init(struct sha256 *hash)
 
 void sha256_add(struct sha256 *hash, struct slice bytes)
 {
-    for (size_t i = 0; i < bytes.size_bytes;) {
-        size_t used = (size_t)(hash->size_bytes % sizeof hash->block);
-        size_t part = MIN(sizeof hash->block - used, bytes.size_bytes - i);
-
-        memcpy(hash->block + used, bytes.data + i, part);
-        hash->size_bytes += part;
-        i += part;
-        if (used + part == sizeof hash->block)
-            block_256(hash, hash->block);
-    }
+    blocks_add(hash->block, sizeof hash->block, &hash->size_bytes, bytes, digest_256, hash);
 }
 
 void sha256_finish(struct sha256 *hash, uint8_t out[SHA256_BYTES])
 {
-    static const uint8_t padding[64] = {0x80};
-    uint64_t bits = hash->size_bytes * 8;
-    size_t used = (size_t)(hash->size_bytes % 64);
-    uint8_t length[8];
+    uint8_t tail[TAIL_BYTES_MAX];
 
-    sha256_add(hash, slice_of(padding, used < 56 ? 56 - used : 120 - used));
-    store(length, bits, sizeof length);
-    sha256_add(hash, slice_of(length, sizeof length));
+    sha256_add(hash, slice_of(tail, tail_make(hash->size_bytes, sizeof hash->block, tail)));
     for (size_t i = 0; i < 8; i++)
         store(out + 4 * i, hash->state[i], 4);
+}
+
+/* ---- SHA-512 ---- */
+
+static void digest_512(void *hash)
+{
+    block_512(hash, ((struct sha512 *)hash)->block);
 }
 
 void sha512_init(struct sha512 *hash)
@@ -162,28 +195,14 @@ void sha512_init(struct sha512 *hash)
 
 void sha512_add(struct sha512 *hash, struct slice bytes)
 {
-    for (size_t i = 0; i < bytes.size_bytes;) {
-        size_t used = (size_t)(hash->size_bytes % sizeof hash->block);
-        size_t part = MIN(sizeof hash->block - used, bytes.size_bytes - i);
-
-        memcpy(hash->block + used, bytes.data + i, part);
-        hash->size_bytes += part;
-        i += part;
-        if (used + part == sizeof hash->block)
-            block_512(hash, hash->block);
-    }
+    blocks_add(hash->block, sizeof hash->block, &hash->size_bytes, bytes, digest_512, hash);
 }
 
 void sha512_finish(struct sha512 *hash, uint8_t out[SHA512_BYTES])
 {
-    static const uint8_t padding[128] = {0x80};
-    uint64_t bits = hash->size_bytes * 8;
-    size_t used = (size_t)(hash->size_bytes % 128);
-    uint8_t length[16] = {0};
+    uint8_t tail[TAIL_BYTES_MAX];
 
-    sha512_add(hash, slice_of(padding, used < 112 ? 112 - used : 240 - used));
-    store(length + 8, bits, 8);
-    sha512_add(hash, slice_of(length, sizeof length));
+    sha512_add(hash, slice_of(tail, tail_make(hash->size_bytes, sizeof hash->block, tail)));
     for (size_t i = 0; i < 8; i++)
         store(out + 8 * i, hash->state[i], 8);
 }

@@ -98,6 +98,12 @@ static void what_is_not_understood_is_refused(void **state)
         {"{\"leaderId\":\"4\",\"leaderEpoch\":9,\"votedId\":-1,\"data_version\":0}", ERR_FORMAT},
         {"{\"leaderId\":4,\"leaderEpoch\":9,\"votedId\":-1,\"data_version\":0} x", ERR_FORMAT},
         {"{\"leaderId\":4,\"leaderEpoch\":9,\"votedId\":-1,\"data_version\":0,}", ERR_FORMAT},
+        {"{\"leaderId\" 4,\"leaderEpoch\":9,\"votedId\":-1,\"data_version\":0}", ERR_FORMAT},
+        {"{\"leaderId\":4,\"leaderEpoch\":9,\"votedId\":-1,\"votedDirectoryId\":\"no id\","
+         "\"data_version\":1}",
+         ERR_FORMAT},
+        {"{\"clusterId\":\"a\nb\",\"leaderId\":4}", ERR_FORMAT},
+        {"{\"clusterId\":\"does not end", ERR_FORMAT},
         {"{\"a\":[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]}", ERR_FORMAT},
     };
 

@@ -485,6 +485,43 @@ static void a_snapshot_brings_back_the_last_batch_and_the_open_transaction(void 
     producer_state_release(&loaded.state);
 }
 
+/* Foreign files alone hold it. */
+static void a_producer_that_a_snapshot_names_twice_is_what_its_last_entry_says(void **state)
+{
+    struct player player, loaded;
+    struct writer file, twice;
+    struct slice header, entry;
+
+    (void)state;
+    player_init(&player);
+    player_init(&loaded);
+    play(&player, (struct step)TXN(2, 0, 0, 5, OK));
+    writer_of(&player.state, &file);
+    assert_int_equal(file.size_bytes,
+                     PRODUCER_SNAPSHOT_HEADER_BYTES + PRODUCER_SNAPSHOT_ENTRY_BYTES);
+    header = slice_sub(writer_slice(&file), 0, PRODUCER_SNAPSHOT_HEADER_BYTES);
+    entry = slice_sub(writer_slice(&file), PRODUCER_SNAPSHOT_HEADER_BYTES, SIZE_MAX);
+    writer_init(&twice, &heap_allocator, SIZE_MAX);
+    writer_bytes(&twice, header.data, header.size_bytes);
+    writer_bytes(&twice, entry.data, entry.size_bytes);
+    writer_bytes(&twice, entry.data, entry.size_bytes);
+    batch_put(twice.data, 6, 4, 2); /* entries */
+    batch_put(twice.data, PRODUCER_SNAPSHOT_HEADER_BYTES + PRODUCER_SNAPSHOT_ENTRY_BYTES + 8, 2, 7);
+    batch_put(twice.data, PRODUCER_SNAPSHOT_HEADER_BYTES + 2 * PRODUCER_SNAPSHOT_ENTRY_BYTES - 8, 8,
+              -1); /* no open transaction */
+    batch_put(twice.data, 2, 4, crc32c_by_table(slice_of(twice.data + 6, twice.size_bytes - 6)));
+    assert_int_equal(producer_snapshot_read(&loaded.state, writer_slice(&twice), 9, T0, 1000, NULL),
+                     OK);
+    assert_int_equal(producer_state_count(&loaded.state), 1);
+    assert_int_equal(producer_state_find(&loaded.state, 2)->epoch, 7);
+    assert_true(producer_state_first_unstable_offset(&loaded.state) < 0);
+    assert_false(producer_state_has_open_transaction(&loaded.state, 2, 0));
+    writer_release(&file);
+    writer_release(&twice);
+    producer_state_release(&player.state);
+    producer_state_release(&loaded.state);
+}
+
 static void expired_producers_are_left_out_at_load(void **state)
 {
     struct player player, loaded;
@@ -685,6 +722,7 @@ int main(void)
         cmocka_unit_test(several_batches_of_one_append_count_together),
         cmocka_unit_test(late_transactions_are_told),
         cmocka_unit_test(a_snapshot_brings_back_the_last_batch_and_the_open_transaction),
+        cmocka_unit_test(a_producer_that_a_snapshot_names_twice_is_what_its_last_entry_says),
         cmocka_unit_test(expired_producers_are_left_out_at_load),
         cmocka_unit_test(a_damaged_snapshot_is_refused_and_leaves_an_empty_state),
         cmocka_unit_test(a_marker_batch_gives_the_facts_of_its_record),
