@@ -6,6 +6,7 @@
  * cut in between by a failover, the broker registers again and the rest is done then.
  */
 #include "controller/controller_internal.h"
+#include "controller/registration.h"
 
 enum err broker_epoch_check(struct call *call, int32_t id, int64_t epoch)
 {
@@ -143,23 +144,9 @@ static enum err registration_record_add(struct call *call,
     record->broker_epoch = same ? same->epoch : call->moment->next_offset;
     record->fenced = same ? same->fenced : true;
     record->in_controlled_shutdown = same ? same->in_controlled_shutdown : false;
-    record->end_points = register_broker_record_broker_endpoint_array(call->arena, listeners);
-    record->features = register_broker_record_broker_feature_array(call->arena, features);
-    if (!record->end_points || !record->features)
-        return ERR_NO_MEMORY;
-    record->end_points_count = (int32_t)listeners;
-    record->features_count = (int32_t)features;
-    for (size_t i = 0; i < listeners; i++) {
-        record->end_points[i].name = request->listeners[i].name;
-        record->end_points[i].host = request->listeners[i].host;
-        record->end_points[i].port = request->listeners[i].port;
-        record->end_points[i].security_protocol = request->listeners[i].security_protocol;
-    }
-    for (size_t i = 0; i < features; i++) {
-        record->features[i].name = request->features[i].name;
-        record->features[i].min_supported_version = request->features[i].min_supported_version;
-        record->features[i].max_supported_version = request->features[i].max_supported_version;
-    }
+    REGISTRATION_COPY(request, record,
+                      register_broker_record_broker_endpoint_array(call->arena, listeners),
+                      register_broker_record_broker_feature_array(call->arena, features));
     if (call->metadata_version >= METADATA_VERSION_DIRECTORIES) {
         record->log_dirs = request->log_dirs;
         record->log_dirs_count = request->log_dirs_count;

@@ -3,6 +3,7 @@
  * controller/controller_registration.c: ControllerRegistration and UnregisterController.
  */
 #include "controller/controller_internal.h"
+#include "controller/registration.h"
 
 enum err decide_controller_registration(struct call *call, const void *body, void *answer)
 {
@@ -20,24 +21,9 @@ enum err decide_controller_registration(struct call *call, const void *body, voi
     record->controller_id = request->controller_id;
     record->incarnation_id = request->incarnation_id;
     record->zk_migration_ready = false;
-    record->end_points =
-        register_controller_record_controller_endpoint_array(call->arena, listeners);
-    record->features = register_controller_record_controller_feature_array(call->arena, features);
-    if (!record->end_points || !record->features)
-        return ERR_NO_MEMORY;
-    record->end_points_count = (int32_t)listeners;
-    record->features_count = (int32_t)features;
-    for (size_t i = 0; i < listeners; i++) {
-        record->end_points[i].name = request->listeners[i].name;
-        record->end_points[i].host = request->listeners[i].host;
-        record->end_points[i].port = request->listeners[i].port;
-        record->end_points[i].security_protocol = request->listeners[i].security_protocol;
-    }
-    for (size_t i = 0; i < features; i++) {
-        record->features[i].name = request->features[i].name;
-        record->features[i].min_supported_version = request->features[i].min_supported_version;
-        record->features[i].max_supported_version = request->features[i].max_supported_version;
-    }
+    REGISTRATION_COPY(request, record,
+                      register_controller_record_controller_endpoint_array(call->arena, listeners),
+                      register_controller_record_controller_feature_array(call->arena, features));
     return OK;
 }
 
