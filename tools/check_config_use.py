@@ -51,8 +51,6 @@ TOPIC_FIELDS = {
 }
 # Keys that are read and yet not implemented, and why that is honest.
 READ_THOUGH_NOT_IMPLEMENTED = {
-    "group.consumer.regex.refresh.interval.ms": "handed to the group coordinator, where it can show nothing "
-        "without ACLs",
     **{f"controller.quorum.{name}": "handed to the raft core, which has nobody to talk to yet"
        for name in ("election.backoff.max.ms", "election.timeout.ms", "fetch.max.bytes",
                     "fetch.snapshot.max.bytes", "fetch.timeout.ms", "request.timeout.ms",

@@ -2,6 +2,7 @@
 /*
  * cli/start_command.c: `barnabas start`: runs a node until it is told to stop.
  */
+#include "base/assert.h"
 #include "base/parse.h"
 #include "cli/command.h"
 #include "config/config.h"
@@ -12,6 +13,7 @@
 
 #include <malloc.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define FILE_BYTES_MAX (4 * MIB)
@@ -175,6 +177,26 @@ static int node_serve(struct start *start)
     return start->outcome == OK ? CLI_OK : CLI_FAILED;
 }
 
+/* The last word of a process whose own code is wrong, or that has no memory left for what it must know. No
+ * memory is taken for it. */
+static void assertion_tell(const char *condition, const char *file, int line, const char *function)
+{
+    char text[512];
+
+    if (strcmp(condition, MEMORY_EXHAUSTED) == 0) {
+        snprintf(
+            text, sizeof text,
+            "barnabas start: %s (%s:%d, %s); the node ends as a kill would end it, and what it "
+            "acknowledged is there at the next start\n",
+            condition, file, line, function);
+        fputs(text, stderr);
+        _Exit(CLI_FAILED);
+    }
+    snprintf(text, sizeof text, "barnabas start: assertion failed: %s (%s:%d, %s)\n", condition,
+             file, line, function);
+    fputs(text, stderr); /* unbuffered */
+}
+
 static int run(int argc, char **argv)
 {
     struct start start = {0};
@@ -188,6 +210,7 @@ static int run(int argc, char **argv)
         fputs(usage, stdout);
         return CLI_OK;
     }
+    assert_hook_set(assertion_tell);
     err = os_real_create(&real, &start.os);
     if (err != OK)
         return fail("the machine cannot be used", &why, err);

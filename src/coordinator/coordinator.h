@@ -38,6 +38,22 @@ struct coordinator_moment {
     int64_t wall_ms;                    /* since 1970 */
     struct random *random;              /* of this coordinator */
     const struct metadata_image *image; /* present; valid during the call */
+    /* A new producer id from the shell's block; ERR_COORDINATOR_LOAD_IN_PROGRESS: none at hand (more
+     * are on their way). NULL where the coordinator takes none. */
+    enum err (*producer_id_take)(void *context, int64_t *out);
+    void *producer_id_context;
+};
+
+/* A request as it comes in. */
+struct coordinator_request {
+    int16_t api_key;
+    int16_t api_version;
+    /* Decoded; which form each API has: group.h, transaction.h. Lives as long as effects->arena; what
+     * must last is copied. */
+    const void *body;
+    uint64_t token;           /* never 0, never twice */
+    struct slice client_id;   /* never null */
+    struct slice client_host; /* "/127.0.0.1" as Java prints it */
 };
 
 struct coordinator_record {
@@ -56,10 +72,32 @@ struct coordinator_reply {
  * a job on copies; the outcome comes back as a call of its own. */
 struct coordinator_task;
 
+/* End markers of one transaction, for the leaders of its partitions: sent at once, as the coordinator
+ * gives them out only when their Prepare is committed. Each partition's outcome comes back as a call of
+ * its own. */
+struct coordinator_partition {
+    struct slice topic;
+    int32_t index;
+};
+struct coordinator_markers {
+    uint64_t ticket; /* given back with each outcome; never 0 */
+    int64_t producer_id;
+    int16_t producer_epoch;
+    int32_t coordinator_epoch;
+    int8_t transaction_version; /* of the client: 0 or 2 */
+    bool is_commit;
+    const struct coordinator_partition *partitions; /* in the effects' arena, as the names are */
+    size_t partition_count;
+};
+
 struct coordinator_effects {
-    struct arena *arena; /* the shell's: lives until the replies are sent */
+    struct arena *arena; /* the shell's: lives until the replies and markers are sent */
     uint64_t write;      /* number of the write, rising; 0: no records */
     bool divisible; /* the write may be cut into several batches where one would be too large */
+    /* Of the transaction that the records belong to: they are a batch of their own, written at once,
+     * and replayed with both. -1: none. Not divisible then. */
+    int64_t producer_id;
+    int16_t producer_epoch;
     struct coordinator_record *records;
     size_t record_count;
     size_t record_capacity;
@@ -69,6 +107,9 @@ struct coordinator_effects {
     struct coordinator_task **tasks;
     size_t task_count;
     size_t task_capacity;
+    struct coordinator_markers *markers;
+    size_t marker_count;
+    size_t marker_capacity;
 };
 /* Cleared, with an empty list of each kind. */
 void coordinator_effects_init(struct coordinator_effects *effects, struct arena *arena);
@@ -78,6 +119,8 @@ MUST_USE enum err coordinator_effects_reply(struct coordinator_effects *effects,
                                             void *response, bool after_commit);
 MUST_USE enum err coordinator_effects_task(struct coordinator_effects *effects,
                                            struct coordinator_task *task);
+MUST_USE enum err coordinator_effects_markers(struct coordinator_effects *effects,
+                                              const struct coordinator_markers *markers);
 
 /* The partition of an internal topic that a key belongs to: |Java's String.hashCode| % count. `key`
  * is UTF-8; hashed as UTF-16 units; broken UTF-8 as Java decodes it (U+FFFD). */

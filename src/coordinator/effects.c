@@ -10,7 +10,11 @@
 
 void coordinator_effects_init(struct coordinator_effects *effects, struct arena *arena)
 {
-    *effects = (struct coordinator_effects){.arena = arena};
+    *effects = (struct coordinator_effects){
+        .arena = arena,
+        .producer_id = -1,
+        .producer_epoch = -1,
+    };
 }
 
 /* Room for one item more; the new block, or the old one. */
@@ -71,5 +75,19 @@ enum err coordinator_effects_task(struct coordinator_effects *effects,
         return ERR_NO_MEMORY;
     effects->tasks = tasks;
     tasks[effects->task_count++] = task;
+    return OK;
+}
+
+enum err coordinator_effects_markers(struct coordinator_effects *effects,
+                                     const struct coordinator_markers *markers)
+{
+    struct coordinator_markers *all = grown(effects->arena, effects->markers, effects->marker_count,
+                                            &effects->marker_capacity, sizeof *all);
+
+    ASSERT(markers->ticket != 0 && markers->partition_count > 0);
+    if (!all)
+        return ERR_NO_MEMORY;
+    effects->markers = all;
+    all[effects->marker_count++] = *markers;
     return OK;
 }

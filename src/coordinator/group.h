@@ -91,19 +91,12 @@ MUST_USE enum err group_coordinator_write_ended(struct group_coordinator *coordi
                                                 struct coordinator_effects *effects);
 
 /* ---- calls ---- */
-struct group_request {
-    /* JoinGroup, SyncGroup, Heartbeat, LeaveGroup, OffsetCommit, OffsetFetch, OffsetDelete,
-     * DescribeGroups, DeleteGroups, ListGroups, ConsumerGroupHeartbeat, ConsumerGroupDescribe. */
-    int16_t api_key;
-    int16_t api_version;
-    /* The decoded request; of APIs that name several groups: only those of this partition.
-     * OffsetFetch: a struct group_offset_fetch, answered by a struct
-     * offset_fetch_response_offset_fetch_response_group. */
-    const void *body;
-    uint64_t token;           /* never 0, never twice */
-    struct slice client_id;   /* never null */
-    struct slice client_host; /* "/127.0.0.1" as Java prints it */
-};
+/* Of a struct coordinator_request: JoinGroup, SyncGroup, Heartbeat, LeaveGroup, OffsetCommit,
+ * TxnOffsetCommit, OffsetFetch, OffsetDelete, DescribeGroups, DeleteGroups, ListGroups,
+ * ConsumerGroupHeartbeat, ConsumerGroupDescribe; of those that name several groups: only those of
+ * this partition. OffsetFetch: a struct group_offset_fetch, answered by a struct
+ * offset_fetch_response_offset_fetch_response_group. OffsetCommit, TxnOffsetCommit: topics have
+ * names, in any version, and are there; that the transaction is open was verified. */
 /* One group of an OffsetFetch request of any version. Topics have names; ids where the request
  * (v10) has them. */
 struct offset_fetch_request_offset_fetch_request_topics;
@@ -120,7 +113,7 @@ struct group_offset_fetch {
  * request are answers; a failure of this function is ERR_NO_MEMORY only. The body lives as long as
  * effects->arena; what must last is copied. */
 MUST_USE enum err group_coordinator_handle(struct group_coordinator *coordinator,
-                                           const struct group_request *request,
+                                           const struct coordinator_request *request,
                                            const struct coordinator_moment *moment,
                                            struct coordinator_effects *effects);
 /* The requester hung up: its parked request needs no reply any more (the member stays). */
@@ -168,6 +161,19 @@ struct group_offset_view {
     int64_t offset;
     int64_t commit_ms;
 };
+/* What a member has by its group's last assignment. */
+struct group_assigned_view {
+    struct slice group_id, member_id;
+    struct slice topic;   /* null: by id, which metadata does not know */
+    struct uuid topic_id; /* zero: by name, which metadata does not know */
+    int32_t partition;
+    int64_t since_ms; /* monotone; since the load at the earliest */
+};
+/* Members of consumer groups and of classic groups of type "consumer" that are Stable. Until `each` says
+ * false. */
+void group_coordinator_each_assigned(
+    const struct group_coordinator *coordinator, const struct metadata_image *image,
+    bool (*each)(void *context, const struct group_assigned_view *assigned), void *context);
 void group_coordinator_each(const struct group_coordinator *coordinator,
                             void (*each)(void *context, const struct group_view *group),
                             void *context);

@@ -2,10 +2,10 @@
 /*
  * coordinator/group_internal.h: what the files of the group coordinator share.
  *
- *   group/shard.c       life, options, dispatch, tick, views            (this file's `struct
- *   group_coordinator`) group/table.c       table of groups, timers, waiters, pending writes
- *   group/replay.c      records → state; types 0, 1, 2 here, 3–8 and 16 handed to
- *   group/consumer_*.c group/record.c      state → bytes of records
+ *   group/shard.c       life, options, dispatch, tick, views (`struct group_coordinator` below)
+ *   group/table.c       table of groups, timers, waiters, pending writes
+ *   group/replay.c      records → state; types 0, 1, 2 here, 3–8 and 16 handed to consumer_replay.c
+ *   group/record.c      state → bytes of records
  *   group/classic_*.c   classic groups: state machine, join, sync, leave, static members
  *   group/offset_*.c    offsets: table, commit, fetch, delete, expiry, transactions
  *   group/admin.c       ListGroups, DescribeGroups, DeleteGroups
@@ -73,7 +73,8 @@ enum group_kind { GROUP_CLASSIC, GROUP_CONSUMER };
 struct group {
     struct hash_map_node node; /* in coordinator->groups */
     enum group_kind kind;
-    struct slice id; /* owned */
+    struct slice id;   /* owned */
+    int64_t rested_ms; /* soft: since when, as far as is known, members have what they have */
 };
 void group_table_init(struct group_coordinator *coordinator);
 /* NULL when there is none. */
@@ -128,7 +129,8 @@ void group_write_watch(struct group_call *call, struct group_write *write);
 
 struct group_call {
     struct group_coordinator *coordinator;
-    const struct group_request *request; /* NULL in ticks, ended writes, image changes, tasks */
+    const struct coordinator_request
+        *request; /* NULL in ticks, ended writes, image changes, tasks */
     const struct coordinator_moment *moment;
     struct coordinator_effects *effects;
     struct arena *arena; /* of the effects */
@@ -205,9 +207,10 @@ struct classic_group {
     bool initial_delay;      /* the join timer is the initial rebalance delay … */
     bool member_added;       /* … and somebody came since it was armed */
     int32_t delay_ms, delay_left_ms;
-    bool rebalance_when_replayed; /* of a staged group: a downgrade that must rebalance at once */
-    uint64_t assignment_write;    /* the leader's assignment is on its way to the log; 0: no */
-    struct slice *topics;         /* what members subscribe to, ascending, one owned block … */
+    /* A downgrade that must rebalance at once: of a staged group, and of one that was loaded amid it. */
+    bool rebalance_when_replayed;
+    uint64_t assignment_write; /* the leader's assignment is on its way to the log; 0: no */
+    struct slice *topics;      /* what members subscribe to, ascending, one owned block … */
     uint32_t topic_count, topic_bytes;
     enum classic_topics {
         CLASSIC_TOPICS_STALE,
@@ -269,6 +272,7 @@ void classic_group_stage(struct group_call *call, struct classic_group **group, 
 /* ---- consumer groups: what group/consumer_*.c provide ---- */
 
 struct consumer_group; /* first member: struct group head */
+struct consumer_member;
 struct
     consumer_shared; /* per coordinator: topic → groups, hashes, regular expressions under way, … */
 
@@ -307,17 +311,25 @@ consumer_group_handle_leave(struct group_call *call, struct consumer_group *grou
                             const struct leave_group_request_member_identity *members,
                             struct leave_group_response_member_response *results, int32_t count);
 
-/* Where a commit comes from; §4.1 (5). ERR_* is the answer of the whole request. */
+/* Where a commit comes from; groups.md §4.1 (5), transactions.md §8 (5). */
 struct group_commit_identity {
+    bool is_transactional; /* TxnOffsetCommit, which need not tell who commits */
     int16_t api_version;
     struct slice member_id, instance_id; /* instance null: none */
     int32_t generation;                  /* or member epoch */
 };
-MUST_USE enum err consumer_group_check_commit(const struct group_call *call,
-                                              struct consumer_group *group,
+/* A member that is behind may commit what it has had since its epoch or before. */
+struct group_commit_limit {
+    const struct consumer_member *member; /* NULL: no limit */
+    int32_t epoch;
+};
+/* ERR_* is the answer of the whole request, here and for each partition that is to be written. */
+MUST_USE enum err consumer_group_check_commit(const struct consumer_group *group,
                                               const struct group_commit_identity *identity,
-                                              const struct offset_commit_request *request);
-/* §4.2: member_id null or "" and epoch < 0 is nobody in particular: OK. */
+                                              struct group_commit_limit *limit_out);
+MUST_USE enum err consumer_group_check_partition(const struct group_commit_limit *limit,
+                                                 struct uuid topic_id, int32_t partition);
+/* §4.2: member_id null and epoch < 0 is nobody in particular: OK; null with an epoch: ERR_UNKNOWN_SERVER_ERROR. */
 MUST_USE enum err consumer_group_check_fetch(const struct group_call *call,
                                              struct consumer_group *group, struct slice member_id,
                                              int32_t member_epoch);

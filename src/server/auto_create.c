@@ -7,15 +7,15 @@
 #include "server/auto_create.h"
 
 #include "base/assert.h"
+#include "base/name_order.h"
 #include "protocol/generated/api_keys.h"
 #include "protocol/generated/create_topics_request.h"
 #include "protocol/generated/create_topics_response.h"
 #include "server/controller_gate.h"
 #include "server/mutation_quota.h"
-#include "base/name_order.h"
 #include "server/node.h"
 #include "server/publication.h"
-#include "metadata/topic_name.h"
+#include "server/topic_name.h"
 
 /* The newest version: its answers say the most. */
 #define CREATE_TOPICS_VERSION 7

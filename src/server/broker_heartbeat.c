@@ -37,7 +37,7 @@ static uint64_t cordoned_hash(struct quorum *quorum, struct arena *arena)
         ARENA_ARRAY(arena, struct uuid, log_directories_count(quorum->node->directories));
     int32_t count;
 
-    ASSERT(ids != NULL);
+    ASSERT_MEMORY(ids);
     count = cordoned_ids(quorum, ids);
     return hash_bytes(ids, (size_t)count * sizeof *ids) | 1;
 }
@@ -65,7 +65,7 @@ void broker_heartbeat_make(struct quorum *quorum)
         ARENA_NEW(&life->arena, struct broker_heartbeat_request);
     int64_t now_ms = reactor_now_ms(quorum->reactor);
 
-    ASSERT(request != NULL);
+    ASSERT_MEMORY(request);
     broker_heartbeat_request_init(request);
     request->broker_id = quorum->node->config.node_id;
     request->broker_epoch = life->epoch;
@@ -74,7 +74,7 @@ void broker_heartbeat_make(struct quorum *quorum)
     request->want_shut_down = life->state == BROKER_PENDING_CONTROLLED_SHUTDOWN;
     if (life->offline_count > 0) {
         request->offline_log_dirs = ARENA_ARRAY(&life->arena, struct uuid, life->offline_count);
-        ASSERT(request->offline_log_dirs != NULL);
+        ASSERT_MEMORY(request->offline_log_dirs);
         memcpy(request->offline_log_dirs, life->offline,
                life->offline_count * sizeof *life->offline);
         request->offline_log_dirs_count = (int32_t)life->offline_count;
@@ -83,7 +83,7 @@ void broker_heartbeat_make(struct quorum *quorum)
     if (life->is_caught_up && cordoned_is_known(quorum)) {
         request->cordoned_log_dirs = ARENA_ARRAY(&life->arena, struct uuid,
                                                  log_directories_count(quorum->node->directories));
-        ASSERT(request->cordoned_log_dirs != NULL);
+        ASSERT_MEMORY(request->cordoned_log_dirs);
         request->cordoned_log_dirs_count = cordoned_ids(quorum, request->cordoned_log_dirs);
         life->cordoned_hash = cordoned_hash(quorum, &life->arena);
     }

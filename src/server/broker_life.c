@@ -17,6 +17,8 @@
  */
 #include "server/quorum_internal.h"
 
+#include "base/fault_point.h"
+
 #define CAUGHT_UP_MS 10        /* between heartbeats until caught up */
 #define PENDING_SHUTDOWN_MS 50 /* the controller is in this process or near it */
 #define SHUTDOWN_MS_MAX 300000
@@ -68,7 +70,9 @@ static void spoken(struct controller_call *call)
     life->in_flight = false;
     if (life->is_stopped)
         return;
-    if (life->is_heartbeat)
+    if (life->is_heartbeat && FAULT_POINT(heartbeat_lost))
+        broker_life_schedule(quorum, true);
+    else if (life->is_heartbeat)
         broker_heartbeat_take(quorum);
     else
         broker_registration_take(quorum);

@@ -15,7 +15,7 @@ static void listeners_make(struct quorum *quorum, struct broker_registration_req
 
     request->listeners =
         broker_registration_request_listener_array(arena, config->advertised_count);
-    ASSERT(request->listeners != NULL);
+    ASSERT_MEMORY(request->listeners);
     request->listeners_count = (int32_t)config->advertised_count;
     for (size_t i = 0; i < config->advertised_count; i++) {
         struct broker_registration_request_listener *to = &request->listeners[i];
@@ -33,7 +33,7 @@ static void features_make(struct broker_registration_request *request, struct ar
     while (feature_at(count))
         count++;
     request->features = broker_registration_request_feature_array(arena, count);
-    ASSERT(request->features != NULL);
+    ASSERT_MEMORY(request->features);
     request->features_count = (int32_t)count;
     for (size_t i = 0; i < count; i++) {
         request->features[i].name = slice_from_text(feature_at(i)->name);
@@ -64,7 +64,7 @@ static void directories_make(struct quorum *quorum, struct broker_registration_r
     size_t count = 0;
 
     request->log_dirs = ARENA_ARRAY(arena, struct uuid, log_directories_count(directories));
-    ASSERT(request->log_dirs != NULL);
+    ASSERT_MEMORY(request->log_dirs);
     for (size_t i = 0; i < log_directories_count(directories); i++) {
         const struct log_directory *directory = log_directories_at(directories, i);
         struct slice path = slice_from_text(log_directory_path(directory));
@@ -92,7 +92,7 @@ void broker_registration_make(struct quorum *quorum)
     struct broker_registration_request *request =
         ARENA_NEW(&life->arena, struct broker_registration_request);
 
-    ASSERT(request != NULL);
+    ASSERT_MEMORY(request);
     broker_registration_request_init(request);
     request->broker_id = node->config.node_id;
     request->cluster_id = node->cluster_id;

@@ -99,7 +99,7 @@ void controller_announce_work(struct quorum *quorum)
         return;
     arena_reset(&announce->arena);
     request = ARENA_NEW(&announce->arena, struct controller_registration_request);
-    ASSERT(request != NULL);
+    ASSERT_MEMORY(request);
     controller_registration_request_init(request);
     request->controller_id = quorum->node->config.node_id;
     request->incarnation_id = quorum->node->incarnation_id;

@@ -15,6 +15,7 @@
  * Grouping    All that waits is handled in one turn and goes to the log in one write and one flush;
  *             what comes during that flush shares the next.
  */
+#include "base/fault_point.h"
 #include "protocol/generated/api_keys.h"
 #include "server/quorum_internal.h"
 
@@ -29,7 +30,7 @@ static void call_fail(struct controller_call *call, enum err err, const struct w
     if (why)
         call->why = *why;
     if (controller_error_response(&call->request, err, why, call->arena, &call->response) != OK)
-        ASSERT(call->response); /* the control plane is out of memory */
+        ASSERT_MEMORY(call->response);
     controller_call_finish(call);
 }
 
@@ -285,7 +286,7 @@ static void ticks(struct quorum *quorum)
             LOG_WARN(quorum->logger, "controller", "task_failed", "error=%s reason=\"%s\"",
                      err_name(err), result.why.text);
         deadline_ms = controller_deadline_ms(run->controller);
-        if (err != OK)
+        if (err != OK || FAULT_POINT(controller_one_tick))
             break;
     }
     if (deadline_ms == INT64_MAX)
@@ -312,7 +313,7 @@ static void surroundings(struct quorum *quorum)
 void controller_run_work(struct quorum *quorum)
 {
     struct controller_run *run = &quorum->run;
-    bool did;
+    bool did, is_enough = false;
 
     if (run->controller) {
         surroundings(quorum);
@@ -325,8 +326,13 @@ void controller_run_work(struct quorum *quorum)
             did = true;
             call_handle(quorum,
                         LIST_ITEM(list_pop_front(&run->waiting), struct controller_call, node));
+            is_enough = FAULT_POINT(controller_one_call);
+            if (is_enough)
+                break;
         }
-    } while (did && quorum_is_running(quorum));
+    } while (did && !is_enough && quorum_is_running(quorum));
+    if (is_enough)
+        quorum_wake(quorum);
     if (run->is_active && quorum_is_running(quorum))
         ticks(quorum);
     waiting_expire(quorum);

@@ -10,15 +10,17 @@
 
 #include "base/assert.h"
 
-const struct slice coordinator_topic = {(const uint8_t *)"__consumer_offsets", 18};
-
 /* ---- uses, on the home shard ---- */
 
 static void call_unuse(struct coordinator_call *call)
 {
     ASSERT(call->uses > 0);
-    if (--call->uses == 0)
+    if (--call->uses > 0)
+        return;
+    if (call->request)
         request_release_hold(call->request);
+    else
+        call->released(call);
 }
 
 static void body_home(struct mail *mail, struct reactor *to)
@@ -187,7 +189,7 @@ static enum err runner_refuses(const struct coordinator_service *service,
 
 static void call_arrive(struct coordinator_call *call)
 {
-    struct coordinator_service *service = call->owner->coordinators;
+    struct coordinator_service *service = service_of(call->kind, call->owner);
     enum err err = runner_refuses(service, call);
     struct coordinator_runner *runner;
 
@@ -212,25 +214,32 @@ static void call_deliver(struct mail *mail, struct reactor *to)
 
 /* ---- the home's side ---- */
 
-static const struct metadata_topic *topic_now(const struct shard *shard)
+static const struct metadata_topic *topic_now(const struct shard *shard,
+                                              const struct coordinator_kind *kind)
 {
-    return shard->publication ? metadata_image_topic(shard->publication->image, coordinator_topic)
-                              : NULL;
+    return shard->publication ? metadata_image_topic(shard->publication->image, kind->topic) : NULL;
 }
 
 int32_t coordinator_index_of(const struct shard *shard, struct slice group_id)
 {
-    const struct metadata_topic *topic = topic_now(shard);
+    return coordinator_key_index(shard, &coordinator_kind_group, group_id);
+}
+
+int32_t coordinator_key_index(const struct shard *shard, const struct coordinator_kind *kind,
+                              struct slice key)
+{
+    const struct metadata_topic *topic = topic_now(shard, kind);
 
     return topic && topic->partition_count > 0
-               ? coordinator_partition_of(group_id, topic->partition_count)
+               ? coordinator_partition_of(key, topic->partition_count)
                : -1;
 }
 
 void coordinator_call_submit(struct shard *home, struct coordinator_call *call)
 {
-    const struct metadata_topic *topic = topic_now(home);
+    const struct metadata_topic *topic = topic_now(home, call->kind);
 
+    ASSERT(call->request || call->released);
     call->home = home;
     call->topic_id = topic ? topic->id : UUID_ZERO;
     call->owner = topic && call->index >= 0
@@ -242,7 +251,8 @@ void coordinator_call_submit(struct shard *home, struct coordinator_call *call)
     call->token = 0;
     call->is_done = call->is_forgotten = false;
     call->uses = 2; /* the handler's and the owner's */
-    request_hold(call->request);
+    if (call->request)
+        request_hold(call->request);
     if (call->owner == home) {
         call_arrive(call);
         return;
@@ -272,7 +282,7 @@ static void forget_home(struct mail *mail, struct reactor *to)
 /* On the owner. What was answered already is not in the map any more. */
 static void call_forget(struct coordinator_call *call)
 {
-    struct coordinator_service *service = call->owner->coordinators;
+    struct coordinator_service *service = service_of(call->kind, call->owner);
     struct coordinator_runner *runner =
         call->index >= 0 && (size_t)call->index < service->runner_count
             ? service->runners[call->index]
@@ -280,8 +290,8 @@ static void call_forget(struct coordinator_call *call)
 
     if (!runner || call->token == 0 || runner_call_find(runner, call->token) != call)
         return;
-    if (runner->coordinator)
-        group_coordinator_forget(runner->coordinator, call->token);
+    if (runner->core)
+        runner_kind(runner)->forget(runner->core, call->token);
     call_answer(runner, call, ERR_COORDINATOR_NOT_AVAILABLE, NULL, NULL);
 }
 

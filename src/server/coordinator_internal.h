@@ -32,7 +32,55 @@
 #define COORDINATOR_BLOCKS_SPARE 16
 #define COORDINATOR_BLOCK_SPARE_BYTES (16 * KIB)
 
-extern const struct slice coordinator_topic; /* __consumer_offsets */
+/* What the runner does not know of the coordinator that it runs; `core` is the kind's own. The
+ * functions are those of coordinator/group.h and transaction.h of the same names. */
+struct coordinator_kind {
+    struct slice topic;
+    /* The core has to know the epoch of the leadership: it is loaded anew when that rises though the leader stays. Apache
+     * does so for transactions, whose markers carry it, and goes on with the groups that it has. */
+    bool reloads_on_epoch;
+    /* settings */
+    void (*options_read)(const struct config *config, struct coordinator_service *service);
+    enum broker_key load_buffer_size;
+    int32_t (*linger_ms)(const struct config *config); /* -1: to the end of the turn */
+    enum compression (*codec)(const struct config *config);
+    int32_t (*commit_timeout_ms)(const struct config *config);
+    /* What this call's client is told of an error of the write path. */
+    enum err (*error)(const struct coordinator_call *call, enum err err);
+    void (*elected)(struct coordinator_service *service); /* a partition is led here; NULL */
+    /* the core */
+    enum err (*create)(struct coordinator_runner *runner, void **out);
+    void (*release)(void *core);
+    enum err (*set_options)(void *core, const struct coordinator_service *service);
+    enum err (*replay)(void *core, const struct coordinator_record *record, int64_t offset,
+                       int64_t producer_id, int16_t producer_epoch, struct why *why);
+    enum err (*replay_marker)(void *core, int64_t producer_id, int16_t producer_epoch,
+                              bool is_commit, int64_t offset); /* NULL: markers say nothing */
+    enum err (*loaded)(void *core, const struct coordinator_moment *moment,
+                       struct coordinator_effects *effects);
+    void (*committed)(void *core, int64_t offset);
+    enum err (*write_ended)(void *core, uint64_t write, enum err err,
+                            const struct coordinator_moment *moment,
+                            struct coordinator_effects *effects);
+    enum err (*handle)(void *core, const struct coordinator_request *request,
+                       const struct coordinator_moment *moment,
+                       struct coordinator_effects *effects);
+    void (*forget)(void *core, uint64_t token);
+    int64_t (*deadline_ms)(const void *core);
+    enum err (*tick)(void *core, const struct coordinator_moment *moment,
+                     struct coordinator_effects *effects);
+    enum err (*image_changed)(void *core, const struct metadata_image *before,
+                              const struct coordinator_moment *moment,
+                              struct coordinator_effects *effects); /* NULL: of no interest */
+    enum err (*task_done)(void *core, struct coordinator_task **task,
+                          const struct coordinator_moment *moment,
+                          struct coordinator_effects *effects); /* NULL: has no tasks */
+    enum err (*marked)(void *core, uint64_t ticket, size_t partition, enum err err,
+                       const struct coordinator_moment *moment,
+                       struct coordinator_effects *effects);   /* NULL: gives out no markers */
+    enum err (*producer_id_take)(void *service, int64_t *out); /* NULL: takes none */
+    void (*each)(const void *core, const struct coordinator_watcher *watcher);
+};
 
 /* The effects of one call of the core and the arena that they live in. Shared by the runner, the
  * pending write and the calls that were answered; any shard may give the last reference back. */
@@ -47,19 +95,29 @@ struct effects_block {
 
 enum runner_state { RUNNER_OPENING, RUNNER_LOADING, RUNNER_ACTIVE, RUNNER_FAILED, RUNNER_CLOSED };
 
-/* A write that is not committed yet, or (number 0) replies that wait for those before them. */
+/* A write that is not committed yet, or (number 0) replies that wait for those before them, or an
+ * end marker. */
 struct runner_write {
     struct list_node node;
     uint64_t number;
     int64_t end_offset;
     int64_t deadline_ms;
-    struct effects_block *block; /* NULL: its time was out, and all were told so */
+    /* Both NULL: its time was out, and all were told so. */
+    struct effects_block *block;
+    struct coordinator_marker *marker;
 };
 
 struct runner_append {
     struct log_append append;
     struct coordinator_runner *runner;
     struct writer bytes;
+};
+
+/* What the log wants to know of a transaction's batch or marker; as struct log_append has them. */
+struct append_facts {
+    uint64_t verification_guard;
+    bool verification_required;
+    int16_t transaction_version;
 };
 
 struct runner_task {
@@ -100,7 +158,7 @@ struct coordinator_runner {
     struct partition_op open;
     struct partition *partition; /* while it may be looked at */
     struct partition_watch watch;
-    struct group_coordinator *coordinator; /* from LOADING on */
+    void *core; /* the kind's; from LOADING on */
     struct random random;
     struct hash_map calls; /* struct coordinator_call, by token */
     struct runner_load load;
@@ -117,10 +175,14 @@ struct coordinator_runner {
     /* writes: of the open batch and of appended ones, by rising offsets */
     struct list_node writes;
     struct timer commit_timer;
+    /* struct marker_send: outcomes that the core was not told yet */
+    struct list_node marked;
+    struct deferred marked_turn;
 };
 
 struct coordinator_service {
     struct shard *shard;
+    const struct coordinator_kind *kind;
     struct uuid topic_id;                /* zero: the topic is not there */
     struct coordinator_runner **runners; /* by partition; NULL: not led here */
     size_t runner_count;
@@ -133,8 +195,15 @@ struct coordinator_service {
     int spare_count;
     uint64_t next_token;
     struct arena options_arena;
-    struct group_options options;
+    union {
+        struct group_options group;
+        struct transaction_options transaction;
+    } options;
     bool has_options;
+    /* unfetched.c */
+    struct timer unfetched_timer;
+    struct unfetched_pass *unfetched; /* under way; NULL: none */
+    int visits; /* looks at partitions of this shard, for others: stopping waits for them */
     bool is_stopped;
     void (*stopped)(void *context);
     void *stopped_context;
@@ -144,6 +213,19 @@ struct coordinator_service {
 static inline struct logger *runner_logger(const struct coordinator_runner *runner)
 {
     return runner->shard->node->logger;
+}
+static inline const struct coordinator_kind *runner_kind(const struct coordinator_runner *runner)
+{
+    return runner->service->kind;
+}
+static inline const struct config *runner_config(const struct coordinator_runner *runner)
+{
+    return runner->shard->publication->config;
+}
+static inline struct coordinator_service *service_of(const struct coordinator_kind *kind,
+                                                     const struct shard *shard)
+{
+    return kind == &coordinator_kind_group ? shard->coordinators : shard->transactions;
 }
 
 /* coordinator_call.c */
@@ -191,12 +273,38 @@ enum err runner_write(struct coordinator_runner *runner, struct effects_block *b
                       bool *failed_out);
 /* Replies after_commit of effects without records: false when nothing has to be waited for. */
 bool runner_wait(struct coordinator_runner *runner, struct effects_block *block);
-/* What this request's client is told of an error of the write path. */
-enum err call_error(const struct coordinator_call *call, enum err err);
+/* Who may write now; a batch that is open stays admitted. */
+enum err runner_may_write(const struct coordinator_runner *runner);
+/* What is open leaves. False: the runner was closed. */
+bool runner_batch_close(struct coordinator_runner *runner);
+/* The batch in runner->bytes, for batch_base. *is_appended_out: the caller's use of the partition went
+ * over to the append; with an error: it lies elsewhere than it was said to. */
+enum err runner_batch_append(struct coordinator_runner *runner, struct slice batch,
+                             const struct append_facts *facts, bool *is_appended_out,
+                             struct why *why);
 void runner_flush(struct deferred *deferred);
 void runner_linger_over(struct timer *timer);
+
+/* coordinator_commit.c */
+void runner_write_add(struct coordinator_runner *runner, struct runner_write *write,
+                      int64_t end_offset);
 void runner_committed(struct coordinator_runner *runner);
 void runner_commit_timeout(struct timer *timer);
 void runner_writes_drop(struct coordinator_runner *runner);
+
+/* Something that stopping must wait for. */
+void service_visit_begin(struct coordinator_service *service);
+void service_visit_end(struct coordinator_service *service);
+
+/* unfetched.c: a look at what is assigned and not fetched, soon. */
+void service_unfetched_wish(struct coordinator_service *service);
+void service_unfetched_turn(struct timer *timer);
+
+/* coordinator_marker.c */
+void runner_marker_end(struct runner_write *write, enum err err);
+
+/* marker_send.c: markers that the core gave out */
+void runner_markers_send(struct coordinator_runner *runner, struct effects_block *block);
+void runner_marked_turn(struct deferred *deferred);
 
 #endif

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * server/coordinator_load.c: a coordinator's state out of its log: chunks of
- * offsets.load.buffer.size, walked some hundred records a turn. docs/design/coordinator_runner.md §5;
+ * the load buffer's size, walked some hundred records a turn. docs/design/coordinator_runner.md §5;
  * groups.md §1.3 of the reference.
  */
 #include "server/coordinator_internal.h"
 
 #include "base/assert.h"
+#include "base/fault_point.h"
 #include "records/control_record.h"
 #include "server/publication.h"
 
@@ -87,9 +88,9 @@ static void load_done(struct coordinator_runner *runner)
     chunk_release(runner);
     writer_release(&load->inflated);
     writer_init(&load->inflated, &heap_allocator, SIZE_MAX);
-    group_coordinator_committed(runner->coordinator, runner->partition->replica.high_watermark);
+    runner_kind(runner)->committed(runner->core, runner->partition->replica.high_watermark);
     block = block_new(runner->service, NULL);
-    err = group_coordinator_loaded(runner->coordinator, &moment, &block->effects);
+    err = runner_kind(runner)->loaded(runner->core, &moment, &block->effects);
     if (err != OK) {
         block_unref(runner->shard, block);
         runner_fail(runner, err, "the loaded state cannot be used", false);
@@ -97,9 +98,10 @@ static void load_done(struct coordinator_runner *runner)
     }
     runner->state = RUNNER_ACTIVE;
     LOG_INFO(runner_logger(runner), "coordinator", "loaded",
-             "partition=%d epoch=%d records=%lld chunks=%d offsets=%lld-%lld ms=%lld",
-             runner->index, runner->leader_epoch, (long long)load->records, load->chunks,
-             (long long)load->start_offset, (long long)load->next_offset,
+             "topic=%.*s partition=%d epoch=%d records=%lld chunks=%d offsets=%lld-%lld ms=%lld",
+             SLICE_ARGS(runner_kind(runner)->topic), runner->index, runner->leader_epoch,
+             (long long)load->records, load->chunks, (long long)load->start_offset,
+             (long long)load->next_offset,
              (long long)(reactor_now_ms(runner->shard->reactor) - load->started_ms));
     runner_begin_work(runner);
     load_leave(runner);
@@ -117,11 +119,11 @@ static enum err control_take(struct coordinator_runner *runner, const struct rec
     enum control_type type;
 
     TRY(control_key_read(record->key, &type));
-    if (type != CONTROL_COMMIT && type != CONTROL_ABORT)
+    if ((type != CONTROL_COMMIT && type != CONTROL_ABORT) || !runner_kind(runner)->replay_marker)
         return OK;
-    return group_coordinator_replay_marker(runner->coordinator, header->producer_id,
-                                           header->producer_epoch, type == CONTROL_COMMIT,
-                                           record->offset);
+    return runner_kind(runner)->replay_marker(runner->core, header->producer_id,
+                                              header->producer_epoch, type == CONTROL_COMMIT,
+                                              record->offset);
 }
 
 static enum err record_take(struct coordinator_runner *runner, const struct record *record,
@@ -138,8 +140,8 @@ static enum err record_take(struct coordinator_runner *runner, const struct reco
         return control_take(runner, record);
     if (slice_is_null(record->key))
         return why_set(why, ERR_CORRUPT, "a record without key");
-    return group_coordinator_replay(
-        runner->coordinator, &own, record->offset,
+    return runner_kind(runner)->replay(
+        runner->core, &own, record->offset,
         is_transactional ? load->header.producer_id : PRODUCER_ID_NONE,
         is_transactional ? load->header.producer_epoch : PRODUCER_EPOCH_NONE, why);
 }
@@ -190,6 +192,8 @@ static enum err records_walk(struct coordinator_runner *runner, bool *done_out, 
             load->in_batch = false;
             load->next_offset = MAX(load->next_offset, batch_next_offset(&load->header));
         }
+        if (FAULT_POINT(coordinator_load_one))
+            break;
     }
     return OK;
 }
@@ -215,7 +219,8 @@ static void step_deliver(struct mail *mail, struct reactor *to)
         err = why_set(&why, ERR_CORRUPT, "nothing whole at %lld", (long long)before);
     if (err != OK) {
         LOG_ERROR(runner_logger(runner), "coordinator", "unreadable",
-                  "partition=%d offset=%lld error=%s reason=\"%s\"", runner->index,
+                  "topic=%.*s partition=%d offset=%lld error=%s reason=\"%s\"",
+                  SLICE_ARGS(runner_kind(runner)->topic), runner->index,
                   (long long)runner->load.next_offset, err_name(err), why.text);
         load_fail(runner, err, "its log cannot be read");
     } else if (is_done) {
@@ -295,7 +300,7 @@ static void chunk_read(struct coordinator_runner *runner)
         .offset = load->next_offset,
         .bound_offset = written,
         .bytes_max =
-            (size_t)config_int(runner->shard->publication->config, BROKER_OFFSETS_LOAD_BUFFER_SIZE),
+            (size_t)config_int(runner_config(runner), runner_kind(runner)->load_buffer_size),
         .at_least_one = true,
         .done = chunk_planned,
     };
@@ -324,9 +329,8 @@ void runner_load_start(struct coordinator_runner *runner)
     struct runner_load *load = &runner->load;
     enum err err;
 
-    ASSERT(runner->state == RUNNER_OPENING && !runner->coordinator);
-    err = group_coordinator_create(&heap_allocator, &service->options, runner_logger(runner),
-                                   &runner->coordinator);
+    ASSERT(runner->state == RUNNER_OPENING && !runner->core);
+    err = runner_kind(runner)->create(runner, &runner->core);
     if (err != OK) {
         runner_fail(runner, err, "the coordinator cannot be made", false);
         return;

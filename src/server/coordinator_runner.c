@@ -16,7 +16,9 @@ static void runner_free(struct coordinator_runner *runner)
     ASSERT(runner->state == RUNNER_CLOSED && runner->under_way == 0);
     ASSERT(runner->calls.count == 0 && list_is_empty(&runner->writes));
     list_remove(&runner->node);
-    group_coordinator_release(&runner->coordinator);
+    ASSERT(list_is_empty(&runner->marked));
+    if (runner->core)
+        runner_kind(runner)->release(TAKE(runner->core));
     hash_map_release(&runner->calls);
     writer_release(&runner->bytes);
     writer_release(&runner->scratch);
@@ -46,7 +48,8 @@ void runner_close(struct coordinator_runner *runner)
     ASSERT(runner->state != RUNNER_CLOSED);
     runner_begin_work(runner);
     if (runner->state == RUNNER_ACTIVE)
-        LOG_INFO(runner_logger(runner), "coordinator", "unloaded", "partition=%d epoch=%d",
+        LOG_INFO(runner_logger(runner), "coordinator", "unloaded",
+                 "topic=%.*s partition=%d epoch=%d", SLICE_ARGS(runner_kind(runner)->topic),
                  runner->index, runner->leader_epoch);
     runner->state = RUNNER_CLOSED;
     service->runners[runner->index] = NULL;
@@ -70,7 +73,8 @@ void runner_fail(struct coordinator_runner *runner, enum err err, const char *wh
     int32_t epoch = runner->leader_epoch;
 
     LOG_ERROR(runner_logger(runner), "coordinator", again ? "reloading" : "failed",
-              "partition=%d epoch=%d error=%s reason=\"%s\"", index, epoch, err_name(err), why);
+              "topic=%.*s partition=%d epoch=%d error=%s reason=\"%s\"",
+              SLICE_ARGS(runner_kind(runner)->topic), index, epoch, err_name(err), why);
     runner_close(runner);
     if (service->is_stopped)
         return;
@@ -128,7 +132,8 @@ static void partition_answered(struct partition_op *op)
     struct coordinator_runner *runner = CONTAINER_OF(op, struct coordinator_runner, open);
 
     if (op->err != OK && runner->state == RUNNER_OPENING) {
-        LOG_WARN(runner_logger(runner), "coordinator", "not_opened", "partition=%d error=%s",
+        LOG_WARN(runner_logger(runner), "coordinator", "not_opened",
+                 "topic=%.*s partition=%d error=%s", SLICE_ARGS(runner_kind(runner)->topic),
                  runner->index, err_name(op->err));
         runner->state = RUNNER_FAILED;
     }
@@ -152,6 +157,8 @@ void runner_create(struct coordinator_service *service, int32_t index, int32_t l
     list_init(&runner->node);
     list_init(&runner->writes);
     list_init(&runner->load.node);
+    list_init(&runner->marked);
+    deferred_init(&runner->marked_turn, runner_marked_turn);
     hash_map_init(&runner->calls, &heap_allocator, call_matches);
     random_init(&runner->random, random_u64(reactor_random(shard->reactor)));
     timer_init(&runner->timer, timer_fired);
@@ -166,6 +173,8 @@ void runner_create(struct coordinator_service *service, int32_t index, int32_t l
         runner->state = RUNNER_FAILED;
         return;
     }
+    if (runner_kind(runner)->elected)
+        runner_kind(runner)->elected(service);
     runner_begin_work(runner);
     runner->open = (struct partition_op){.topic_id = service->topic_id,
                                          .index = index,
@@ -183,13 +192,15 @@ struct coordinator_moment runner_moment(struct coordinator_runner *runner)
         .wall_ms = reactor_wall_ms(runner->shard->reactor),
         .random = &runner->random,
         .image = runner->shard->publication->image,
+        .producer_id_take = runner_kind(runner)->producer_id_take,
+        .producer_id_context = runner->service,
     };
 }
 
 void runner_arm(struct coordinator_runner *runner)
 {
     struct reactor *reactor = runner->shard->reactor;
-    int64_t deadline_ms = group_coordinator_deadline_ms(runner->coordinator);
+    int64_t deadline_ms = runner_kind(runner)->deadline_ms(runner->core);
 
     if (deadline_ms == INT64_MAX)
         timer_cancel(reactor, &runner->timer);
@@ -209,7 +220,7 @@ static void task_done(struct os_op *op)
     struct effects_block *block = block_new(runner->service, NULL);
     struct coordinator_moment moment = runner_moment(runner);
     enum err err =
-        group_coordinator_task_done(runner->coordinator, &own->task, &moment, &block->effects);
+        runner_kind(runner)->task_done(runner->core, &own->task, &moment, &block->effects);
 
     SERVER_DELETE(own);
     if (runner->state != RUNNER_ACTIVE)
@@ -247,7 +258,8 @@ static void replies_give(struct coordinator_runner *runner, struct effects_block
             continue;
         call = runner_call_find(runner, reply->token);
         if (call)
-            call_answer(runner, call, reply->after_commit ? call_error(call, refused) : OK,
+            call_answer(runner, call,
+                        reply->after_commit ? runner_kind(runner)->error(call, refused) : OK,
                         reply->response, block);
     }
 }
@@ -270,14 +282,16 @@ void runner_take(struct coordinator_runner *runner, struct effects_block *block)
             struct coordinator_moment moment = runner_moment(runner);
 
             LOG_WARN(runner_logger(runner), "coordinator", "write_refused",
-                     "partition=%d records=%zu error=%s", runner->index,
+                     "topic=%.*s partition=%d records=%zu error=%s",
+                     SLICE_ARGS(runner_kind(runner)->topic), runner->index,
                      block->effects.record_count, err_name(err));
             more = block_new(runner->service, NULL);
-            undone = group_coordinator_write_ended(runner->coordinator, block->effects.write, err,
-                                                   &moment, &more->effects);
+            undone = runner_kind(runner)->write_ended(runner->core, block->effects.write, err,
+                                                      &moment, &more->effects);
         }
         tasks_start(runner, &block->effects);
         replies_give(runner, block, err, waits);
+        runner_markers_send(runner, block);
     }
     block_unref(runner->shard, block);
     if (more)
@@ -304,7 +318,7 @@ void runner_handle(struct coordinator_runner *runner, struct coordinator_call *c
 {
     struct effects_block *block = block_new(runner->service, call);
     struct coordinator_moment moment = runner_moment(runner);
-    struct group_request request = {
+    struct coordinator_request request = {
         .api_key = call->api_key,
         .api_version = call->api_version,
         .body = call->body,
@@ -312,20 +326,24 @@ void runner_handle(struct coordinator_runner *runner, struct coordinator_call *c
         .client_id = call->client_id,
         .client_host = call->client_host,
     };
-    enum err err =
-        group_coordinator_handle(runner->coordinator, &request, &moment, &block->effects);
+    enum err err = runner_kind(runner)->handle(runner->core, &request, &moment, &block->effects);
 
+    service_unfetched_wish(runner->service);
     runner_take_more(runner, block, err);
 }
 
 void runner_image_changed(struct coordinator_runner *runner, const struct metadata_image *before)
 {
-    struct effects_block *block = block_new(runner->service, NULL);
-    struct coordinator_moment moment = runner_moment(runner);
-    enum err err =
-        group_coordinator_image_changed(runner->coordinator, before, &moment, &block->effects);
+    const struct coordinator_kind *kind = runner_kind(runner);
+    struct effects_block *block;
+    struct coordinator_moment moment;
 
-    runner_take_more(runner, block, err);
+    if (!kind->image_changed)
+        return;
+    block = block_new(runner->service, NULL);
+    moment = runner_moment(runner);
+    runner_take_more(runner, block,
+                     kind->image_changed(runner->core, before, &moment, &block->effects));
 }
 
 static void timer_fired(struct timer *timer)
@@ -335,13 +353,13 @@ static void timer_fired(struct timer *timer)
 
     runner_begin_work(runner);
     for (int i = 0; i < COORDINATOR_TICKS_TURN && runner->state == RUNNER_ACTIVE &&
-                    group_coordinator_deadline_ms(runner->coordinator) <= now_ms;
+                    runner_kind(runner)->deadline_ms(runner->core) <= now_ms;
          i++) {
         struct effects_block *block = block_new(runner->service, NULL);
         struct coordinator_moment moment = runner_moment(runner);
 
         runner_take_more(runner, block,
-                         group_coordinator_tick(runner->coordinator, &moment, &block->effects));
+                         runner_kind(runner)->tick(runner->core, &moment, &block->effects));
     }
     runner_end_work(runner);
 }

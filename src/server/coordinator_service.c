@@ -15,15 +15,14 @@ static void options_take(struct coordinator_service *service, const struct confi
     struct arena old = service->options_arena;
 
     arena_init(&service->options_arena, &heap_allocator, SIZE_MAX);
-    coordinator_options(config, &service->options_arena, &service->options);
+    service->kind->options_read(config, service);
     service->has_options = true;
     for (size_t i = 0; i < service->runner_count; i++) {
         struct coordinator_runner *runner = service->runners[i];
 
-        if (runner && runner->coordinator &&
-            group_coordinator_set_options(runner->coordinator, &service->options) != OK)
-            LOG_WARN(runner_logger(runner), "coordinator", "options_not_taken", "partition=%d",
-                     runner->index);
+        if (runner && runner->core && service->kind->set_options(runner->core, service) != OK)
+            LOG_WARN(runner_logger(runner), "coordinator", "options_not_taken",
+                     "topic=%.*s partition=%d", SLICE_ARGS(service->kind->topic), runner->index);
     }
     arena_release(&old);
 }
@@ -64,7 +63,8 @@ static void partition_apply(struct coordinator_service *service, int32_t index,
             runner_close(runner);
         return;
     }
-    if (runner && runner->state == RUNNER_FAILED && metadata->leader_epoch > runner->leader_epoch) {
+    if (runner && metadata->leader_epoch > runner->leader_epoch &&
+        (runner->state == RUNNER_FAILED || service->kind->reloads_on_epoch)) {
         runner_close(runner);
         runner = NULL;
     }
@@ -97,7 +97,7 @@ void coordinator_service_apply(struct coordinator_service *service,
         return;
     if (!service->has_options || !before || before->config != after->config)
         options_take(service, after->config);
-    topic_apply(service, metadata_image_topic(after->image, coordinator_topic));
+    topic_apply(service, metadata_image_topic(after->image, service->kind->topic));
     for (size_t i = 0; before && i < service->runner_count; i++) {
         struct coordinator_runner *runner = service->runners[i];
 
@@ -116,10 +116,7 @@ void coordinator_service_each(struct coordinator_service *service,
 
         if (!runner || runner->state != RUNNER_ACTIVE)
             continue;
-        if (watcher->group)
-            group_coordinator_each(runner->coordinator, watcher->group, watcher->context);
-        if (watcher->offset)
-            group_coordinator_each_offset(runner->coordinator, watcher->offset, watcher->context);
+        service->kind->each(runner->core, watcher);
     }
 }
 
@@ -131,25 +128,39 @@ static void stopped_turn(struct deferred *deferred)
         CONTAINER_OF(deferred, struct coordinator_service, stopped_turn);
     void (*stopped)(void *context) = service->stopped;
 
-    if (!stopped || !list_is_empty(&service->closing))
+    if (!stopped || !list_is_empty(&service->closing) || service->visits > 0)
         return;
     service->stopped = NULL;
     stopped(service->stopped_context);
 }
 
-enum err coordinator_service_create(struct shard *shard, struct coordinator_service **out)
+void service_visit_begin(struct coordinator_service *service)
+{
+    service->visits++;
+}
+
+void service_visit_end(struct coordinator_service *service)
+{
+    ASSERT(service->visits > 0);
+    if (--service->visits == 0 && service->is_stopped)
+        reactor_defer(service->shard->reactor, &service->stopped_turn);
+}
+
+enum err coordinator_service_create(struct shard *shard, const struct coordinator_kind *kind,
+                                    struct coordinator_service **out)
 {
     struct coordinator_service *service = SERVER_NEW(struct coordinator_service);
 
     service->shard = shard;
+    service->kind = kind;
     list_init(&service->closing);
     list_init(&service->loads);
     list_init(&service->ended);
     list_init(&service->spare);
     deferred_init(&service->ended_turn, service_answers_turn);
     deferred_init(&service->stopped_turn, stopped_turn);
+    timer_init(&service->unfetched_timer, service_unfetched_turn);
     arena_init(&service->options_arena, &heap_allocator, SIZE_MAX);
-    group_options_init(&service->options);
     *out = service;
     return OK;
 }
@@ -162,6 +173,7 @@ void coordinator_service_stop(struct coordinator_service *service, void (*done)(
     service->stopped = done;
     service->stopped_context = context;
     runners_close(service);
+    timer_cancel(service->shard->reactor, &service->unfetched_timer);
     reactor_defer(service->shard->reactor, &service->stopped_turn);
 }
 
@@ -174,6 +186,7 @@ void coordinator_service_release(struct coordinator_service **pointer)
     ASSERT(list_is_empty(&service->closing) || service->is_stopped);
     reactor_defer_cancel(service->shard->reactor, &service->ended_turn);
     reactor_defer_cancel(service->shard->reactor, &service->stopped_turn);
+    timer_cancel(service->shard->reactor, &service->unfetched_timer);
     while (!list_is_empty(&service->spare)) {
         struct effects_block *block =
             LIST_ITEM(list_pop_front(&service->spare), struct effects_block, node);

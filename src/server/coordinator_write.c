@@ -10,13 +10,9 @@
 #include "server/coordinator_internal.h"
 
 #include "base/assert.h"
+#include "base/fault_point.h"
 #include "protocol/generated/api_keys.h"
 #include "server/publication.h"
-
-static const struct config *config_now(const struct coordinator_runner *runner)
-{
-    return runner->shard->publication->config;
-}
 
 /* ---- admission ---- */
 
@@ -45,7 +41,7 @@ static size_t size_bytes_max(const struct coordinator_runner *runner)
     return (size_t)MAX(MIN(log->max_message_bytes, log->segment_bytes), 0);
 }
 
-static enum err may_write(const struct coordinator_runner *runner)
+enum err runner_may_write(const struct coordinator_runner *runner)
 {
     const struct partition *partition = runner->partition;
 
@@ -63,15 +59,20 @@ static enum err may_write(const struct coordinator_runner *runner)
 
 /* ---- the open batch ---- */
 
-static void batch_open(struct coordinator_runner *runner)
+static void batch_open(struct coordinator_runner *runner, int64_t producer_id,
+                       int16_t producer_epoch)
 {
     struct batch_options options;
-    int32_t codec = config_int(config_now(runner), BROKER_OFFSETS_TOPIC_COMPRESSION_CODEC);
 
     batch_options_init(&options);
-    options.codec =
-        codec >= 0 && codec < COMPRESSION_COUNT ? (enum compression)codec : COMPRESSION_NONE;
+    options.codec = runner_kind(runner)->codec(runner_config(runner));
     options.level = compression_level_default(options.codec);
+    if (producer_id >= 0) {
+        options.producer_id = producer_id;
+        options.producer_epoch = producer_epoch;
+        options.base_sequence = 0; /* not judged, and what Kafka's coordinator writes */
+        options.transactional = true;
+    }
     writer_reset(&runner->bytes);
     batch_builder_begin(&runner->builder, &options, runner->shard->compress, &runner->scratch,
                         &runner->bytes);
@@ -98,9 +99,9 @@ static void append_done(struct log_append *append)
     runner_end_work(runner);
 }
 
-/* The use of the partition goes over to the append. */
-static enum err batch_append(struct coordinator_runner *runner, struct slice batch,
-                             bool *is_appended_out, struct why *why)
+enum err runner_batch_append(struct coordinator_runner *runner, struct slice batch,
+                             const struct append_facts *facts, bool *is_appended_out,
+                             struct why *why)
 {
     struct runner_append *own = SERVER_NEW(struct runner_append);
     struct partition *partition = runner->partition;
@@ -113,6 +114,9 @@ static enum err batch_append(struct coordinator_runner *runner, struct slice bat
         .size_bytes = batch.size_bytes,
         .origin = APPEND_ORIGIN_COORDINATOR,
         .leader_epoch = partition->replica.leader_epoch,
+        .verification_guard = facts->verification_guard,
+        .verification_required = facts->verification_required,
+        .transaction_version = facts->transaction_version,
         .done = append_done,
         .context = partition,
     };
@@ -131,9 +135,9 @@ static enum err batch_append(struct coordinator_runner *runner, struct slice bat
     return OK;
 }
 
-/* False: the runner was closed. */
-static bool batch_close(struct coordinator_runner *runner)
+bool runner_batch_close(struct coordinator_runner *runner)
 {
+    struct append_facts facts = {0};
     struct why why = {""};
     struct slice batch;
     bool is_appended = false;
@@ -142,14 +146,14 @@ static bool batch_close(struct coordinator_runner *runner)
     if (!runner->has_batch)
         return true;
     timer_cancel(runner->shard->reactor, &runner->linger);
-    err = may_write(runner);
+    err = runner_may_write(runner);
     runner->has_batch = false;
     if (err == ERR_NOT_ENOUGH_REPLICAS)
         err = OK; /* it was admitted: now it waits for them */
     if (err == OK)
         err = batch_builder_finish(&runner->builder, &batch);
     if (err == OK)
-        err = batch_append(runner, batch, &is_appended, &why);
+        err = runner_batch_append(runner, batch, &facts, &is_appended, &why);
     if (!is_appended)
         partition_unuse(runner->partition);
     if (err == OK)
@@ -163,7 +167,7 @@ void runner_flush(struct deferred *deferred)
     struct coordinator_runner *runner = CONTAINER_OF(deferred, struct coordinator_runner, flush);
 
     if (runner->state == RUNNER_ACTIVE)
-        (void)batch_close(runner);
+        (void)runner_batch_close(runner);
 }
 
 void runner_linger_over(struct timer *timer)
@@ -171,24 +175,10 @@ void runner_linger_over(struct timer *timer)
     struct coordinator_runner *runner = CONTAINER_OF(timer, struct coordinator_runner, linger);
 
     if (runner->state == RUNNER_ACTIVE)
-        (void)batch_close(runner);
+        (void)runner_batch_close(runner);
 }
 
 /* ---- one write ---- */
-
-static void commit_timer_arm(struct coordinator_runner *runner)
-{
-    LIST_EACH (node, &runner->writes) {
-        const struct runner_write *write = LIST_ITEM(node, struct runner_write, node);
-
-        if (!write->block)
-            continue;
-        if (!timer_is_set(&runner->commit_timer))
-            timer_set(runner->shard->reactor, &runner->commit_timer, write->deadline_ms);
-        return;
-    }
-    timer_cancel(runner->shard->reactor, &runner->commit_timer);
-}
 
 static void write_note(struct coordinator_runner *runner, struct effects_block *block,
                        int64_t end_offset)
@@ -196,12 +186,8 @@ static void write_note(struct coordinator_runner *runner, struct effects_block *
     struct runner_write *write = SERVER_NEW(struct runner_write);
 
     write->number = block->effects.write;
-    write->end_offset = end_offset;
-    write->deadline_ms = reactor_now_ms(runner->shard->reactor) +
-                         config_int(config_now(runner), BROKER_OFFSETS_COMMIT_TIMEOUT_MS);
     write->block = block_ref(block);
-    list_push_back(&runner->writes, &write->node);
-    commit_timer_arm(runner);
+    runner_write_add(runner, write, end_offset);
 }
 
 bool runner_wait(struct coordinator_runner *runner, struct effects_block *block)
@@ -237,14 +223,14 @@ static enum err records_add(struct coordinator_runner *runner,
         TRY(batch_builder_append(&runner->builder, &record));
     }
     for (size_t i = from; i < *first; i++)
-        TRY(group_coordinator_replay(runner->coordinator, &effects->records[i], runner->batch_end++,
-                                     PRODUCER_ID_NONE, PRODUCER_EPOCH_NONE, why));
+        TRY(runner_kind(runner)->replay(runner->core, &effects->records[i], runner->batch_end++,
+                                        PRODUCER_ID_NONE, PRODUCER_EPOCH_NONE, why));
     return OK;
 }
 
 static void flush_ask(struct coordinator_runner *runner, bool is_new)
 {
-    int32_t linger_ms = config_int(config_now(runner), BROKER_GROUP_COORDINATOR_APPEND_LINGER_MS);
+    int32_t linger_ms = runner_kind(runner)->linger_ms(runner_config(runner));
 
     if (linger_ms < 0)
         reactor_defer(runner->shard->reactor, &runner->flush);
@@ -255,7 +241,7 @@ static void flush_ask(struct coordinator_runner *runner, bool is_new)
 
 static bool lingers_not(const struct coordinator_runner *runner)
 {
-    return config_int(config_now(runner), BROKER_GROUP_COORDINATOR_APPEND_LINGER_MS) == 0;
+    return runner_kind(runner)->linger_ms(runner_config(runner)) == 0;
 }
 
 /* Larger than a batch may be before it is compressed: it may still fit after that, alone. */
@@ -266,14 +252,14 @@ static enum err large_admit(struct coordinator_runner *runner,
     CLEANUP(writer_release) struct writer out;
     struct batch_options options = {0};
     int64_t now_ms = reactor_wall_ms(runner->shard->reactor);
-    int32_t codec = config_int(config_now(runner), BROKER_OFFSETS_TOPIC_COMPRESSION_CODEC);
+    enum compression codec = runner_kind(runner)->codec(runner_config(runner));
     struct slice batch;
 
     writer_init(&out, &heap_allocator, SIZE_MAX);
-    if (codec <= 0 || codec >= COMPRESSION_COUNT)
+    if (codec == COMPRESSION_NONE)
         return ERR_RECORD_LIST_TOO_LARGE;
     batch_options_init(&options);
-    options.codec = (enum compression)codec;
+    options.codec = codec;
     options.level = compression_level_default(options.codec);
     batch_builder_begin(&builder, &options, runner->shard->compress, &runner->scratch, &out);
     for (size_t i = 0; i < effects->record_count; i++) {
@@ -306,6 +292,50 @@ static void write_failed(struct coordinator_runner *runner, enum err err, const 
     runner_fail(runner, err, why->text[0] ? why->text : "own records cannot be replayed", true);
 }
 
+/* Records of a transaction: a batch of their own, behind what was open. The log refuses what the
+ * producer may not write (a newer epoch is there, nothing verified); only then are they replayed. */
+static enum err transactional_write(struct coordinator_runner *runner, struct effects_block *block,
+                                    bool *failed_out)
+{
+    const struct coordinator_effects *effects = &block->effects;
+    const struct coordinator_call *call = block->body_of;
+    struct append_facts facts = {.verification_guard = call ? call->verification_guard : 0,
+                                 .verification_required = call && call->verification_required};
+    int64_t now_ms = reactor_wall_ms(runner->shard->reactor);
+    struct why why = {""};
+    bool is_appended = false;
+    struct slice batch;
+    enum err err = OK;
+
+    if (!runner_batch_close(runner)) {
+        *failed_out = true;
+        return OK;
+    }
+    batch_open(runner, effects->producer_id, effects->producer_epoch);
+    runner->has_batch = false;
+    for (size_t i = 0; err == OK && i < effects->record_count; i++) {
+        struct batch_record record = record_of(&effects->records[i], now_ms);
+
+        err = batch_builder_append(&runner->builder, &record);
+    }
+    if (err == OK)
+        err = batch_builder_finish(&runner->builder, &batch);
+    if (err == OK)
+        err = runner_batch_append(runner, batch, &facts, &is_appended, &why);
+    if (!is_appended) {
+        partition_unuse(runner->partition);
+        return err;
+    }
+    for (size_t i = 0; err == OK && i < effects->record_count; i++)
+        err = runner_kind(runner)->replay(runner->core, &effects->records[i], runner->batch_end++,
+                                          effects->producer_id, effects->producer_epoch, &why);
+    if (err == OK)
+        write_note(runner, block, runner->batch_end);
+    else
+        write_failed(runner, err, &why, failed_out);
+    return OK;
+}
+
 enum err runner_write(struct coordinator_runner *runner, struct effects_block *block,
                       bool *failed_out)
 {
@@ -320,20 +350,24 @@ enum err runner_write(struct coordinator_runner *runner, struct effects_block *b
     enum err err;
 
     ASSERT(effects->write != 0);
-    TRY(may_write(runner));
+    TRY(runner_may_write(runner));
+    if (FAULT_POINT(coordinator_write_refused))
+        return ERR_NOT_ENOUGH_REPLICAS;
     if (is_large)
         TRY(effects->divisible ? parts_admit(effects, now_ms, limit_bytes)
                                : large_admit(runner, effects, limit_bytes));
+    if (effects->producer_id >= 0)
+        return transactional_write(runner, block, failed_out);
     if (runner->has_batch &&
         batch_builder_size_bytes(&runner->builder) + size_bytes > limit_bytes &&
-        !batch_close(runner)) {
+        !runner_batch_close(runner)) {
         *failed_out = true;
         return OK;
     }
     for (;;) {
         is_new |= !runner->has_batch;
         if (!runner->has_batch)
-            batch_open(runner);
+            batch_open(runner, PRODUCER_ID_NONE, PRODUCER_EPOCH_NONE);
         err = records_add(runner, effects, limit_bytes, &done, &why);
         if (err != OK) {
             write_failed(runner, err, &why, failed_out);
@@ -341,125 +375,15 @@ enum err runner_write(struct coordinator_runner *runner, struct effects_block *b
         }
         if (done == effects->record_count)
             break;
-        if (!batch_close(runner)) {
+        if (!runner_batch_close(runner)) {
             *failed_out = true;
             return OK;
         }
     }
     write_note(runner, block, runner->batch_end);
-    if (is_large || lingers_not(runner))
-        *failed_out = !batch_close(runner);
+    if (is_large || lingers_not(runner) || FAULT_POINT(coordinator_batch_early))
+        *failed_out = !runner_batch_close(runner);
     else
         flush_ask(runner, is_new);
     return OK;
-}
-
-/* ---- committed, or not in time ---- */
-
-/* A fetch of stable offsets is told of such troubles as Kafka tells it (§1.7). */
-enum err call_error(const struct coordinator_call *call, enum err err)
-{
-    enum err told = coordinator_error(err);
-
-    return call->api_key == API_OFFSET_FETCH && told == ERR_COORDINATOR_NOT_AVAILABLE
-               ? ERR_NOT_COORDINATOR
-               : told;
-}
-
-/* Tells the core and whoever waits. The block is given back. */
-static void write_end(struct coordinator_runner *runner, struct runner_write *write, enum err err)
-{
-    struct effects_block *block = TAKE(write->block);
-    struct effects_block *more = NULL;
-    enum err ended = OK;
-
-    if (write->number != 0) {
-        struct coordinator_moment moment = runner_moment(runner);
-
-        more = block_new(runner->service, NULL);
-        ended = group_coordinator_write_ended(runner->coordinator, write->number, err, &moment,
-                                              &more->effects);
-    }
-    for (size_t i = 0; i < block->effects.reply_count; i++) {
-        const struct coordinator_reply *reply = &block->effects.replies[i];
-        struct coordinator_call *call =
-            reply->after_commit ? runner_call_find(runner, reply->token) : NULL;
-
-        if (call)
-            call_answer(runner, call, call_error(call, err), reply->response, block);
-    }
-    block_unref(runner->shard, block);
-    if (more)
-        runner_take_more(runner, more, ended);
-}
-
-void runner_committed(struct coordinator_runner *runner)
-{
-    int64_t offset = runner->partition->replica.high_watermark;
-
-    runner_begin_work(runner);
-    group_coordinator_committed(runner->coordinator, offset);
-    while (runner->state == RUNNER_ACTIVE && !list_is_empty(&runner->writes)) {
-        struct runner_write *write =
-            LIST_ITEM(list_first(&runner->writes), struct runner_write, node);
-
-        if (write->end_offset > offset)
-            break;
-        list_remove(&write->node);
-        if (write->block)
-            write_end(runner, write, OK);
-        SERVER_DELETE(write);
-    }
-    if (runner->state == RUNNER_ACTIVE) {
-        timer_cancel(runner->shard->reactor, &runner->commit_timer);
-        commit_timer_arm(runner);
-        runner_arm(runner);
-    }
-    runner_end_work(runner);
-}
-
-static struct runner_write *overdue(struct coordinator_runner *runner)
-{
-    int64_t now_ms = reactor_now_ms(runner->shard->reactor);
-
-    LIST_EACH (node, &runner->writes) {
-        struct runner_write *write = LIST_ITEM(node, struct runner_write, node);
-
-        if (write->block)
-            return write->deadline_ms <= now_ms ? write : NULL;
-    }
-    return NULL;
-}
-
-/* The write itself stays in the list: what comes later waits for it too. */
-void runner_commit_timeout(struct timer *timer)
-{
-    struct coordinator_runner *runner =
-        CONTAINER_OF(timer, struct coordinator_runner, commit_timer);
-    struct runner_write *write;
-
-    runner_begin_work(runner);
-    while (runner->state == RUNNER_ACTIVE && (write = overdue(runner)))
-        write_end(runner, write, ERR_REQUEST_TIMED_OUT);
-    if (runner->state == RUNNER_ACTIVE) {
-        commit_timer_arm(runner);
-        runner_arm(runner);
-    }
-    runner_end_work(runner);
-}
-
-void runner_writes_drop(struct coordinator_runner *runner)
-{
-    if (runner->has_batch) {
-        runner->has_batch = false;
-        partition_unuse(runner->partition);
-    }
-    while (!list_is_empty(&runner->writes)) {
-        struct runner_write *write =
-            LIST_ITEM(list_pop_front(&runner->writes), struct runner_write, node);
-
-        if (write->block)
-            block_unref(runner->shard, write->block);
-        SERVER_DELETE(write);
-    }
 }

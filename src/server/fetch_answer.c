@@ -291,6 +291,7 @@ static void answer_send(struct fetch_state *state)
     }
     if (!quota_throttles(state)) {
         session_make(state);
+        fetch_memory_lend(state);
         bytes = topics_answer(state, response, true);
         endpoints_answer(state, response);
         request->shard->metrics.bytes_out += (uint64_t)bytes;

@@ -7,9 +7,9 @@
  *                 └──── wake, timeout ──┴─▶ parked: a watch on each partition, one deadline at home
  *
  * Invariants  1. A part belongs to its owner from the moment that an operation or mail is sent
- * until it                comes home.
+ *                until it comes home.
  *             2. A range that was planned is released on its owner; until then the partition is in
- *             use.
+ *                use.
  *             3. The state lives until `left` and `mails` are 0 and the request was answered.
  */
 #ifndef SERVER_FETCH_INTERNAL_H
@@ -25,13 +25,23 @@
 
 /* Bytes of ranges being read that a shard holds for its fetches; one fetch is always admitted. */
 #define FETCH_READING_BYTES_MAX (128 * MIB)
+/* And of blocks in all, those that clients have not read yet with them. */
+#define FETCH_HELD_BYTES_MAX (256 * MIB)
+/* What a shard keeps of blocks that were sent, and in how many sizes. */
+#define FETCH_SPARE_BYTES_MAX (8 * MIB)
+#define FETCH_CLASSES 12
 
+struct fetch_block;
 struct fetch_service {
     struct shard *shard;
     struct fetch_sessions sessions;
     struct list_node parked;         /* struct fetch_state */
     struct list_node memory_waiting; /* struct fetch_state */
     size_t reading_bytes;
+    struct list_node spare[FETCH_CLASSES]; /* struct fetch_block */
+    size_t spare_bytes, block_count;
+    size_t held_bytes; /* of blocks that are not spare */
+    struct timer spare_timer;
     bool is_stopped;
 };
 
@@ -49,7 +59,7 @@ struct fetch_part {
     int32_t leader_id, leader_epoch;
     /* owner */
     struct partition *partition;
-    struct log_read read;
+    bool is_left_out;                    /* from home: the parts before it use the limits up */
     bool is_planned;                     /* the range must be released */
     int64_t base_segment, base_position; /* from where bytes are counted while parked */
     struct partition_watch watch;
@@ -69,6 +79,8 @@ struct fetch_part {
     size_t taken;
     uint8_t *buffer;
     size_t read_bytes;
+    struct log_read
+        read; /* owner; not zeroed with the rest: log_read_plan sets it, only is_planned makes it valid */
 };
 
 enum fetch_stage {
@@ -96,12 +108,16 @@ struct fetch_state {
     size_t left;  /* operations and errands under way */
     size_t mails; /* of those, errands after which the state may end */
     bool is_submitting;
+    /* While every part so far was planned at once: what the limits leave; see fetch_plan.c. */
+    struct fetch_budget plan_budget;
+    bool is_in_order;
     bool is_final; /* no more waiting */
     bool is_gone;  /* the client hung up */
     bool is_woken;
     int64_t available; /* sum over the parts while parked */
     struct timer timer;
     struct deferred wake;
+    struct fetch_block *block; /* of the buffer, until it is lent */
     uint8_t *buffer;
     size_t buffer_bytes;
     /* session */
@@ -131,6 +147,16 @@ void fetch_errand_end(struct fetch_part *part);
 /* fetch_read.c */
 void fetch_read(struct fetch_state *state);
 void fetch_release_planned(struct fetch_state *state, bool all);
+
+/* fetch_memory.c */
+void fetch_memory_init(struct fetch_service *service);
+void fetch_memory_stop(struct fetch_service *service); /* keeps nothing from now on */
+void fetch_memory_fini(struct fetch_service *service); /* every block is back */
+/* state->buffer of buffer_bytes; false: no memory. */
+MUST_USE bool fetch_memory_take(struct fetch_state *state);
+/* The answer may be sent from the buffer, which is the connection's from then on. Before it is made. */
+void fetch_memory_lend(struct fetch_state *state);
+/* The fetch is over: what was not lent goes, and fetches that wait for memory go on. */
 void fetch_memory_free(struct fetch_state *state);
 
 /* fetch_wait.c */

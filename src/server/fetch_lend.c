@@ -7,6 +7,7 @@
 #include "server/fetch_internal.h"
 
 #include "base/assert.h"
+#include "base/fault_point.h"
 
 static void params_read(const struct request *request,
                         const struct fetch_request_fetch_topic *topic,
@@ -61,6 +62,10 @@ static void session_step(struct fetch_state *state, struct shard *shard)
     bool uses_ids = state->request->header.api_version >= 13;
 
     session = fetch_sessions_find(sessions, body->session_id);
+    if (session && !session->is_lent && FAULT_POINT(fetch_session_evicted)) {
+        fetch_sessions_remove(sessions, session);
+        session = NULL;
+    }
     if (body->session_epoch <= FETCH_EPOCH_INITIAL) {
         if (session)
             fetch_sessions_remove(sessions, session);

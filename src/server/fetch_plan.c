@@ -5,7 +5,8 @@
  * reference.
  *
  * Planning is independent of the order; the home cuts the ranges to the limits afterwards, in
- * order.
+ * order. As long as the owners are here and answer at once it is known already what the limits leave:
+ * when that is nothing, the parts behind are not looked up.
  */
 #include "server/fetch_internal.h"
 
@@ -136,6 +137,12 @@ static void base_take(struct fetch_part *part, int64_t visible_end)
                                           MAX(visible_end, part->params.offset));
 }
 
+static void consumer_note(const struct fetch_part *part, struct partition *partition)
+{
+    partition->fetched_ms = reactor_now_ms(partition->shard->reactor);
+    partition->fetched_offset = part->params.offset;
+}
+
 static void plan_run(struct partition_op *op, struct partition *partition)
 {
     struct fetch_part *part = CONTAINER_OF(op, struct fetch_part, op);
@@ -153,6 +160,8 @@ static void plan_run(struct partition_op *op, struct partition *partition)
     if (err == OK) {
         if (state->replica_id >= 0)
             partition_follower_fetched(partition, state->replica_id, part->params.offset);
+        else
+            consumer_note(part, partition);
         part->high_watermark = partition->replica.high_watermark;
         part->last_stable = log_last_stable_offset(log);
         part->log_start = log_start_offset(log);
@@ -162,6 +171,11 @@ static void plan_run(struct partition_op *op, struct partition *partition)
         (part->params.offset < part->log_start || part->params.offset > log_end_written(log)))
         err = ERR_OFFSET_OUT_OF_RANGE;
     visible_end = err == OK ? fetch_visible_end(part, partition) : 0;
+    if (err == OK && !part->is_diverging && part->is_left_out) {
+        part->err = OK; /* nothing of it would be taken */
+        partition_op_finish(op);
+        return;
+    }
     if (err != OK || part->is_diverging || part->params.offset >= visible_end) {
         part->err = err;
         if (err == OK)
@@ -247,8 +261,11 @@ static void plan_home(struct partition_op *op)
 void fetch_plan(struct fetch_state *state)
 {
     struct shard *home = state->request->shard;
+    size_t before;
 
     state->stage = FETCH_PLANNING;
+    state->plan_budget = (struct fetch_budget){.left = state->max_bytes};
+    state->is_in_order = true;
     state->is_submitting = true;
     state->left++; /* one more, so that the end below is the only one */
     for (size_t i = 0; i < state->count; i++) {
@@ -258,12 +275,20 @@ void fetch_plan(struct fetch_state *state)
             continue;
         part->err = OK;
         part->is_diverging = false;
+        /* Said here, for the owner may run at the same time as what follows. */
+        part->is_left_out =
+            state->is_in_order && state->plan_budget.has_first && state->plan_budget.left <= 0;
         part->op.topic_id = part->params.topic_id;
         part->op.index = part->params.index;
         part->op.run = plan_run;
         part->op.done = plan_home;
         state->left++;
+        before = state->left;
         partition_op_submit(home, &part->op);
+        state->is_in_order = state->is_in_order && state->left < before; /* it is home again */
+        if (state->is_in_order && part->is_planned)
+            fetch_budget_take(&state->plan_budget, part->params.bytes_max, part->planned_bytes,
+                              part->first_batch_bytes);
     }
     state->is_submitting = false;
     if (--state->left == 0)

@@ -25,9 +25,9 @@ static void release_errand(struct fetch_part *part)
 
 /* Bytes up to the first batch whose checksum, frame or place is wrong; what follows the last whole batch counts
  * as good: readers pass it over. A disk that rots must not reach a client or a replica as if it were data. The
- * checksum does not cover the base offset, so that must rise, from the offset that was asked for, and stay below
- * `limit`. */
-static size_t sound_bytes(struct slice bytes, int64_t offset, int64_t limit)
+ * checksum does not cover the base offset, so that must rise, from `floor` on, reach the offset that was asked for,
+ * and stay below `limit`. */
+static size_t sound_bytes(struct slice bytes, int64_t floor, int64_t offset, int64_t limit)
 {
     struct slice rest = bytes, batch;
     int64_t next = offset;
@@ -42,7 +42,7 @@ static size_t sound_bytes(struct slice bytes, int64_t offset, int64_t limit)
             break;
         if (!batch_is_valid(batch) || batch_header_read(batch, &header) != OK ||
             batch_last_offset(&header) < next || batch_last_offset(&header) >= limit ||
-            (at > 0 && header.magic >= BATCH_MAGIC && header.base_offset < next))
+            (header.magic >= BATCH_MAGIC && header.base_offset < (at > 0 ? next : floor)))
             return at;
         next = batch_last_offset(&header) + 1;
     }
@@ -57,9 +57,9 @@ static void read_done(struct log_read *read)
     if (read->err != OK) {
         part->err = ERR_KAFKA_STORAGE_ERROR;
     } else if (part->read_bytes > 0) {
-        part->read_bytes =
-            sound_bytes(slice_of(part->buffer, part->read_bytes), part->read.offset,
-                        part->state->replica_id >= 0 ? INT64_MAX : part->high_watermark);
+        part->read_bytes = sound_bytes(
+            slice_of(part->buffer, part->read_bytes), part->read.floor_offset, part->read.offset,
+            part->state->replica_id >= 0 ? INT64_MAX : part->high_watermark);
         if (part->read_bytes == 0)
             part->err = ERR_CORRUPT_MESSAGE;
     }
@@ -85,27 +85,6 @@ void fetch_release_planned(struct fetch_state *state, bool all)
     }
 }
 
-void fetch_memory_free(struct fetch_state *state)
-{
-    struct fetch_service *service = state->service;
-
-    if (!state->buffer)
-        return;
-    server_free(state->buffer, state->buffer_bytes);
-    state->buffer = NULL;
-    service->reading_bytes -= state->buffer_bytes;
-    while (!list_is_empty(&service->memory_waiting)) {
-        struct fetch_state *next =
-            LIST_ITEM(list_first(&service->memory_waiting), struct fetch_state, node);
-
-        if (service->reading_bytes > 0 &&
-            service->reading_bytes + next->buffer_bytes > FETCH_READING_BYTES_MAX)
-            return;
-        list_remove(&next->node);
-        fetch_read(next);
-    }
-}
-
 void fetch_read(struct fetch_state *state)
 {
     struct fetch_service *service = state->service;
@@ -124,14 +103,9 @@ void fetch_read(struct fetch_state *state)
         list_push_back(&service->memory_waiting, &state->node);
         return;
     }
-    if (total > 0) {
-        state->buffer = heap_allocator.allocate(&heap_allocator, total);
-        if (!state->buffer) {
-            for (size_t i = 0; i < state->count; i++)
-                state->parts[i].taken = 0; /* the client comes again */
-            total = 0;
-        }
-        service->reading_bytes += total;
+    if (total > 0 && !fetch_memory_take(state)) {
+        for (size_t i = 0; i < state->count; i++)
+            state->parts[i].taken = 0; /* the client comes again */
     }
     state->is_submitting = true;
     state->left++;

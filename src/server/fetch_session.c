@@ -15,9 +15,7 @@ struct partition_key {
 
 static uint64_t key_hash(const struct partition_key *key)
 {
-    uint64_t hash = slice_is_null(key->topic)
-                        ? hash_bytes(key->topic_id.bytes, sizeof key->topic_id.bytes)
-                        : hash_slice(key->topic);
+    uint64_t hash = slice_is_null(key->topic) ? hash_uuid(key->topic_id) : hash_slice(key->topic);
 
     return hash_u64(hash + (uint64_t)(uint32_t)key->index);
 }

@@ -6,6 +6,7 @@
 #include "server/fetch_internal.h"
 
 #include "base/assert.h"
+#include "base/fault_point.h"
 
 static void news_home(struct fetch_part *part);
 
@@ -124,7 +125,10 @@ static void news_home(struct fetch_part *part)
     if (state->stage != FETCH_PARKED && state->stage != FETCH_PARKING)
         return;
     available_set(part, part->at_news);
-    if (is_enough(state))
+    if (FAULT_POINT(fetch_woken_early))
+        state->is_woken = true;
+    if (is_enough(state) && !(state->stage == FETCH_PARKED && !part->at_news.is_urgent &&
+                              FAULT_POINT(fetch_woken_late)))
         reactor_defer(state->request->shard->reactor, &state->wake);
     else if (part->op.owner != state->request->shard)
         watch_submit(part);

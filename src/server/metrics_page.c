@@ -6,6 +6,7 @@
 
 #include "base/fmt.h"
 #include "protocol/message.h"
+#include "server/metrics_text.h"
 
 static void line(struct writer *out, const char *format, ...) PRINTF_LIKE(2, 3);
 
@@ -22,16 +23,10 @@ static void line(struct writer *out, const char *format, ...)
     writer_u8(out, '\n');
 }
 
-static void head(struct writer *out, const char *name, const char *kind, const char *help)
-{
-    line(out, "# HELP %s %s", name, help);
-    line(out, "# TYPE %s %s", name, kind);
-}
-
 static void one(struct writer *out, const char *name, const char *kind, const char *help,
                 int64_t value)
 {
-    head(out, name, kind, help);
+    metrics_head(out, name, kind, help);
     line(out, "%s %lld", name, (long long)value);
 }
 
@@ -109,15 +104,16 @@ static void requests_write(const struct node_sample *sample, struct writer *out)
 {
     struct api_metrics sum;
 
-    head(out, "kafka_network_requestmetrics_requests_total", "counter", "Requests answered.");
+    metrics_head(out, "kafka_network_requestmetrics_requests_total", "counter",
+                 "Requests answered.");
     for (size_t key = 0; key < METRICS_API_KEYS; key++) {
         api_sum(sample, key, &sum);
         if (sum.requests > 0)
             line(out, "kafka_network_requestmetrics_requests_total{request=\"%s\"} %llu",
                  api_key_name((int16_t)key), (unsigned long long)sum.requests);
     }
-    head(out, "barnabas_request_seconds", "histogram",
-         "From the whole request to its answer given to the connection.");
+    metrics_head(out, "barnabas_request_seconds", "histogram",
+                 "From the whole request to its answer given to the connection.");
     for (size_t key = 0; key < METRICS_API_KEYS; key++) {
         api_sum(sample, key, &sum);
         if (sum.requests > 0)
@@ -160,7 +156,8 @@ static void network_write(const struct node_sample *sample, struct writer *out)
         "Connections accepted.", SUM(sample, network.connections_opened));
     one(out, "kafka_server_socket_server_metrics_connection_close_total", "counter",
         "Connections closed.", SUM(sample, network.connections_closed));
-    head(out, "barnabas_connections_closed_total", "counter", "Connections closed, by reason.");
+    metrics_head(out, "barnabas_connections_closed_total", "counter",
+                 "Connections closed, by reason.");
     for (int reason = NETWORK_REASON_PEER; reason <= NETWORK_REASON_ERROR; reason++)
         line(out, "barnabas_connections_closed_total{reason=\"%s\"} %lld",
              network_reason_text((enum network_reason)reason),
@@ -251,7 +248,7 @@ static const struct {
 static void logs_write(const struct node_sample *sample, struct writer *out)
 {
     for (size_t row = 0; row < ARRAY_COUNT(log_rows); row++) {
-        head(out, log_rows[row].name, "gauge", log_rows[row].help);
+        metrics_head(out, log_rows[row].name, "gauge", log_rows[row].help);
         for (size_t i = 0; i < sample->shard_count; i++)
             for (size_t j = 0; j < sample->shards[i].partition_count; j++) {
                 const struct partition_sample *partition = &sample->shards[i].partitions[j];
@@ -318,12 +315,13 @@ static void directories_write(const struct node_sample *sample, struct writer *o
 {
     one(out, "kafka_log_logmanager_offlinelogdirectorycount", "gauge",
         "Log directories that have failed.", directories_offline(sample));
-    head(out, "barnabas_log_directory_free_bytes", "gauge", "Space left, as of the last look.");
+    metrics_head(out, "barnabas_log_directory_free_bytes", "gauge",
+                 "Space left, as of the last look.");
     for (size_t i = 0; i < sample->directory_count; i++)
         line(out, "barnabas_log_directory_free_bytes{directory=\"%s\"} %lld",
              sample->directories[i].path, (long long)sample->directories[i].free_bytes);
-    head(out, "barnabas_log_directory_low", "gauge",
-         "1 where produce to user topics is refused for lack of space.");
+    metrics_head(out, "barnabas_log_directory_low", "gauge",
+                 "1 where produce to user topics is refused for lack of space.");
     for (size_t i = 0; i < sample->directory_count; i++)
         line(out, "barnabas_log_directory_low{directory=\"%s\"} %d", sample->directories[i].path,
              sample->directories[i].is_low);
@@ -403,15 +401,15 @@ static void cleaner_write(const struct node_sample *sample, struct writer *out)
 
 static void process_write(const struct node_sample *sample, struct writer *out)
 {
-    head(out, "barnabas_build_info", "gauge", "The version.");
+    metrics_head(out, "barnabas_build_info", "gauge", "The version.");
     line(out, "barnabas_build_info{version=\"%s\"} 1", sample->version);
-    head(out, "process_cpu_seconds_total", "counter", "User and system time.");
+    metrics_head(out, "process_cpu_seconds_total", "counter", "User and system time.");
     line(out, "process_cpu_seconds_total %.6f",
          (double)(sample->usage.user_cpu_us + sample->usage.system_cpu_us) / 1e6);
     one(out, "process_resident_memory_bytes", "gauge", "Memory in use.",
         sample->usage.resident_bytes);
     one(out, "process_open_fds", "gauge", "Open files and sockets.", sample->usage.open_files);
-    head(out, "barnabas_uptime_seconds", "gauge", "Since the node was made.");
+    metrics_head(out, "barnabas_uptime_seconds", "gauge", "Since the node was made.");
     line(out, "barnabas_uptime_seconds %.3f", (double)sample->uptime_ms / 1e3);
 }
 
@@ -428,6 +426,7 @@ void metrics_page_write(const struct node_sample *sample, struct writer *out)
     network_write(sample, out);
     replicas_write(sample, out);
     metrics_groups_write(sample, out);
+    metrics_transactions_write(sample, out);
     directories_write(sample, out);
     cleaner_write(sample, out);
     process_write(sample, out);

@@ -11,8 +11,10 @@
 #include "compress/compress.h"
 #include "reactor/reactor.h"
 #include "server/coordinator.h"
+#include "server/descriptors.h"
 #include "server/fetch.h"
 #include "server/format.h"
+#include "server/late_transactions.h"
 #include "server/partition.h"
 #include "server/quota.h"
 #include "server/request_internal.h"
@@ -156,11 +158,23 @@ static enum err directories_format(struct node *node, const char *const *paths, 
     return some_format(node, cluster_id, missing, missing_count, metadata_path, random, why);
 }
 
-static void storage_options_fill(const struct node *node, struct storage_options *options)
+static size_t shard_count_choose(const struct node *node)
+{
+    int cores = os_core_count(node->os);
+
+    if (node->config.shards > 0)
+        return (size_t)node->config.shards;
+    return (size_t)MAX(cores / 2, 1);
+}
+
+static enum err storage_options_fill(const struct node *node, struct storage_options *options,
+                                     struct why *why)
 {
     const struct config *config = node->boot_config;
 
     storage_options_init(options);
+    TRY(descriptors_share(os_descriptors_max(node->os), shard_count_choose(node),
+                          &options->open_files_max, why));
     options->checkpoint_offset_interval_ms =
         config_long(config, BROKER_LOG_FLUSH_OFFSET_CHECKPOINT_INTERVAL_MS);
     options->checkpoint_start_interval_ms =
@@ -179,6 +193,7 @@ static void storage_options_fill(const struct node *node, struct storage_options
     node_cleaner_options(config, &options->cleaner);
     options->low_space_bytes = config_long(config, BARNABAS_DISK_LOW_BYTES);
     options->reserve_bytes = config_long(config, BARNABAS_DISK_RESERVE_BYTES);
+    return OK;
 }
 
 /* The cluster id of the metadata directory; it must be formatted. */
@@ -210,7 +225,7 @@ static enum err directories_open(struct node *node, struct random *random, struc
 
     if (node->options.format_when_empty)
         TRY(directories_format(node, paths, count, random, why));
-    storage_options_fill(node, &options);
+    TRY(storage_options_fill(node, &options, why));
     TRY(log_directories_open(node->os, node->logger, &options, paths, count, &node->directories,
                              why));
     TRY(cluster_id_find(node, why));
@@ -220,15 +235,6 @@ static enum err directories_open(struct node *node, struct random *random, struc
 }
 
 /* ---- shards ---- */
-
-static size_t shard_count_choose(const struct node *node)
-{
-    int cores = os_core_count(node->os);
-
-    if (node->config.shards > 0)
-        return (size_t)node->config.shards;
-    return (size_t)MAX(cores / 2, 1);
-}
 
 static void directory_failed(struct storage_listener *listener, struct log_directory *directory)
 {
@@ -268,7 +274,9 @@ static enum err shard_make(struct node *node, size_t index)
     TRY(quota_service_create(shard, &shard->quotas));
     TRY(partition_table_create(shard, &shard->partitions));
     TRY(fetch_service_create(shard, &shard->fetches));
-    TRY(coordinator_service_create(shard, &shard->coordinators));
+    TRY(coordinator_service_create(shard, &coordinator_kind_group, &shard->coordinators));
+    TRY(coordinator_service_create(shard, &coordinator_kind_transaction, &shard->transactions));
+    late_transactions_create(shard, &shard->late);
     TRY(request_service_create(shard, &shard->requests));
     node_network_options(node, node->boot_config, &options);
     return network_create(shard->reactor, node->logger, &options,
@@ -298,6 +306,8 @@ static void shard_unmake(struct shard *shard)
     network_release(&shard->network);
     request_service_release(&shard->requests);
     fetch_service_release(&shard->fetches);
+    late_transactions_release(&shard->late);
+    coordinator_service_release(&shard->transactions);
     coordinator_service_release(&shard->coordinators);
     partition_table_release(&shard->partitions);
     quota_service_release(&shard->quotas);

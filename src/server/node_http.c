@@ -9,6 +9,7 @@
 
 #include "base/assert.h"
 #include "http/http.h"
+#include "server/lag_times.h"
 #include "server/metrics_page.h"
 #include "server/node_internal.h"
 #include "server/partition.h"
@@ -22,6 +23,7 @@ struct node_http {
     struct http_server *server;
     struct os_port *port; /* the HTTP thread's, to sleep on */
     struct node *node;
+    struct lag_times *lag_times;
     int64_t started_ns;
 };
 
@@ -66,6 +68,7 @@ static void partition_copy(void *context, struct partition *partition)
 
     *to = (struct partition_sample){
         .topic = arena_copy(&part->arena, partition->topic),
+        .topic_id = partition->topic_id,
         .partition = partition->index,
         .is_open = partition->log != NULL,
         .is_offline = partition->stage == PARTITION_OFFLINE,
@@ -110,6 +113,7 @@ static void shard_copy(struct sample_part *part)
     if (sample->partitions)
         partition_table_each(shard->partitions, partition_copy, part);
     group_sample_take(shard, &part->arena, sample);
+    transaction_sample_take(shard, &part->arena, sample);
 }
 
 static void node_copy(struct sample_request *request, struct node *node)
@@ -218,6 +222,10 @@ static void metrics_answer(struct node_http *http, struct sample_request *reques
             .is_low = log_directory_is_low_on_space(directory),
         };
     }
+    sample.group_series_left_out = group_offsets_match(shards, request->part_count);
+    lag_times_fill(http->lag_times, shards, request->part_count,
+                   os_now_ns(node->os) + ANSWER_MS_MAX * (int64_t)1000000);
+    sample.wall_ms = os_wall_ms(node->os);
     os_usage(node->os, &sample.usage);
     sample.shards = shards;
     sample.directories = disks;
@@ -279,9 +287,11 @@ enum err node_http_start(struct node *node, struct node_http **out, struct why *
     options.address = arena_format(&node->arena, "%.*s", SLICE_ARGS(node->config.http.host));
     options.port = (uint16_t)node->config.http.port;
     err = os_port_create(node->os, &http->port);
+    http->lag_times = lag_times_create(node, http->port);
     if (err == OK)
         err = http_server_start(&options, node->logger, &http->handler, &http->server, why);
     if (err != OK) {
+        lag_times_release(&http->lag_times);
         os_port_release(&http->port);
         SERVER_DELETE(http);
         return err;
@@ -297,6 +307,7 @@ void node_http_stop(struct node_http **http)
     if (!*http)
         return;
     http_server_stop(&(*http)->server);
+    lag_times_release(&(*http)->lag_times);
     os_port_release(&(*http)->port);
     SERVER_DELETE(*http);
     *http = NULL;

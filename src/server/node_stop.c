@@ -13,6 +13,7 @@
 #include "base/assert.h"
 #include "server/coordinator.h"
 #include "server/fetch.h"
+#include "server/late_transactions.h"
 #include "server/partition.h"
 
 static void stopped(struct shard_round *round)
@@ -98,12 +99,20 @@ static void coordinator_stopped(void *context)
     shard_round_done(own->round, own->shard);
 }
 
+static void transactions_stopped(void *context)
+{
+    struct node_shard *own = context;
+
+    coordinator_service_stop(own->shard->coordinators, coordinator_stopped, own);
+}
+
 static void coordinator_stop_run(struct shard_round *round, struct shard *shard)
 {
     struct node_shard *own = &node_private(shard->node)->shards[shard->index];
 
     own->round = round;
-    coordinator_service_stop(shard->coordinators, coordinator_stopped, own);
+    late_transactions_stop(shard->late);
+    coordinator_service_stop(shard->transactions, transactions_stopped, own);
 }
 
 static void gate_stopped(void *context)

@@ -56,6 +56,9 @@ struct partition {
     struct list_node waiting; /* struct partition_op: until the log is open */
     struct list_node commits; /* struct commit_wait, rising offsets */
     struct list_node watches; /* struct partition_watch */
+    /* The last look of a consumer, whoever it was: what unfetched.c asks for. */
+    int64_t fetched_ms;     /* monotone; 0: none yet */
+    int64_t fetched_offset; /* that it asked for */
     void *private_state;
 };
 

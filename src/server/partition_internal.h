@@ -11,8 +11,9 @@
  *     └──────────────▶ OFFLINE ◀─────┴─────────┘ directory failed
  *
  * Invariants  1. At most one log of a name (topic and index) is being made, open or going away on
- * this                node: a successor of another topic id waits until its forerunner's directory
- * is renamed.             2. A log is closed or deleted only when nothing runs on it (uses == 0).
+ *                this node: a successor of another topic id waits until its forerunner's directory
+ *                is renamed.
+ *             2. A log is closed or deleted only when nothing runs on it (uses == 0).
  *             3. News and commits are told from the end of the turn, never from inside an append.
  */
 #ifndef SERVER_PARTITION_INTERNAL_H
@@ -83,9 +84,12 @@ struct hosted {
     struct list_node report_node;       /* of table->reports */
     struct uuid reported;               /* directory id on its way to the controller */
     bool report_in_flight;
-    /* produce: batches being validated by a job hold up those behind them */
+    /* produce: batches being validated by a job hold up those behind them; those whose transaction is
+     * being verified only those of the same producer */
     struct list_node produce_queue;
+    struct list_node verifying; /* struct produce_part */
     bool produce_busy;
+    int64_t late_told; /* producer id + 1 of the late transaction that was told of; 0: none */
 };
 
 /* Directories that AlterReplicaLogDirs named for partitions that are not here yet. */
@@ -252,5 +256,9 @@ void producer_ids_init(struct partition_table *table);
 void producer_ids_stop(struct partition_table *table);
 /* `done` may be called from inside. */
 void producer_id_next(struct partition_table *table, struct producer_id_wait *wait);
+/* One that is at hand; ERR_COORDINATOR_LOAD_IN_PROGRESS: none is, more are on their way. */
+enum err producer_id_take(struct partition_table *table, int64_t *out);
+/* Some will be wanted soon. */
+void producer_ids_prefetch(struct partition_table *table);
 
 #endif

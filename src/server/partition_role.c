@@ -98,6 +98,8 @@ static void leader_begin(struct hosted *hosted)
     struct partition *partition = &hosted->partition;
     struct replica_state *replica = &partition->replica;
 
+    partition->fetched_ms = reactor_now_ms(partition->shard->reactor); /* silence begins here */
+    partition->fetched_offset = -1;
     /* A restart goes on in the epoch that the log knows already. */
     if (replica->leader_epoch > log_epoch_latest(partition->log) &&
         log_epoch_assign(partition->log, replica->leader_epoch, log_end_queued(partition->log)) !=

@@ -16,7 +16,7 @@ struct partition_key {
 
 static uint64_t partition_hash(struct uuid topic_id, int32_t index)
 {
-    return hash_u64(hash_bytes(topic_id.bytes, sizeof topic_id.bytes) + (uint64_t)(uint32_t)index);
+    return hash_u64(hash_uuid(topic_id) + (uint64_t)(uint32_t)index);
 }
 
 static bool partition_matches(const struct hash_map_node *node, const void *key)
@@ -51,8 +51,7 @@ struct partition *partition_find(struct partition_table *table, struct uuid topi
 
 static struct hosted_topic *topic_find(struct partition_table *table, struct uuid id)
 {
-    struct hash_map_node *node =
-        hash_map_find(&table->topics, hash_bytes(id.bytes, sizeof id.bytes), &id);
+    struct hash_map_node *node = hash_map_find(&table->topics, hash_uuid(id), &id);
 
     return node ? CONTAINER_OF(node, struct hosted_topic, node) : NULL;
 }
@@ -106,8 +105,7 @@ static struct hosted_topic *topic_get(struct partition_table *table,
     topic->name = slice_of(name, metadata->name.size_bytes);
     topic->settings = topic_settings_resolve(table, table->after, topic->name);
     list_init(&topic->partitions);
-    ASSERT(hash_map_insert(&table->topics, hash_bytes(topic->id.bytes, sizeof topic->id.bytes),
-                           &topic->node) == OK);
+    ASSERT(hash_map_insert(&table->topics, hash_uuid(topic->id), &topic->node) == OK);
     return topic;
 }
 
@@ -136,6 +134,7 @@ static void hosted_create(struct partition_table *table, const struct metadata_t
     list_init(&hosted->news_node);
     list_init(&hosted->report_node);
     list_init(&hosted->produce_queue);
+    list_init(&hosted->verifying);
     hosted->since = table->after->number;
     list_init(&hosted->heirs);
     hosted->assigned = assigned;
@@ -168,7 +167,7 @@ void hosted_free(struct hosted *hosted)
 
     ASSERT(hosted->uses == 0);
     ASSERT(list_is_empty(&partition->waiting) && list_is_empty(&partition->commits));
-    ASSERT(list_is_empty(&hosted->produce_queue));
+    ASSERT(list_is_empty(&hosted->produce_queue) && list_is_empty(&hosted->verifying));
     hosted_ready(hosted);
     directory_report_cancel(hosted);
     list_remove(&hosted->queue_node);
@@ -406,6 +405,7 @@ void partition_table_release(struct partition_table **table_pointer)
         list_init(&hosted->partition.waiting);
         list_init(&hosted->partition.commits);
         list_init(&hosted->produce_queue);
+        list_init(&hosted->verifying);
         hosted_free(hosted);
     }
     names_release(table, &table->early_asks);

@@ -7,6 +7,7 @@
 #include "server/partition_internal.h"
 
 #include "base/assert.h"
+#include "base/fault_point.h"
 #include "protocol/generated/allocate_producer_ids_request.h"
 #include "protocol/generated/allocate_producer_ids_response.h"
 #include "protocol/generated/api_keys.h"
@@ -114,15 +115,45 @@ static void retry_due(struct timer *timer)
         ids_ask(table);
 }
 
+static void ids_keep_ahead(struct partition_table *table)
+{
+    struct producer_ids *ids = &table->producer_ids;
+
+    if (ids->end - ids->next < CONTROLLER_PRODUCER_ID_BLOCK / 10 &&
+        ids->spare_next == ids->spare_end)
+        ids_ask(table);
+}
+
+void producer_ids_prefetch(struct partition_table *table)
+{
+    ids_keep_ahead(table);
+}
+
+enum err producer_id_take(struct partition_table *table, int64_t *out)
+{
+    struct producer_ids *ids = &table->producer_ids;
+
+    if (FAULT_POINT(producer_ids_wasted))
+        ids->next = ids->end;
+    if (table->is_stopped)
+        return ERR_COORDINATOR_NOT_AVAILABLE;
+    if (!ids_take(ids, out)) {
+        ids_ask(table);
+        return ERR_COORDINATOR_LOAD_IN_PROGRESS;
+    }
+    ids_keep_ahead(table);
+    return OK;
+}
+
 void producer_id_next(struct partition_table *table, struct producer_id_wait *wait)
 {
     struct producer_ids *ids = &table->producer_ids;
     int64_t id;
 
+    if (FAULT_POINT(producer_ids_wasted))
+        ids->next = ids->end;
     if (!table->is_stopped && ids_take(ids, &id)) {
-        if (ids->end - ids->next < CONTROLLER_PRODUCER_ID_BLOCK / 10 &&
-            ids->spare_next == ids->spare_end)
-            ids_ask(table);
+        ids_keep_ahead(table);
         wait->done(wait, OK, id);
         return;
     }

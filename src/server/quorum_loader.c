@@ -9,6 +9,7 @@
  *                node: an image that lacks it would be another cluster's.
  * Work        at most TURN_BYTES of batches in a turn.
  */
+#include "base/fault_point.h"
 #include "protocol/generated/api_keys.h"
 #include "protocol/generated/kraft_version_record.h"
 #include "protocol/generated/voters_record.h"
@@ -257,10 +258,13 @@ bool quorum_loader_run(struct quorum *quorum)
     while (!loader->is_reading && loader->next_offset < quorum->high_watermark) {
         struct quorum_batch *batch;
 
-        if (bytes > TURN_BYTES)
+        if (bytes > TURN_BYTES || (bytes > 0 && FAULT_POINT(loader_one_batch)))
             return true;
         quorum_tail_trim(quorum);
         batch = tail_find(quorum);
+        if (batch && batch->end_offset <= log_end_written(quorum->log) &&
+            FAULT_POINT(loader_reads_back))
+            batch = NULL;
         if (!batch) {
             read_begin(quorum);
         } else {

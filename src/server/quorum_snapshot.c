@@ -10,6 +10,7 @@
  * Threads     the job reads the image and its own struct; counts of references change on the shard
  *             alone.
  */
+#include "base/fault_point.h"
 #include "protocol/generated/voters_record.h"
 #include "server/quorum_internal.h"
 
@@ -204,7 +205,7 @@ static bool is_due(const struct quorum *quorum)
         return false;
     return all->bytes_since >=
                config_long(config, BROKER_METADATA_LOG_MAX_RECORD_BYTES_BETWEEN_SNAPSHOTS) ||
-           (interval_ms > 0 && now_ms - all->last_ms >= interval_ms);
+           (interval_ms > 0 && now_ms - all->last_ms >= interval_ms) || FAULT_POINT(snapshot_early);
 }
 
 void quorum_snapshot_consider(struct quorum *quorum, struct metadata_image *image)

@@ -170,13 +170,13 @@ static int64_t cap_ms(enum quota_kind kind, const struct quota_windows *windows)
 int32_t quota_record(struct quota_service *service, enum quota_kind kind, struct slice user,
                      struct slice client_id, double amount)
 {
-    int64_t now_ms = reactor_now_ms(service->shard->reactor);
     double limit, sum;
-    int64_t span_ms, throttle_ms;
+    int64_t now_ms, span_ms, throttle_ms;
     struct quota_usage *usage = usage_of(service, kind, user, client_id, &limit);
 
     if (!usage)
         return 0;
+    now_ms = reactor_now_ms(service->shard->reactor);
     if (kind == QUOTA_REQUEST)
         amount /= PERCENT_OF_THREAD_NS;
     quota_rate_record(&usage->rate, &service->windows, now_ms, amount);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * server/request.c: the life of one request: made, held, answered, freed; encoding of its answer.
+ * server/request.c: the life of one request: made, held, answered, freed.
  * Invariants  1. exactly one of the four ends is called, once.
  *             2. freed when it is answered, out of its session's list, and no hold is left.
  * Threads     the home shard's. docs/design/server.md §4.
@@ -10,13 +10,6 @@
 #include "base/assert.h"
 #include "protocol/generated/api_keys.h"
 #include "server/quota.h"
-
-/* The answer and the piece that carries it are one block. */
-struct answer {
-    struct output_piece piece;
-    size_t block_bytes;
-    uint8_t bytes[];
-};
 
 /* What decoding and answering a request may take: replies can be larger than requests, but a small
  * frame must not be able to claim everything. */
@@ -59,10 +52,7 @@ static void request_free(struct request *request)
     struct request_service *service = request->shard->requests;
 
     frame_release(&request->frame);
-    if (request->output.data)
-        heap_allocator.release(&heap_allocator, request->output.data,
-                               request->output.capacity_bytes);
-    request->output.data = NULL;
+    request_answer_drop(request);
     service->live_count--;
     if (service->spare_count >= REQUESTS_SPARE_MAX) {
         arena_release(&request->arena);
@@ -97,65 +87,6 @@ void request_release_hold(struct request *request)
         request_free(request);
 }
 
-/* ---- the answer's bytes ---- */
-
-static enum err answer_size(const struct request *request, const void *response,
-                            size_t *size_bytes_out)
-{
-    uint8_t header[16];
-    struct writer writer;
-
-    TRY(message_size(request->api->response, request->header.api_version, response,
-                     size_bytes_out));
-    writer_init_fixed(&writer, header, sizeof header);
-    response_header_encode(request->api->key, request->header.api_version,
-                           request->header.correlation_id, &writer);
-    *size_bytes_out += sizeof(int32_t) + writer.size_bytes;
-    return *size_bytes_out > INT32_MAX ? ERR_TOO_LARGE : OK;
-}
-
-enum err request_encode(struct request *request, const void *response)
-{
-    size_t size_bytes;
-    struct answer *answer;
-    struct writer writer;
-
-    TRY(answer_size(request, response, &size_bytes));
-    answer = heap_allocator.allocate(&heap_allocator, sizeof *answer + size_bytes);
-    if (!answer)
-        return ERR_NO_MEMORY;
-    answer->block_bytes = sizeof *answer + size_bytes;
-    request->output.data = (uint8_t *)answer;
-    request->output.size_bytes = size_bytes;
-    request->output.capacity_bytes = answer->block_bytes;
-    writer_init_fixed(&writer, answer->bytes, size_bytes);
-    writer_u32(&writer, (uint32_t)(size_bytes - sizeof(int32_t)));
-    response_header_encode(request->api->key, request->header.api_version,
-                           request->header.correlation_id, &writer);
-    TRY(message_encode(request->api->response, request->header.api_version, response, &writer));
-    ASSERT(writer.size_bytes == size_bytes);
-    return OK;
-}
-
-static void answer_release(struct output_piece *piece)
-{
-    struct answer *answer = CONTAINER_OF(piece, struct answer, piece);
-
-    heap_allocator.release(&heap_allocator, answer, answer->block_bytes);
-}
-
-void request_send(struct request *request)
-{
-    struct answer *answer = (struct answer *)(void *)request->output.data;
-
-    if (!answer)
-        return;
-    answer->piece.bytes = slice_of(answer->bytes, request->output.size_bytes);
-    answer->piece.release = answer_release;
-    request->output.data = NULL;
-    connection_send(request->session->connection, &answer->piece);
-}
-
 /* ---- the four ends ---- */
 
 static void request_end(struct request *request)
@@ -171,11 +102,10 @@ static void request_end(struct request *request)
         request_settle(request);
 }
 
-static void metrics_count(struct request *request)
+static void metrics_count(struct request *request, int64_t now_ns)
 {
     struct shard_metrics *metrics = &request->shard->metrics;
     int16_t key = request->api->key;
-    int64_t now_ns = os_now_ns(reactor_os(request->shard->reactor));
 
     if (key < 0 || key >= METRICS_API_KEYS)
         return;
@@ -183,6 +113,11 @@ static void metrics_count(struct request *request)
         metrics->apis[key] = SERVER_NEW(struct api_metrics);
     metrics->apis[key]->requests++;
     latency_histogram_add(&metrics->apis[key]->total, (now_ns - request->received_ns) / 1000);
+}
+
+static int64_t clock_ns(const struct request *request)
+{
+    return os_now_ns(reactor_os(request->shard->reactor));
 }
 
 static struct slice principal_name(const struct session *session)
@@ -195,30 +130,30 @@ static struct slice principal_name(const struct session *session)
 }
 
 /* The quota on thread time, and what the handler found, into the answer. */
-static void throttle_fill(struct request *request, void *response)
+static void throttle_fill(struct request *request, void *response, int64_t now_ns)
 {
-    int64_t spent_ns =
-        os_now_ns(reactor_os(request->shard->reactor)) - reactor_now_ns(request->shard->reactor);
-    int32_t *field = message_field(request->api->response, "throttleTimeMs", response);
+    int64_t spent_ns = now_ns - reactor_now_ns(request->shard->reactor);
+    int32_t offset = request->api->throttle_offset;
 
-    if (!field || !request->session || request->session->is_controller_listener)
+    if (offset < 0 || request->session->is_controller_listener)
         return;
     request_throttle(request, quota_record(request->shard->quotas, QUOTA_REQUEST,
                                            principal_name(request->session),
                                            request->header.client_id, (double)MAX(spent_ns, 0)));
-    *field = request->throttle_ms;
+    *(int32_t *)(void *)((uint8_t *)response + offset) = request->throttle_ms;
 }
 
 void request_answer(struct request *request, void *response)
 {
+    int64_t now_ns = clock_ns(request);
     enum err err;
 
-    metrics_count(request);
+    metrics_count(request, now_ns);
     if (!request->session) {
         request_end(request);
         return;
     }
-    throttle_fill(request, response);
+    throttle_fill(request, response, now_ns);
     err = request_encode(request, response);
     if (err != OK) {
         LOG_ERROR(reactor_logger(request->shard->reactor), "server", "answer_not_encoded",
@@ -242,7 +177,7 @@ void request_answer_failed(struct request *request, enum err err, const char *me
 
 void request_answer_nothing(struct request *request)
 {
-    metrics_count(request);
+    metrics_count(request, clock_ns(request));
     request_end(request);
 }
 
@@ -302,6 +237,7 @@ void request_service_release(struct request_service **service)
         arena_release(&request->arena);
         SERVER_DELETE(request);
     }
+    writer_release(&(*service)->scratch);
     SERVER_DELETE(*service);
     *service = NULL;
 }

@@ -62,10 +62,9 @@ struct request {
     bool has_passed;
     int32_t throttle_ms;
     int64_t received_ns;
-    struct {
-        uint8_t *data;
-        size_t size_bytes, capacity_bytes;
-    } output;
+    struct answer *answer; /* encoded, not yet sent */
+    struct request_loan *loan;
+    size_t loan_slices_max;
     void *private_state;
 };
 
@@ -86,6 +85,14 @@ void request_answer_failed(struct request *request, enum err err, const char *me
 void request_answer_nothing(struct request *request);
 /* Closes the session without an answer, as Kafka does for what it cannot parse or answer. */
 void request_close(struct request *request, const char *why);
+
+/* Memory of the caller's that records of the response point into. Large ones are sent from there, and `release` is
+ * called once: when they were sent or never will be, or when they were copied. Before request_answer, once;
+ * slices_max: how many records may point into it. */
+struct request_loan {
+    void (*release)(struct request_loan *loan);
+};
+void request_lend(struct request *request, struct request_loan *loan, size_t slices_max);
 
 void request_hold(struct request *request);
 void request_release_hold(struct request *request);

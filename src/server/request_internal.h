@@ -17,6 +17,7 @@
 struct request_service {
     struct network_handler handler;
     struct shard *shard;
+    struct writer scratch;  /* answers are encoded here */
     struct list_node spare; /* struct request */
     size_t spare_count;
     size_t live_count;
@@ -35,10 +36,14 @@ void session_close(struct session *session, const char *why);
 struct request *request_new(struct session *session, struct frame *frame);
 /* It is out of its session's list. Frees it unless something holds it. */
 void request_settle(struct request *request);
-/* Encodes header and body into request->output. */
+
+/* request_answer.c */
+/* Encodes header and body into request->answer. */
 MUST_USE enum err request_encode(struct request *request, const void *response);
-/* Hands request->output to the connection; nothing for an empty one. */
+/* Hands request->answer to the connection; nothing when there is none. */
 void request_send(struct request *request);
+/* What was not sent, and what was lent for it. */
+void request_answer_drop(struct request *request);
 
 /* dispatch.c */
 /* The API key of a frame whose header was not looked at yet; -1: too short. */

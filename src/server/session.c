@@ -274,6 +274,7 @@ enum err request_service_create(struct shard *shard, struct request_service **ou
     service->handler.frame = session_frame;
     service->handler.closed = session_closed;
     list_init(&service->spare);
+    writer_init(&service->scratch, &heap_allocator, SIZE_MAX);
     service->waiting_max = waiting_max_of(shard->node);
     *out = service;
     return OK;

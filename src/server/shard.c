@@ -10,6 +10,7 @@
 #include "base/uuid.h"
 #include "server/coordinator.h"
 #include "server/fetch.h"
+#include "server/late_transactions.h"
 #include "server/node_internal.h"
 #include "server/partition.h"
 #include "server/publication.h"
@@ -29,7 +30,7 @@ void *server_allocate(size_t size_bytes)
 {
     void *memory = allocator_zeroed(&heap_allocator, size_bytes);
 
-    ASSERT(memory != NULL); /* the control plane cannot go on; the report says where */
+    ASSERT_MEMORY(memory); /* the control plane cannot go on; the report says where */
     return memory;
 }
 
@@ -50,6 +51,8 @@ void shard_apply(struct shard *shard, const struct publication *before,
     quota_service_apply(shard->quotas, before, after);
     partition_table_apply(shard->partitions, before, after);
     coordinator_service_apply(shard->coordinators, before, after);
+    coordinator_service_apply(shard->transactions, before, after);
+    late_transactions_apply(shard->late);
     fetch_service_apply(shard->fetches, after);
     if (shard->index == 0)
         node_apply(shard->node, before, after);

@@ -20,6 +20,7 @@ struct network;
 struct compress_context;
 struct auto_create;
 struct coordinator_service;
+struct late_transactions;
 
 struct shard {
     struct node *node;
@@ -34,7 +35,9 @@ struct shard {
     struct quota_service *quotas;       /* quota.h */
     struct compress_context *compress;  /* scratch of this thread */
     struct auto_create *auto_creates;   /* auto_create.c: topics asked for, not answered yet */
-    struct coordinator_service *coordinators; /* coordinator.h */
+    struct coordinator_service *coordinators; /* coordinator.h: of groups */
+    struct coordinator_service *transactions; /* and of transactional ids */
+    struct late_transactions *late;           /* late_transactions.h */
     struct shard_metrics metrics;
 };
 

@@ -8,6 +8,8 @@
  */
 #include "storage/shard.h"
 
+#include "base/fault_point.h"
+
 /* What the headers of an append say together. */
 struct append_facts {
     int64_t first_offset;
@@ -159,7 +161,8 @@ static void flush_wish(struct log *log)
         log->config.flush_messages) {
         log_flush_full(log, log->end_queued);
     } else if (log->config.flush_mode == FLUSH_MODE_COMMIT &&
-               log->unsafe_bytes >= log_options(log)->recovery_bytes_max) {
+               (log->unsafe_bytes >= log_options(log)->recovery_bytes_max ||
+                FAULT_POINT(flush_full_early))) {
         log_snapshot_take(log, log->end_queued);
         log_flush_full(log, log->end_queued);
     }

@@ -87,6 +87,7 @@ static enum err doom_work(struct log *log, enum log_name_kind kind)
 
     os_entropy(log_os(log), unique, sizeof unique);
     log_name_make(log_topic(log), log->partition, kind, unique, name);
+    log->doomed_path = storage_allocate(PATH_BYTES);
     path_join(log->directory->path, name, log->doomed_path);
     TRY(os_rename(log_os(log), log->path, log->doomed_path));
     return os_sync_directory(log_os(log), log->directory->path);
@@ -252,6 +253,9 @@ static void change_job_done(struct os_op *job)
 {
     struct log_change_op *op = CONTAINER_OF(job, struct log_change_op, job);
 
+    if ((op->kind == CHANGE_TRUNCATE || op->kind == CHANGE_CLOSE) &&
+        store_shortage_waits(op->log->store, job))
+        return; /* either goes on where it stopped */
     store_operation_end(op->log->store);
     change_end(op->log, op, job->err);
 }

@@ -11,6 +11,8 @@
 #include "storage/shard.h"
 
 #define LOW_SPACE_LOOK_MS 5000
+#define ROUND_AGAIN_MS 50
+#define ROUND_TRIES_MAX 200 /* ten seconds: then the shortage is what failed it */
 
 static const char *const file_names[CHECKPOINT_KINDS] = {
     [CHECKPOINT_RECOVERY] = "recovery-point-offset-checkpoint",
@@ -30,6 +32,8 @@ struct keeper_files {
     struct os_op op;
     struct writer texts[CHECKPOINT_KINDS];
     struct timer low_timer;
+    struct timer again_timer; /* the round found no descriptor */
+    int tries;                /* of this round */
 };
 
 const char *checkpoint_file_name(enum checkpoint_kind kind)
@@ -105,6 +109,11 @@ static void round_done(struct os_op *op)
 {
     struct keeper_files *keeper = CONTAINER_OF(op, struct keeper_files, op);
 
+    if (op->err == ERR_TOO_MANY_FILES && ++keeper->tries < ROUND_TRIES_MAX) {
+        timer_set(keeper->reactor, &keeper->again_timer,
+                  reactor_now_ms(keeper->reactor) + ROUND_AGAIN_MS);
+        return;
+    }
     for (int kind = 0; kind < CHECKPOINT_KINDS; kind++)
         writer_release(&keeper->texts[kind]);
     keeper->writing = false;
@@ -125,6 +134,7 @@ static void round_start(struct keeper_files *keeper)
         return;
     }
     keeper->writing = true;
+    keeper->tries = 0;
     for (int kind = 0; kind < CHECKPOINT_KINDS; kind++) {
         writer_init(&keeper->texts[kind], &heap_allocator, SIZE_MAX);
         if (keeper->dirty[kind])
@@ -132,6 +142,14 @@ static void round_start(struct keeper_files *keeper)
         keeper->dirty[kind] = false;
     }
     keeper->op = (struct os_op){.kind = OS_OP_JOB, .run = round_run, .done = round_done};
+    reactor_submit(keeper->reactor, &keeper->op);
+}
+
+static void again_due(struct timer *timer)
+{
+    struct keeper_files *keeper = CONTAINER_OF(timer, struct keeper_files, again_timer);
+
+    keeper->op.err = OK;
     reactor_submit(keeper->reactor, &keeper->op);
 }
 
@@ -207,6 +225,7 @@ void keeper_open(struct log_directories *directories, struct reactor *reactor)
         list_init(&keeper->waiting);
         list_init(&keeper->round);
         timer_init(&keeper->low_timer, low_due);
+        timer_init(&keeper->again_timer, again_due);
         maps_fill(keeper);
         directories->items[i].keeper = keeper;
     }
@@ -229,6 +248,8 @@ void keeper_release(struct log_directories *directories)
 void keeper_stop(struct log_directories *directories)
 {
     for (size_t i = 0; i < directories->count; i++)
-        if (directories->items[i].keeper)
+        if (directories->items[i].keeper) {
             timer_cancel(directories->keeper_reactor, &directories->items[i].keeper->low_timer);
+            timer_cancel(directories->keeper_reactor, &directories->items[i].keeper->again_timer);
+        }
 }

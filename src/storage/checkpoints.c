@@ -9,6 +9,7 @@
 #include "storage/shard.h"
 
 #include "base/bug.h"
+#include "base/fault_point.h"
 
 #define RECOVERY_POINT_DELAY_MS 1000
 
@@ -80,17 +81,24 @@ void checkpoint_batch_add(struct checkpoint_batch *batch, enum checkpoint_kind k
     batch->values = value;
 }
 
+/* The segments' names say it too, unless they are still to go durably. */
+static void start_add(struct checkpoint_batch *batch, const struct log *log)
+{
+    int64_t start = MAX(log->start_offset, log->raising_to);
+    bool matters = log->segment_count > 0 &&
+                   (start > log->segments[0]->base_offset || log->dooms > 0) &&
+                   !BUG_IS(start_not_checkpointed);
+
+    checkpoint_batch_add(batch, CHECKPOINT_START, log_topic(log), log->partition,
+                         matters ? start : -1);
+}
+
 static void offsets_add(struct checkpoint_batch *batch, struct log *log)
 {
-    bool start_matters = log->segment_count > 0 &&
-                         log->start_offset > log->segments[0]->base_offset &&
-                         !BUG_IS(start_not_checkpointed);
-
     log->told_recovery_point = log->recovery_point;
     checkpoint_batch_add(batch, CHECKPOINT_RECOVERY, log_topic(log), log->partition,
                          log->recovery_point);
-    checkpoint_batch_add(batch, CHECKPOINT_START, log_topic(log), log->partition,
-                         start_matters ? log->start_offset : -1);
+    start_add(batch, log);
 }
 
 static void mark_add(struct checkpoint_batch *batch, const struct log *log)
@@ -139,6 +147,10 @@ static void offsets_due(struct timer *timer)
 {
     struct log_store *store = CONTAINER_OF(timer, struct log_store, offsets_timer);
 
+    if (FAULT_POINT(checkpoint_postponed)) {
+        timer_set(store->reactor, timer, reactor_now_ms(store->reactor) + 100);
+        return;
+    }
     for (size_t i = 0; i < store->directories->count; i++)
         offsets_send(store, &store->directories->items[i]);
     if (!list_is_empty(&store->dirty_offsets))
@@ -149,6 +161,10 @@ static void marks_due(struct timer *timer)
 {
     struct log_store *store = CONTAINER_OF(timer, struct log_store, marks_timer);
 
+    if (FAULT_POINT(checkpoint_postponed)) {
+        timer_set(store->reactor, timer, reactor_now_ms(store->reactor) + 100);
+        return;
+    }
     for (size_t i = 0; i < store->directories->count; i++)
         marks_send(store, &store->directories->items[i]);
     if (!list_is_empty(&store->dirty_marks))
@@ -161,14 +177,6 @@ void store_checkpoints_init(struct log_store *store)
     list_init(&store->dirty_marks);
     timer_init(&store->offsets_timer, offsets_due);
     timer_init(&store->marks_timer, marks_due);
-}
-
-void store_checkpoints_send(struct log_store *store)
-{
-    timer_cancel(store->reactor, &store->offsets_timer);
-    timer_cancel(store->reactor, &store->marks_timer);
-    offsets_due(&store->offsets_timer);
-    marks_due(&store->marks_timer);
 }
 
 void log_checkpoint_last(struct log *log)
@@ -224,7 +232,13 @@ void log_checkpoint_now(struct log *log, void (*done)(struct checkpoint_batch *b
     checkpoint_batch_send(batch);
 }
 
-void store_space_ask(struct log_store *store, struct log_directory *directory)
+void log_checkpoint_start(struct log *log, void (*done)(struct checkpoint_batch *batch),
+                          void *context)
 {
-    checkpoint_batch_send(checkpoint_batch_new(store, directory));
+    struct checkpoint_batch *batch = checkpoint_batch_new(log->store, log->directory);
+
+    start_add(batch, log);
+    batch->done = done;
+    batch->context = context;
+    checkpoint_batch_send(batch);
 }

@@ -103,7 +103,7 @@ void clean_facts_load(struct log *log)
 
     job->log = log;
     job->os = log_os(log);
-    memcpy(job->path, log->path, sizeof job->path);
+    path_copy(log->path, job->path);
     job->waiter.ready = facts_largest_ready;
     log->clean_facts_loading = true;
     log_busy_begin(log);

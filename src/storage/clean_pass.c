@@ -184,6 +184,7 @@ static enum err output_open(struct clean_pass *pass)
                          .first_timestamp = TIMESTAMP_NONE};
     pass->output_bytes = 0;
     pass->changed = pass->group_to - pass->group_from > 1;
+    pass->drops_marker = false;
     writer_reset(&pass->buffer);
     path_of_file(pass->path, pass->facts.base_offset, ".log.cleaned", path);
     return os_file_open(pass->os, path, OS_OPEN_WRITE | OS_OPEN_CREATE | OS_OPEN_TRUNCATE,
@@ -235,8 +236,10 @@ static enum err batch_copy(struct clean_pass *pass, bool *done_out)
     from_bytes = pass->buffer.size_bytes;
     TRY(clean_batch(&pass->rules, &pass->scratch, &header, batch, discard, &pass->buffer,
                     &verdict));
-    if (verdict != CLEAN_VERBATIM)
+    if (verdict != CLEAN_VERBATIM) {
         pass->changed = true;
+        pass->drops_marker |= batch_is_control(&header);
+    }
     return verdict == CLEAN_DROPPED ? OK : output_note(pass, from_bytes);
 }
 

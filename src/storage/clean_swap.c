@@ -9,9 +9,14 @@
  * (load_segments.c); a final name never stands beside an old segment that it covers.
  * The log has no reader in the midst of planning while this runs, so no file is opened under a name that changes
  * hands. Readers that planned before hold the old file open.
+ *
+ * Producer snapshots at bases inside the group go with their segments. When a marker goes, so do all at or below the
+ * group: one of them may hold the marker's transaction open, and a replay from it would find nothing that ends it.
  * Threads     steps: the job of a change; taking over: the store's.
  */
 #include "storage/cleaner.h"
+
+#include "base/bug.h"
 
 static const char *const swap_suffixes[] = {".log", ".index", ".timeindex", ".txnindex"};
 
@@ -56,15 +61,20 @@ static enum err old_rename(struct clean_pass *pass, int64_t base_offset, const c
     return rename_if_there(pass->os, from, to);
 }
 
+/* The first item whose producer snapshot goes. One of a base that is no more would be a stray. */
+static size_t snapshots_from(const struct clean_pass *pass)
+{
+    return pass->drops_marker && !BUG_IS(snapshots_outlive_markers) ? 0 : pass->group_from + 1;
+}
+
 static enum err olds_rename(struct clean_pass *pass)
 {
     for (size_t i = pass->group_from; i < pass->group_to; i++) {
         for (size_t j = 0; j < ARRAY_COUNT(swap_suffixes); j++)
             TRY(old_rename(pass, pass->items[i].base_offset, swap_suffixes[j]));
-        /* A producer snapshot of a base that is no more would be a stray. */
-        if (i > pass->group_from)
-            TRY(old_rename(pass, pass->items[i].base_offset, ".snapshot"));
     }
+    for (size_t i = snapshots_from(pass); i < pass->group_to; i++)
+        TRY(old_rename(pass, pass->items[i].base_offset, ".snapshot"));
     return OK;
 }
 
@@ -146,15 +156,15 @@ void clean_swap_take_over(struct clean_pass *pass)
         ASSERT(old == item->segment);
         for (size_t j = 0; j < ARRAY_COUNT(swap_suffixes); j++)
             old_doom(pass, item, swap_suffixes[j]);
-        if (i > 0) {
-            old_doom(pass, item, ".snapshot");
-            log_forget_snapshot(log, item->base_offset);
-        }
         for (unsigned j = 0; log->recent && j < RECENT_BATCHES; j++)
             if (log->recent[j].segment == old)
                 log->recent[j] = (struct recent_batch){0};
         old->deleted = true;
         segment_release(&old);
+    }
+    for (size_t i = snapshots_from(pass); i < pass->group_to; i++) {
+        old_doom(pass, &pass->items[i], ".snapshot");
+        log_forget_snapshot(log, pass->items[i].base_offset);
     }
     log_segments_remove(log, at, count);
     log_segments_insert(log, at, segment_of_output(pass));

@@ -15,6 +15,7 @@
  */
 #include "storage/cleaner.h"
 
+#include "base/fault_point.h"
 #include "storage/directories.h"
 
 #include <stdlib.h>
@@ -145,7 +146,7 @@ static void pass_failed(struct clean_pass *pass, enum err err)
         LOG_ERROR(log_logger(log), "storage", "uncleanable",
                   "log=%s error=%s why=\"%s\" until=\"the next start\"", log->name, err_name(err),
                   pass->why.text);
-    } else if (err == ERR_DISK_FULL || err == ERR_NO_MEMORY) {
+    } else if (err == ERR_DISK_FULL || err_is_shortage(err)) {
         LOG_WARN(log_logger(log), "storage", "cleaning_put_off", "log=%s error=%s", log->name,
                  err_name(err));
     } else if (err != ERR_CANCELLED) {
@@ -359,7 +360,11 @@ static void pass_start(struct log *log, const struct clean_facts *facts)
     pass->io_bytes =
         (size_t)MAX(atomic_load(&settings->io_buffer_bytes) / threads / 2, (int64_t)IO_BYTES_MIN);
     pass->rules.now_ms = reactor_wall_ms(store->reactor);
-    memcpy(pass->path, log->path, sizeof pass->path);
+    if (FAULT_POINT(cleaner_slice_small))
+        pass->slice_bytes_max = 1;
+    if (FAULT_POINT(cleaner_buffer_small))
+        pass->io_bytes = 1;
+    path_copy(log->path, pass->path);
     timer_init(&pass->throttle, throttle_due);
     log_gather(pass);
     random_fill(reactor_random(store->reactor), map.secret, sizeof map.secret);

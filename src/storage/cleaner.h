@@ -167,7 +167,8 @@ struct clean_pass {
     struct segment
         facts; /* base, indexes, timestamps and aborted transactions of the new segment */
     bool changed;
-    bool goes_on; /* CLEAN_DISCARD of a group that came out as it was */
+    bool drops_marker; /* of a transaction; older producer snapshots may hold it open */
+    bool goes_on;      /* CLEAN_DISCARD of a group that came out as it was */
 
     /* counts */
     int64_t bytes_read; /* by CLEAN_COPY */

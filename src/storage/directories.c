@@ -7,6 +7,8 @@
  * Threads     opening and closing: one, before and after the shards. Offline, space: any.
  */
 #include "storage/directories.h"
+
+#include "base/fault_point.h"
 #include "storage/shard.h"
 
 #define RESERVE_NAME ".barnabas_reserve"
@@ -94,9 +96,12 @@ static enum err checkpoints_read(struct log_directory *directory)
         LOG_WARN(directory->set->logger, "storage", "checkpoint_unreadable", "file=%s error=%s",
                  path, err_name(err));
         /* Recovery point, log start and first dirty offset are forgiven, as if the file were empty; without the
-         * high watermarks the directory is offline, which does not stop the start. */
+         * high watermarks the directory is offline, which does not stop the start. So it is when the starts
+         * cannot be read: they may be there, and what a reader saw deleted must not come back. */
         if (kind == CHECKPOINT_HIGH_WATERMARK)
             return err == ERR_FORMAT ? ERR_CORRUPT : err;
+        if (kind == CHECKPOINT_START && err != ERR_FORMAT)
+            return err;
         offset_map_release(&directory->at_open[kind]);
         offset_map_init(&directory->at_open[kind]);
     }
@@ -148,6 +153,8 @@ static enum err directory_open(struct log_directory *directory, struct why *why)
     TRY(err);
     TRY(meta_properties_read(os, directory->path, &directory->arena, &directory->properties, why));
     TRY(clean_marker_read(os, directory->path, &directory->was_clean, &directory->marker_epoch));
+    if (directory->was_clean && FAULT_POINT(clean_marker_ignored))
+        directory->was_clean = false;
     TRY(partitions_list(directory, why));
     TRY(checkpoints_read(directory));
     {

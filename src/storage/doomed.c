@@ -61,6 +61,8 @@ static void doomed_done(struct os_op *op)
     struct doomed *doomed = CONTAINER_OF(op, struct doomed, op);
     struct log_store *store = doomed->store;
 
+    if (store_shortage_waits(store, op))
+        return;
     if (op->err != OK && !log_directory_is_offline(doomed->directory))
         log_directory_fail(doomed->directory, store, op->err, "delete");
     doomed_free(doomed);
@@ -171,9 +173,9 @@ static void rename_run(struct os_op *op)
         }
         op->err = OK;
         /* The older one is durably gone before the next goes: a crash keeps or undoes each rename on
-         * its own, and a segment must not come back before a hole. */
-        if (i + 1 < job->count)
-            op->err = os_sync_directory(job->os, job->path);
+         * its own, and a segment must not come back before a hole. And the last one before the
+         * checkpoint of the log's start is let go. */
+        op->err = os_sync_directory(job->os, job->path);
         if (op->err != OK)
             return;
     }
@@ -184,8 +186,13 @@ static void rename_done(struct os_op *op)
     struct rename_job *job = CONTAINER_OF(op, struct rename_job, op);
     struct log *log = job->log;
 
+    if (store_shortage_waits(log->store, op))
+        return;
+    log->dooms--;
     if (op->err != OK)
         log_io_failed(log, op->err, "rename segment");
+    else
+        log_mark_offsets(log);
     for (size_t i = 0; i < job->count; i++) {
         for (size_t j = 0; op->err == OK && j < ARRAY_COUNT(segment_suffixes); j++) {
             char path[PATH_BYTES];
@@ -211,10 +218,11 @@ void log_segments_doom(struct log *log, struct segment **segments, size_t count)
     job->count = count;
     job->segments = storage_allocate(count * sizeof(struct segment *));
     memcpy(job->segments, segments, count * sizeof(struct segment *));
-    memcpy(job->path, log->path, sizeof job->path);
+    path_copy(log->path, job->path);
     for (size_t i = 0; i < count; i++)
         log_forget_snapshot(log, segments[i]->base_offset);
     job->op = (struct os_op){.kind = OS_OP_JOB, .run = rename_run, .done = rename_done};
+    log->dooms++;
     log_busy_begin(log);
     reactor_submit(log->store->reactor, &job->op);
 }

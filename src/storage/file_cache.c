@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * storage/file_cache.c: at most open_files_max segment files of a store stay open while nobody uses
- * them; the least recently used is closed first.
+ * them; the least recently used is closed first, before the next one is opened. An open that finds no
+ * descriptor is tried again; then it is for whoever asked to wait on, or to answer an error.
  * Invariants  1. a file in use is never closed.   2. one open is under way per handle at most.
  * Threads     the store's.
  */
 #include "storage/shard.h"
+
+#include "base/fault_point.h"
+
+#define OPEN_TRIES 20
 
 void file_handle_init(struct file_handle *handle)
 {
@@ -47,9 +52,16 @@ void file_handle_close(struct file_handle *handle)
     reactor_submit(store->reactor, &closing->op);
 }
 
+void store_idle_files_close(struct log_store *store)
+{
+    while (!list_is_empty(&store->idle_files))
+        file_handle_close(LIST_ITEM(list_first(&store->idle_files), struct file_handle, idle));
+}
+
 static void file_cache_trim(struct log_store *store)
 {
-    while (store->open_files > store->directories->options.open_files_max) {
+    while (store->open_files + store->opening_files > store->directories->options.open_files_max ||
+           FAULT_POINT(file_closed_early)) {
         struct list_node *oldest = list_first(&store->idle_files);
 
         if (!oldest)
@@ -65,6 +77,10 @@ static void file_opened(struct os_op *op)
     struct list_node waiters;
     enum err err = op->err;
 
+    if (err_is_shortage(err) && ++handle->tries < OPEN_TRIES &&
+        store_shortage_waits(store, &handle->op))
+        return;
+    store->opening_files--;
     storage_free(handle->path, handle->path_bytes);
     handle->path = NULL;
     handle->opening = false;
@@ -109,9 +125,30 @@ bool file_acquire(struct log_store *store, struct file_handle *handle, const cha
                                 .path = handle->path,
                                 .flags = OS_OPEN_READ | OS_OPEN_WRITE,
                                 .done = file_opened};
+    handle->tries = 0;
+    store->opening_files++;
+    file_cache_trim(store);
     store_operation_begin(store);
     reactor_submit(store->reactor, &handle->op);
     return false;
+}
+
+/* Apart, so that the common case has no path on its stack. */
+static __attribute__((noinline)) bool
+segment_file_open(struct log_store *store, struct segment *segment, struct file_waiter *waiter)
+{
+    char path[PATH_BYTES];
+
+    segment_path(segment, segment->deleted ? ".log.deleted" : ".log", path);
+    return file_acquire(store, &segment->file, path, waiter);
+}
+
+bool segment_file_acquire(struct log_store *store, struct segment *segment,
+                          struct file_waiter *waiter)
+{
+    if (!segment->file.file && !segment->file.opening)
+        return segment_file_open(store, segment, waiter);
+    return file_acquire(store, &segment->file, NULL, waiter);
 }
 
 void file_release(struct file_handle *handle)

@@ -15,6 +15,7 @@
 #include "storage/shard.h"
 
 #include "base/bug.h"
+#include "base/fault_point.h"
 
 struct flush_item {
     struct segment *segment;
@@ -52,7 +53,7 @@ struct flush {
     bool sync_directory;
     bool sync_parent;
     const char *parent;
-    char path[PATH_BYTES];
+    const char *path; /* the log's, which is busy */
 };
 
 /* ---- the job ---- */
@@ -291,7 +292,7 @@ static void flush_end(struct flush *flush, enum err err)
     flush_free(flush, flush->op.flags);
     if (!log->failed) {
         log_flush_kick(log);
-        if (log->retention_waits)
+        if (log->retention_waits || FAULT_POINT(retention_between))
             log_retention_pass(log);
     }
     log_busy_end(log);
@@ -299,7 +300,10 @@ static void flush_end(struct flush *flush, enum err err)
 
 static void flush_job_done(struct os_op *op)
 {
-    flush_end(CONTAINER_OF(op, struct flush, op), op->err);
+    struct flush *flush = CONTAINER_OF(op, struct flush, op);
+
+    if (!store_shortage_waits(flush->log->store, op))
+        flush_end(flush, op->err);
 }
 
 static void flush_sync_done(struct os_op *op)
@@ -328,32 +332,37 @@ static void flush_file_ready(struct file_waiter *waiter, enum err err)
 {
     struct flush *flush = CONTAINER_OF(waiter, struct flush, waiter);
 
-    if (err == OK)
+    if (!flush->log->failed && store_shortage_may_end(flush->log->store, err)) {
+        if (segment_file_acquire(flush->log->store, flush->items[0].segment, &flush->waiter))
+            flush_sync_submit(flush);
+    } else if (err == OK) {
         flush_sync_submit(flush);
-    else
+    } else {
         flush_end(flush, err);
+    }
 }
 
 /* The common case: one file with new bytes, known to its directory. */
 static bool flush_is_simple(const struct flush *flush)
 {
     return flush->count == 1 && !flush->items[0].full && !flush->sync_directory &&
-           !flush->sync_parent && !flush->has_epochs;
+           !flush->sync_parent && !flush->has_epochs && !FAULT_POINT(flush_by_job);
 }
 
 /* data: .log files too; without it only the epoch file is written. */
 static void flush_start(struct log *log, bool full, bool data)
 {
     struct flush *flush = STORAGE_NEW(struct flush);
-    char path[PATH_BYTES];
 
     flush->log = log;
     flush->os = log_os(log);
     flush->end = data ? log->end_written : log->end_synced;
+    if (!full && FAULT_POINT(flush_claims_less))
+        flush->end = log->end_synced; /* the next one claims it */
     flush->recovery_point = full ? log->full_flush_to : -1;
     flush->old_middle = -1;
     flush->parent = log->directory->path;
-    memcpy(flush->path, log->path, sizeof flush->path);
+    flush->path = log->path;
     items_gather(flush, data);
     flush->op.flags = data ? (unsigned)log->segment_count : 0; /* capacity of items */
     flush->sync_parent = data && !log->parent_synced;
@@ -387,8 +396,7 @@ static void flush_start(struct log *log, bool full, bool data)
     log_busy_begin(log);
     if (flush_is_simple(flush)) {
         flush->waiter.ready = flush_file_ready;
-        segment_path(flush->items[0].segment, ".log", path);
-        if (file_acquire(log->store, &flush->items[0].segment->file, path, &flush->waiter))
+        if (segment_file_acquire(log->store, flush->items[0].segment, &flush->waiter))
             flush_sync_submit(flush);
         return;
     }
@@ -400,7 +408,10 @@ static void flush_start(struct log *log, bool full, bool data)
 
 void log_flush_kick(struct log *log)
 {
-    bool full = log->full_flush_to > log->recovery_point && log->end_written >= log->full_flush_to;
+    /* A snapshot that was taken where the recovery point stood already is no less wanted: the segments
+     * that it stands for may go. */
+    bool full = (log->full_flush_to > log->recovery_point || log->pending_snapshot_count > 0) &&
+                log->end_written >= log->full_flush_to;
     bool data =
         log->end_written > log->end_synced &&
         (log->config.flush_mode == FLUSH_MODE_COMMIT || log->forced_flush_to > log->end_synced);
@@ -428,6 +439,8 @@ void log_snapshot_take(struct log *log, int64_t offset)
     struct writer writer;
 
     ASSERT(log->producers.end_offset <= offset);
+    if (FAULT_POINT(snapshot_skipped))
+        return; /* as for lack of memory below */
     if (log->snapshot_count > 0 && log->snapshots[log->snapshot_count - 1] >= offset)
         return;
     if (log->pending_snapshot_count > 0 &&

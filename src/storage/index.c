@@ -42,43 +42,45 @@ void time_index_add(struct time_index *index, int64_t timestamp, int32_t relativ
     index->count++;
 }
 
+/* How many of `count` items are as `condition` says of `item`: those stand in front of all others. */
+#define COUNT_IN_FRONT(items, count, item, condition)             \
+    __extension__({                                               \
+        size_t low_ = 0;                                          \
+        size_t high_ = (count);                                   \
+                                                                  \
+        while (low_ < high_) {                                    \
+            size_t middle_ = low_ + (high_ - low_) / 2;           \
+            const __typeof__(*(items)) *item = &(items)[middle_]; \
+                                                                  \
+            if (condition)                                        \
+                low_ = middle_ + 1;                               \
+            else                                                  \
+                high_ = middle_;                                  \
+        }                                                         \
+        low_;                                                     \
+    })
+
 enum index_answer offset_index_find(const struct offset_index *index, int64_t relative,
                                     struct offset_index_entry *out)
 {
-    size_t low = 0;
-    size_t high = (size_t)(index->count - index->first);
+    size_t below = COUNT_IN_FRONT(index->items, (size_t)(index->count - index->first), entry,
+                                  entry->relative <= relative);
 
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-
-        if (index->items[middle].relative <= relative)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    if (low == 0)
+    if (below == 0)
         return index->first > 0 ? INDEX_NOT_LOADED : INDEX_BEFORE;
-    *out = index->items[low - 1];
+    *out = index->items[below - 1];
     return INDEX_FOUND;
 }
 
 enum index_answer time_index_find(const struct time_index *index, int64_t timestamp,
                                   struct time_index_entry *out)
 {
-    size_t low = 0;
-    size_t high = (size_t)(index->count - index->first);
+    size_t below = COUNT_IN_FRONT(index->items, (size_t)(index->count - index->first), entry,
+                                  entry->timestamp <= timestamp);
 
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-
-        if (index->items[middle].timestamp <= timestamp)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    if (low == 0)
+    if (below == 0)
         return index->first > 0 ? INDEX_NOT_LOADED : INDEX_BEFORE;
-    *out = index->items[low - 1];
+    *out = index->items[below - 1];
     return INDEX_FOUND;
 }
 
@@ -86,22 +88,14 @@ enum index_answer offset_index_find_position(const struct offset_index *index,
                                              int64_t position_bytes, struct offset_index_entry *out)
 {
     size_t count = (size_t)(index->count - index->first);
-    size_t low = 0;
-    size_t high = count;
+    size_t below =
+        COUNT_IN_FRONT(index->items, count, entry, entry->position_bytes < position_bytes);
 
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-
-        if (index->items[middle].position_bytes < position_bytes)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    if (low == 0 && index->first > 0)
+    if (below == 0 && index->first > 0)
         return INDEX_NOT_LOADED;
-    if (low == count)
+    if (below == count)
         return INDEX_BEFORE;
-    *out = index->items[low];
+    *out = index->items[below];
     return INDEX_FOUND;
 }
 

@@ -10,6 +10,8 @@
 
 #include "base/bug.h"
 #include "base/cursor.h"
+#include "base/fault_point.h"
+#include "storage/load.h"
 
 #define LOADED_BYTES_MAX (64 * MIB)
 
@@ -29,7 +31,7 @@ struct index_job {
     char path[PATH_BYTES];
 };
 
-/* The last entry must name a batch that is there. */
+/* The last entries must name batches that are there. */
 static bool last_entry_holds(struct index_job *job)
 {
     CLEANUP(os_file_close) struct os_file *file = NULL;
@@ -40,12 +42,17 @@ static bool last_entry_holds(struct index_job *job)
     int64_t position;
     bool found;
 
-    if (job->offsets.count == 0 || BUG_IS(index_trusted))
+    if ((job->offsets.count == 0 && job->times.count == 0) || BUG_IS(index_trusted))
+        return true;
+    path_of_file(job->path, job->rebuilt.base_offset, ".log", path);
+    if (os_file_open(job->os, path, OS_OPEN_READ, &file) != OK ||
+        time_index_end_check(file, job->size_bytes, job->rebuilt.base_offset, &job->offsets,
+                             &job->times, &found) != OK ||
+        !found)
+        return false;
+    if (job->offsets.count == 0)
         return true;
     last = &job->offsets.items[job->offsets.count - 1];
-    path_of_file(job->path, job->rebuilt.base_offset, ".log", path);
-    if (os_file_open(job->os, path, OS_OPEN_READ, &file) != OK)
-        return false;
     batch_reader_init(&reader, file, last->position_bytes, job->size_bytes);
     return batch_reader_next_header(&reader, &found, &header, &position) == OK && found &&
            batch_last_offset(&header) - job->rebuilt.base_offset == last->relative;
@@ -56,7 +63,7 @@ static void index_run(struct os_op *op)
     struct index_job *job = CONTAINER_OF(op, struct index_job, op);
     int64_t base_offset = job->rebuilt.base_offset;
 
-    if (!job->must_scan &&
+    if (!job->must_scan && !FAULT_POINT(index_built_anew) &&
         index_files_read(job->os, job->path, base_offset, job->size_bytes, &job->offsets,
                          &job->times, &op->err) &&
         last_entry_holds(job))
@@ -140,6 +147,15 @@ static void index_done(struct os_op *op)
     struct log *log = job->log;
     struct list_node waiters;
 
+    if (err_is_shortage(op->err)) {
+        offset_index_release(&job->offsets);
+        time_index_release(&job->times);
+        offset_index_release(&job->rebuilt.offsets);
+        time_index_release(&job->rebuilt.times);
+        job->scanned = false;
+    }
+    if (store_shortage_waits(log->store, op))
+        return;
     segment->index_loading = false;
     if (op->err == OK && job->scanned) {
         LOG_WARN(log_logger(log), "storage", "index_rebuilt", "log=%s segment=%lld", log->name,
@@ -192,7 +208,7 @@ void segment_index_load(struct segment *segment, struct index_waiter *waiter)
     job->must_scan = segment->index_bad;
     job->must_repair = segment->full_synced;
     job->rebuilt.base_offset = segment->base_offset;
-    memcpy(job->path, log->path, sizeof job->path);
+    path_copy(log->path, job->path);
     job->op.kind = OS_OP_JOB;
     job->op.run = index_run;
     job->op.done = index_done;
@@ -255,8 +271,13 @@ static enum err timestamp_read(struct timestamps_job *job, struct timestamp_item
                          &read_bytes));
         if (read_bytes == sizeof entry && cursor_i64(&cursor, &item->timestamp) == OK &&
             cursor_i32(&cursor, &relative) == OK && relative >= 0 && item->timestamp > 0) {
+            bool holds;
+
             item->offset = item->base_offset + relative;
-            return OK;
+            TRY(time_entry_check_file(job->os, job->path, item->base_offset, item->size_bytes,
+                                      item->timestamp, relative, &holds));
+            if (holds || BUG_IS(index_trusted))
+                return OK;
         }
     } else if (err != OK && err != ERR_NOT_FOUND) {
         return err;
@@ -285,6 +306,8 @@ static void timestamps_done(struct os_op *op)
     struct index_waiter *waiter = job->waiter;
     bool any_deleted = false;
 
+    if (store_shortage_waits(log->store, op))
+        return;
     for (size_t i = 0; i < job->count; i++) {
         struct timestamp_item *item = &job->items[i];
 
@@ -300,16 +323,22 @@ static void timestamps_done(struct os_op *op)
         !(op->err == ERR_NOT_FOUND && any_deleted))
         log_io_failed(log, op->err, "time index");
     storage_free(job->items, job->capacity * sizeof *job->items);
-    waiter->failed = op->err != OK;
+    /* What was deleted meanwhile is not asked for again. */
+    waiter->failed = op->err != OK && !(op->err == ERR_NOT_FOUND && any_deleted);
     STORAGE_DELETE(job);
     waiter->ready(waiter);
     log_busy_end(log);
 }
 
+bool log_segment_is_dead(const struct log *log, size_t at)
+{
+    return at + 1 < log->segment_count && log->segments[at + 1]->base_offset <= log->start_offset;
+}
+
 bool log_timestamps_known(const struct log *log)
 {
     for (size_t i = 0; i < log->segment_count; i++)
-        if (!log->segments[i]->timestamp_known)
+        if (!log->segments[i]->timestamp_known && !log_segment_is_dead(log, i))
             return false;
     return true;
 }
@@ -322,11 +351,11 @@ void log_timestamps_load(struct log *log, struct index_waiter *waiter)
     job->os = log_os(log);
     job->interval_bytes = log->config.index_interval_bytes;
     job->waiter = waiter;
-    memcpy(job->path, log->path, sizeof job->path);
+    path_copy(log->path, job->path);
     for (size_t i = 0; i < log->segment_count; i++) {
         struct segment *segment = log->segments[i];
 
-        if (segment->timestamp_known)
+        if (segment->timestamp_known || log_segment_is_dead(log, i))
             continue;
         job->items = storage_grow(job->items, sizeof *job->items, &job->capacity, job->count + 1);
         job->items[job->count++] = (struct timestamp_item){

@@ -54,6 +54,17 @@ MUST_USE enum err segment_write_aborted(struct os *os, const char *log_path,
 MUST_USE enum err segment_load_whole(struct log *log, struct segment *segment, struct why *why);
 
 /* Reads and decodes both index files; false: missing or broken, or *err_out tells of a failed read. */
+/* time_check.c: does the entry name the batch that it should? From `from_bytes` on, where a batch begins. */
+enum err time_entry_check(struct os_file *file, int64_t from_bytes, int64_t log_bytes,
+                          int64_t last_offset, int64_t timestamp, bool *holds_out);
+/* The same by the index file. */
+enum err time_entry_check_file(struct os *os, const char *log_path, int64_t base_offset,
+                               int64_t log_bytes, int64_t timestamp, int32_t relative,
+                               bool *holds_out);
+/* The last entry, by indexes in memory. */
+enum err time_index_end_check(struct os_file *file, int64_t log_bytes, int64_t base_offset,
+                              const struct offset_index *offsets, const struct time_index *times,
+                              bool *holds_out);
 bool index_files_read(struct os *os, const char *log_path, int64_t base_offset, int64_t size_bytes,
                       struct offset_index *offsets_out, struct time_index *times_out,
                       enum err *err_out);

@@ -307,6 +307,22 @@ static enum err first_timestamp_read(struct segment *segment, struct os_file *fi
     return err == ERR_CORRUPT_MESSAGE ? OK : err;
 }
 
+/* Is what the last entry of the time index says true? Mostly it names a batch behind the last entry of the other. */
+static enum err tail_time_check(struct log *log, struct segment *segment, struct os_file *file,
+                                const struct offset_index_entry *last, bool *holds_out)
+{
+    const struct time_index_entry *time = segment->times.items;
+
+    *holds_out = true;
+    if (segment->times.count == segment->times.first || segment->size_bytes == 0)
+        return OK;
+    if (last->position_bytes == 0 || time->relative >= last->relative)
+        return time_entry_check(file, last->position_bytes, segment->size_bytes,
+                                segment->base_offset + time->relative, time->timestamp, holds_out);
+    return time_entry_check_file(log_os(log), log->path, segment->base_offset, segment->size_bytes,
+                                 time->timestamp, time->relative, holds_out);
+}
+
 enum err load_active_tail(struct log *log, struct segment *segment, int64_t *next_offset_out,
                           bool *trusted_out, struct why *why)
 {
@@ -330,6 +346,9 @@ enum err load_active_tail(struct log *log, struct segment *segment, int64_t *nex
     }
     segment_path(segment, ".log", path);
     TRY(os_file_open(log_os(log), path, OS_OPEN_READ | OS_OPEN_WRITE, &file));
+    TRY(tail_time_check(log, segment, file, &last, trusted_out));
+    if (!*trusted_out)
+        return OK;
     TRY(first_timestamp_read(segment, file));
     batch_reader_init(&reader, file, start, segment->size_bytes);
     for (;;) {

@@ -30,6 +30,8 @@ struct log *log_new(struct log_store *store, struct log_directory *directory, st
                     int32_t partition, bool is_future)
 {
     struct log *log = STORAGE_NEW(struct log);
+    char name[LOG_NAME_BYTES];
+    char path[PATH_BYTES];
     uint8_t unique[16];
 
     log->store = store;
@@ -40,10 +42,14 @@ struct log *log_new(struct log_store *store, struct log_directory *directory, st
     log->partition = partition;
     log->is_future = is_future;
     random_fill(reactor_random(store->reactor), unique, sizeof unique);
-    if (!is_future || !future_name_find(directory, topic, partition, log->name))
+    if (!is_future || !future_name_find(directory, topic, partition, name))
         log_name_make(topic, partition, is_future ? LOG_NAME_FUTURE : LOG_NAME_CURRENT, unique,
-                      log->name);
-    path_join(directory->path, log->name, log->path);
+                      name);
+    path_join(directory->path, name, path);
+    log->path = storage_allocate(strlen(path) + 1);
+    path_copy(path, log->path);
+    log->name = log->path + strlen(path) - strlen(name);
+    log->write_slices = log->own_slices;
     list_init(&log->node);
     list_init(&log->dirty_offsets);
     list_init(&log->dirty_marks);
@@ -56,6 +62,7 @@ struct log *log_new(struct log_store *store, struct log_directory *directory, st
     log->middle_snapshot = -1;
     log->clean_offset = -1;
     log->told_clean_offset = -1;
+    log->raising_to = -1;
     deferred_init(&log->write_deferred, log_write_turn);
     deferred_init(&log->change_deferred, log_change_turn);
     producer_state_init(&log->producers, &heap_allocator);
@@ -86,6 +93,11 @@ void log_free(struct log *log)
     epoch_cache_release(&log->epochs);
     producer_state_release(&log->producers);
     storage_free(log->topic, log->topic_bytes + 1);
+    storage_free(log->path, strlen(log->path) + 1);
+    if (log->doomed_path)
+        storage_free(log->doomed_path, PATH_BYTES);
+    if (log->write_slices != log->own_slices)
+        storage_free(log->write_slices, LOG_SLICES_MAX * sizeof *log->write_slices);
     STORAGE_DELETE(log);
 }
 

@@ -7,6 +7,7 @@
  *
  * Threads     the store's; the job opens the file by itself and touches nothing else.
  */
+#include "storage/load.h"
 #include "storage/shard.h"
 
 #include "base/bug.h"
@@ -25,10 +26,13 @@ struct lookup_work {
     int64_t start_offset; /* records below do not count */
     int64_t from_bytes;
     int64_t entry_offset; /* last offset that the index promised for the batch there; -1: none */
-    bool is_index_wrong;  /* that batch is not there */
+    int64_t time_offset;  /* the batch that the time index led to; -1: none */
+    int64_t time_timestamp;
+    bool is_index_wrong; /* one of them is not there */
     int64_t end_bytes;
     int64_t base_offset;
-    int64_t searched_base; /* segments up to this base were searched in vain; -1: none */
+    int64_t searched_base;   /* segments up to this base were searched in vain; -1: none */
+    int64_t distrusted_base; /* whose index was made anew for it; -1: none */
     char path[PATH_BYTES];
 };
 
@@ -86,6 +90,15 @@ static enum err lookup_scan(struct lookup_work *work, struct compress_context *c
 
     path_of_file(work->path, work->base_offset, ".log", path);
     TRY(os_file_open(work->os, path, OS_OPEN_READ, &file));
+    if (work->time_offset >= 0 && !BUG_IS(index_trusted)) {
+        bool holds;
+
+        TRY(time_entry_check(file, work->from_bytes, work->end_bytes, work->time_offset,
+                             work->time_timestamp, &holds));
+        work->is_index_wrong = !holds;
+        if (!holds)
+            return OK;
+    }
     batch_reader_init(&reader, file, work->from_bytes, work->end_bytes);
     for (;;) {
         struct batch_header header;
@@ -111,6 +124,8 @@ static enum err lookup_scan(struct lookup_work *work, struct compress_context *c
         TRY(batch_reader_next(&reader, &batch, &position));
         if (batch.size_bytes == 0)
             return OK;
+        if (!batch_is_valid(batch))
+            return ERR_CORRUPT_MESSAGE; /* what it says of its records is worth nothing */
         TRY(batch_search(work, context, batch, &header, &found));
         if (found)
             return OK;
@@ -146,7 +161,11 @@ static void lookup_job_done(struct os_op *op)
     if (err == ERR_NOT_FOUND && work->segment->deleted && !log->failed) {
         segment_release(&work->segment);
         lookup_choose(work); /* the segment went away under us: look again */
+    } else if (err == OK && work->is_index_wrong && work->distrusted_base == work->base_offset &&
+               !log->failed) {
+        lookup_end(work, ERR_CORRUPT_MESSAGE); /* made anew, and wrong again: the log is broken */
     } else if (err == OK && work->is_index_wrong && !log->failed) {
+        work->distrusted_base = work->base_offset;
         segment_index_distrust(work->segment);
         segment_release(&work->segment);
         lookup_choose(work); /* makes it anew first */
@@ -158,6 +177,8 @@ static void lookup_job_done(struct os_op *op)
         if (err == ERR_IO || err == ERR_NOT_FOUND) {
             log_io_failed(log, err, "look-up");
             err = ERR_KAFKA_STORAGE_ERROR;
+        } else if (err_is_shortage(err)) {
+            err = ERR_KAFKA_STORAGE_ERROR; /* what a client asks again for; the disk is well */
         } else if (err == OK && (work->is_index_wrong || lookup_is_in_vain(work))) {
             err = ERR_KAFKA_STORAGE_ERROR; /* the log failed meanwhile: nobody looked further */
         }
@@ -182,7 +203,7 @@ static struct segment *segment_pick(const struct log *log, int64_t timestamp, in
     for (size_t i = 0; i < log->segment_count; i++) {
         struct segment *segment = log->segments[i];
 
-        if (segment->written_bytes == 0)
+        if (segment->written_bytes == 0 || log_segment_is_dead(log, i))
             continue; /* nothing to find; its file may not even be there yet (roll.c) */
         if (timestamp == LOG_TIMESTAMP_MAX) {
             if (segment->max_timestamp >= 0 &&
@@ -211,16 +232,26 @@ static void lookup_submit(struct lookup_work *work)
     work->base_offset = segment->base_offset;
     work->from_bytes = 0;
     work->entry_offset = -1;
+    work->time_offset = -1;
     work->is_index_wrong = false;
     if (segment->index_known && !segment->index_bad) {
-        (void)time_index_find(&segment->times, work->wanted, &time);
-        relative = MAX((int64_t)time.relative, work->start_offset - segment->base_offset);
+        relative = work->start_offset - segment->base_offset;
+        if (time_index_find(&segment->times, work->wanted, &time) == INDEX_FOUND &&
+            time.relative > relative) {
+            relative = time.relative;
+            /* What is on its way to the file cannot be looked at; memory is right. */
+            if (segment->base_offset + time.relative < log->end_written)
+                work->time_offset = segment->base_offset + time.relative;
+            work->time_timestamp = time.timestamp;
+        }
         if (offset_index_find(&segment->offsets, relative, &entry) == INDEX_FOUND) {
             work->from_bytes = entry.position_bytes;
-            work->entry_offset = segment->base_offset + entry.relative;
+            /* Of what is on its way to the file nothing is there to compare. */
+            if (entry.position_bytes < segment->written_bytes)
+                work->entry_offset = segment->base_offset + entry.relative;
         }
     }
-    memcpy(work->path, log->path, sizeof work->path);
+    path_copy(log->path, work->path);
     work->os = log_os(log);
     work->job = (struct os_op){.kind = OS_OP_JOB, .run = lookup_run, .done = lookup_job_done};
     log_busy_begin(log);
@@ -236,7 +267,7 @@ static void lookup_ready(struct index_waiter *waiter)
     else if (work->segment)
         lookup_submit(work);
     else if (waiter->failed)
-        lookup_end(work, ERR_KAFKA_STORAGE_ERROR);
+        lookup_end(work, ERR_CORRUPT_MESSAGE); /* a segment cannot be read to its end */
     else
         lookup_choose(work);
 }
@@ -334,6 +365,7 @@ void log_lookup_offset(struct log *log, struct log_lookup *lookup)
     work->lookup = lookup;
     work->log = log;
     work->searched_base = -1;
+    work->distrusted_base = -1;
     work->parked.resume = lookup_resume;
     deferred_init(&work->deferred, lookup_deferred);
     log_busy_begin(log);

@@ -10,7 +10,7 @@ void *storage_allocate(size_t size_bytes)
 {
     void *pointer = allocator_zeroed(&heap_allocator, size_bytes);
 
-    ASSERT(pointer); /* out of memory: see above */
+    ASSERT_MEMORY(pointer);
     return pointer;
 }
 
@@ -28,7 +28,7 @@ void *storage_grow(void *items, size_t item_bytes, size_t *capacity, size_t coun
     larger = MAX(count, MAX(*capacity * 2, (size_t)4));
     items =
         heap_allocator.resize(&heap_allocator, items, *capacity * item_bytes, larger * item_bytes);
-    ASSERT(items); /* out of memory: see above */
+    ASSERT_MEMORY(items);
     *capacity = larger;
     return items;
 }

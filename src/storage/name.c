@@ -133,6 +133,14 @@ void path_join(const char *directory, const char *name, char out[PATH_BYTES])
     ASSERT(size < PATH_BYTES);
 }
 
+void path_copy(const char *path, char out[PATH_BYTES])
+{
+    size_t size_bytes = strlen(path) + 1;
+
+    ASSERT(size_bytes <= PATH_BYTES);
+    memcpy(out, path, size_bytes);
+}
+
 bool text_ends_with(const char *text, const char *suffix)
 {
     return slice_ends_with(slice_from_text(text), suffix);

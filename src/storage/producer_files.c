@@ -168,7 +168,16 @@ static enum err segment_replay(struct log *log, struct segment *segment, int64_t
         (void)offset_index_find(&segment->offsets, from - segment->base_offset, &start);
     batch_reader_init(&reader, file, start.position_bytes, segment->size_bytes);
     for (;;) {
-        TRY(batch_reader_next_header(&reader, &found, &header, &position));
+        enum err err = batch_reader_next_header(&reader, &found, &header, &position);
+
+        if (err == ERR_CORRUPT_MESSAGE) {
+            /* A disk that decays: what the rest of the segment says of producers is lost, its sound batches
+             * are not, and the other logs of the directory are none the worse. */
+            LOG_WARN(log_logger(log), "storage", "replay_stopped", "file=%s position=%lld", path,
+                     (long long)reader.position_bytes);
+            return OK;
+        }
+        TRY(err);
         if (!found || header.base_offset >= to)
             return OK;
         if (batch_last_offset(&header) >= from)
@@ -176,7 +185,8 @@ static enum err segment_replay(struct log *log, struct segment *segment, int64_t
     }
 }
 
-/* The newest readable file at or below `offset`; without one the state is empty at the log's start. */
+/* The newest readable file at or below `offset`; without one the state is empty at the first byte that is there: what
+ * lies below the log's start nobody reads any more, but who wrote it goes on with the sequence after it. */
 static enum err snapshot_load(struct log *log, int64_t offset, struct why *why)
 {
     int64_t expiration_ms = atomic_load(&log->store->directories->producer_expiration_ms);
@@ -202,7 +212,7 @@ static enum err snapshot_load(struct log *log, int64_t offset, struct why *why)
         LOG_WARN(log_logger(log), "storage", "snapshot_dropped", "file=%s", path);
         TRY(producer_file_remove(log, i - 1));
     }
-    producer_state_clear(&log->producers, MIN(log->start_offset, offset));
+    producer_state_clear(&log->producers, MIN(log->segments[0]->base_offset, offset));
     return OK;
 }
 

@@ -15,8 +15,9 @@
 #include "storage/shard.h"
 
 #include "base/bug.h"
+#include "base/fault_point.h"
 
-#define SCAN_BYTES (16 * KIB)
+#define SCAN_BYTES STORE_SCRATCH_BYTES
 
 enum read_stage { READ_START, READ_LIMIT, READ_RANGE, READ_FILE, READ_READY };
 enum step { STEP_GO_ON, STEP_WAIT, STEP_END };
@@ -90,6 +91,7 @@ static enum step scan_start(struct log_read *read, int64_t target, bool *loaded_
 
     *loaded_out = true;
     read->scan_bytes = 0;
+    read->scan_floor = segment->base_offset;
     read->entry_offset = -1;
     if (segment->index_unusable)
         return STEP_GO_ON;
@@ -162,6 +164,7 @@ static struct scan_hit scan_look(struct log_read *read, struct slice bytes, int6
             return hit;
         }
         read->scan_bytes += (int64_t)size_bytes;
+        read->scan_floor = MAX(read->scan_floor, batch_last_offset(&header) + 1);
         bytes = slice_sub(bytes, size_bytes, SIZE_MAX);
     }
 }
@@ -200,25 +203,44 @@ static void scan_file_ready(struct file_waiter *waiter, enum err err)
     read_goes_on(read);
 }
 
+/* A scratch of the usual size is used again: many partitions are looked into at the same time. */
+static void scratch_drop(struct log_read *read)
+{
+    struct log_store *store = read->log->store;
+
+    if (read->scratch_bytes == SCAN_BYTES && store->scratch_count < ARRAY_COUNT(store->scratches))
+        store->scratches[store->scratch_count++] = read->scratch;
+    else
+        storage_free(read->scratch, read->scratch_bytes);
+    read->scratch = NULL;
+    read->scratch_bytes = 0;
+}
+
+static bool scratch_take(struct log_read *read, size_t wanted_bytes)
+{
+    struct log_store *store = read->log->store;
+
+    scratch_drop(read);
+    if (wanted_bytes == SCAN_BYTES && store->scratch_count > 0)
+        read->scratch = store->scratches[--store->scratch_count];
+    else
+        read->scratch = heap_allocator.allocate(&heap_allocator, wanted_bytes);
+    read->scratch_bytes = read->scratch ? wanted_bytes : 0;
+    return read->scratch != NULL;
+}
+
 /* Has the scratch filled with bytes from scan_bytes on. */
 static enum step scan_read(struct log_read *read, size_t wanted_bytes)
 {
     struct read_wait *wait = read_wait_of(read);
-    char path[PATH_BYTES];
 
-    wanted_bytes = MAX(wanted_bytes, SCAN_BYTES);
-    if (read->scratch_bytes < wanted_bytes) {
-        storage_free(read->scratch, read->scratch_bytes);
-        read->scratch_bytes = 0;
-        read->scratch = heap_allocator.allocate(&heap_allocator, wanted_bytes);
-        if (!read->scratch)
-            return read_fails(read, ERR_NO_MEMORY);
-        read->scratch_bytes = wanted_bytes;
-    }
+    wanted_bytes = MAX(wanted_bytes,
+                       FAULT_POINT(scan_small) ? (size_t)BATCH_HEADER_BYTES : (size_t)SCAN_BYTES);
+    if (read->scratch_bytes < wanted_bytes && !scratch_take(read, wanted_bytes))
+        return read_fails(read, ERR_NO_MEMORY);
     wait->file.ready = scan_file_ready;
     read_waits(read);
-    segment_path(read->segment, read->segment->deleted ? ".log.deleted" : ".log", path);
-    if (file_acquire(read->log->store, &read->segment->file, path, &wait->file))
+    if (segment_file_acquire(read->log->store, read->segment, &wait->file))
         scan_read_submit(read);
     return STEP_WAIT;
 }
@@ -248,7 +270,8 @@ static enum step scan_step(struct log_read *read, int64_t target, struct scan_hi
         read->op = (struct os_op){0};
         if (read->segment->deleted)
             return read_fails(read, ERR_OFFSET_OUT_OF_RANGE); /* retention was faster */
-        log_io_failed(read->log, err, "read");
+        if (!err_is_shortage(err))
+            log_io_failed(read->log, err, "read");
         return read_fails(read, ERR_KAFKA_STORAGE_ERROR);
     }
     if (!has_bytes) {
@@ -259,7 +282,7 @@ static enum step scan_step(struct log_read *read, int64_t target, struct scan_hi
             return step;
         if (read->segment->written_bytes - read->scan_bytes <= BATCH_PEEK_BYTES)
             return scan_at_end(read, target, hit_out);
-        return scan_read(read, SCAN_BYTES);
+        return scan_read(read, 0);
     }
     *hit_out = scan_look(read, slice_of(read->scratch, (size_t)read->op.result), target);
     read->op = (struct os_op){0};
@@ -286,6 +309,8 @@ static enum step scan_step(struct log_read *read, int64_t target, struct scan_hi
 static const struct recent_batch *recent_find(const struct log *log, const struct segment *segment,
                                               int64_t offset)
 {
+    if (FAULT_POINT(recent_forgotten))
+        return NULL;
     for (unsigned i = 0; log->recent && i < RECENT_BATCHES; i++) {
         const struct recent_batch *recent = &log->recent[i];
 
@@ -312,6 +337,7 @@ static enum step stage_start(struct log_read *read)
     if (recent) {
         read->position_bytes = recent->position_bytes;
         read->first_batch_bytes = recent->size_bytes;
+        read->floor_offset = recent->base_offset;
         read->stage = READ_LIMIT;
         return STEP_GO_ON;
     }
@@ -321,6 +347,7 @@ static enum step stage_start(struct log_read *read)
     if (hit.found) {
         read->position_bytes = hit.position_bytes;
         read->first_batch_bytes = hit.size_bytes;
+        read->floor_offset = read->scan_floor;
         read->stage = READ_LIMIT;
         return STEP_GO_ON;
     }
@@ -371,6 +398,8 @@ static enum step stage_limit(struct log_read *read)
 
 static void aborted_add(struct log_read *read, const struct transaction_index_entry *entry)
 {
+    if (BUG_IS(aborted_list_cut) && read->aborted_count > 0)
+        return;
     read->aborted = storage_grow(read->aborted, sizeof *read->aborted, &read->aborted_capacity,
                                  read->aborted_count + 1);
     read->aborted[read->aborted_count++] =
@@ -406,8 +435,8 @@ static enum step stage_aborted(struct log_read *read)
     int64_t upper;
     bool any = false;
 
-    if (next == 0)
-        return STEP_END; /* the segment was deleted meanwhile: what it held is below the start */
+    if (next == 0) /* the segment was deleted meanwhile: what it held is below the start */
+        return read_fails(read, ERR_OFFSET_OUT_OF_RANGE);
     for (size_t i = from; i < log->segment_count; i++)
         any = any || log->segments[i]->aborted.count > 0;
     if (!any)
@@ -428,12 +457,15 @@ static enum step stage_aborted(struct log_read *read)
 
 static enum step stage_range(struct log_read *read)
 {
-    int64_t left = read->limit_bytes - read->position_bytes;
+    /* A rotted size or index position may point behind the file: no buffer is asked for that. */
+    int64_t left = MIN(read->limit_bytes, read->segment->written_bytes) - read->position_bytes;
     size_t most = read->bytes_max;
 
     read->segment_base = read->segment->base_offset;
     if (read->at_least_one)
         most = MAX(most, read->first_batch_bytes);
+    if (most > read->first_batch_bytes && FAULT_POINT(read_cut_short))
+        most = read->first_batch_bytes;
     read->size_bytes = left > 0 ? (size_t)MIN(left, (int64_t)MIN(most, (size_t)INT64_MAX)) : 0;
     if (left > 0 && most < read->first_batch_bytes) {
         read->first_incomplete = true;
@@ -461,7 +493,7 @@ static void range_file_ready(struct file_waiter *waiter, enum err err)
     } else {
         bool deleted = read->segment->deleted;
 
-        if (!deleted)
+        if (!deleted && !err_is_shortage(err))
             log_io_failed(read->log, err, "open segment");
         read_fails(read, deleted ? ERR_OFFSET_OUT_OF_RANGE : ERR_KAFKA_STORAGE_ERROR);
         read->stage = READ_READY;
@@ -472,19 +504,16 @@ static void range_file_ready(struct file_waiter *waiter, enum err err)
 static enum step stage_file(struct log_read *read)
 {
     struct read_wait *wait;
-    char path[PATH_BYTES];
 
     if (read->segment->file.file) {
-        segment_path(read->segment, ".log", path);
-        read->has_file = file_acquire(read->log->store, &read->segment->file, path, NULL);
+        read->has_file = segment_file_acquire(read->log->store, read->segment, NULL);
         read->stage = READ_READY;
         return STEP_GO_ON;
     }
     wait = read_wait_of(read);
     wait->file.ready = range_file_ready;
     read_waits(read);
-    segment_path(read->segment, read->segment->deleted ? ".log.deleted" : ".log", path);
-    read->has_file = file_acquire(read->log->store, &read->segment->file, path, &wait->file);
+    read->has_file = segment_file_acquire(read->log->store, read->segment, &wait->file);
     ASSERT(!read->has_file);
     return STEP_WAIT;
 }
@@ -493,9 +522,7 @@ static void read_end(struct log_read *read)
 {
     if (!read->has_file)
         segment_release(&read->segment);
-    storage_free(read->scratch, read->scratch_bytes);
-    read->scratch = NULL;
-    read->scratch_bytes = 0;
+    scratch_drop(read);
     read->stage = READ_READY;
     if (read->is_waiting)
         read->done(read);
@@ -578,6 +605,7 @@ bool log_read_plan(struct log *log, struct log_read *read)
     read->first_batch_bytes = 0;
     read->segment_base = -1;
     read->position_bytes = 0;
+    read->floor_offset = 0;
     read->aborted = NULL;
     read->aborted_count = 0;
     read->aborted_capacity = 0;
@@ -613,7 +641,7 @@ static void read_bytes_done(struct os_op *op)
         read->read_bytes = (size_t)op->result;
     else
         read->err = ERR_KAFKA_STORAGE_ERROR;
-    if (op->err != OK && read->segment->log)
+    if (op->err != OK && !err_is_shortage(op->err) && read->segment->log)
         log_io_failed(read->segment->log, op->err, "read");
     read->done(read);
 }

@@ -288,6 +288,7 @@ static enum err prefix_trust(struct log *log, struct segment *segment, struct os
     struct batch_header header;
     struct slice batch;
     int64_t position;
+    bool holds;
     enum err err;
 
     *position_out = 0;
@@ -312,6 +313,10 @@ static enum err prefix_trust(struct log *log, struct segment *segment, struct os
         batch_last_offset(&header) - segment->base_offset != last->relative)
         return OK;
     time_index_cut(&segment->times, (int64_t)last->relative + 1);
+    TRY(time_index_end_check(file, segment->size_bytes, segment->base_offset, &segment->offsets,
+                             &segment->times, &holds));
+    if (!holds)
+        return OK;
     *position_out = last->position_bytes;
     *offset_out = header.base_offset;
     return OK;
@@ -338,6 +343,7 @@ static enum err segment_rewind(struct segment *segment, struct os_file *file, in
         struct batch_header header;
         int64_t first;
         bool found;
+        enum err err;
 
         if (segment->times.count > 0) {
             const struct time_index_entry *last = &segment->times.items[segment->times.count - 1];
@@ -346,7 +352,10 @@ static enum err segment_rewind(struct segment *segment, struct os_file *file, in
             segment->max_timestamp_offset = segment->base_offset + last->relative;
         }
         batch_reader_init(&reader, file, 0, segment->size_bytes);
-        TRY(batch_reader_next_header(&reader, &found, &header, &first));
+        err = batch_reader_next_header(&reader, &found, &header, &first);
+        if (err !=
+            ERR_CORRUPT_MESSAGE) /* it rotted below the recovery point: its readers will see */
+            TRY(err);
         segment->first_timestamp = found ? header.max_timestamp : TIMESTAMP_NONE;
         segment->first_timestamp_known = found;
         transaction_index_cut(&segment->aborted, offset);
@@ -370,6 +379,9 @@ static enum err batch_recover(struct recovery *recovery, struct segment *segment
         batch_header_read(batch, &header) != OK)
         return OK;
     last_offset = batch_last_offset(&header);
+    /* No CRC covers the base offset: a sector that did not arrive may have left zeros in it alone. */
+    if (header.magic >= BATCH_MAGIC && header.base_offset < recovery->next_offset)
+        return OK;
     if (last_offset < recovery->next_offset || last_offset < segment->base_offset ||
         last_offset - segment->base_offset > RELATIVE_OFFSET_MAX)
         return OK;

@@ -3,10 +3,13 @@
  * storage/retention.c: which segments go, from the front (§5.6 of the reference): below the log's
  * start, over the size, over the age.
  * Invariants  1. nothing at or above the high watermark goes.   2. the log keeps one segment at least.
- * Crash       the start offset's checkpoint may lag: segments that come back are below it or go again.
+ *             3. the start lies durably above a segment before that goes: readers never see it again.
+ * Crash       segments that come back are below the start and go again.
  * Threads     the store's; it is put off while a flush or a roll runs, which work on the same files.
  */
 #include "storage/shard.h"
+
+#include "base/fault_point.h"
 
 static int64_t segment_upper(const struct log *log, size_t at)
 {
@@ -44,8 +47,8 @@ static size_t deletable_count(const struct log *log)
         if (!breaches_start(log, at) &&
             !(log->config.cleanup_delete && (too_much || breaches_age(log, at))))
             break;
-        if (too_much)
-            surplus -= segment->size_bytes;
+        if (log->config.retention_bytes >= 0)
+            surplus -= segment->size_bytes; /* for whatever reason it goes */
         count++;
     }
     return count;
@@ -62,14 +65,7 @@ static void segments_delete(struct log *log, size_t count)
         gone[i]->deleted = true;
     log_segments_doom(log, gone, count);
     storage_free(gone, count * sizeof(struct segment *));
-    if (log->segments[0]->base_offset > log->start_offset) {
-        log->start_offset = log->segments[0]->base_offset;
-        epoch_cache_truncate_start(&log->epochs, log->start_offset);
-        producer_state_set_log_start(&log->producers, log->start_offset);
-    }
-    log_mark_offsets(log);
-    log_flush_kick(log);
-    log_notify(log, LOG_CHANGE_START);
+    ASSERT(log->segments[0]->base_offset <= log->start_offset);
 }
 
 struct retention_wait {
@@ -89,6 +85,26 @@ static void retention_timestamps_ready(struct index_waiter *waiter)
         log_retention_pass(log);
 }
 
+static void retention_start_raised(struct log_start_op *op)
+{
+    struct log *log = op->log;
+    enum err err = op->err;
+
+    STORAGE_DELETE(op);
+    log->retention_raising = false;
+    if (err == OK)
+        log_retention_pass(log); /* what goes lies below the start now */
+}
+
+static void retention_raise(struct log *log, int64_t offset)
+{
+    struct log_start_op *op = STORAGE_NEW(struct log_start_op);
+
+    log->retention_raising = true;
+    op->done = retention_start_raised;
+    log_raise_start(log, offset, op);
+}
+
 static bool needs_timestamps(const struct log *log)
 {
     return log->config.cleanup_delete && log->config.retention_ms >= 0 &&
@@ -100,7 +116,8 @@ void log_retention_pass(struct log *log)
     size_t count;
 
     log->retention_waits = false;
-    if (log->failed || log->closing || log_is_changing(log) || log->retention_loading)
+    if (log->failed || log->closing || log_is_changing(log) || log->retention_loading ||
+        log->retention_raising)
         return;
     if (log->segment_count == 1 && log->size_bytes == 0)
         return;
@@ -128,31 +145,17 @@ void log_retention_pass(struct log *log)
         log_roll_to(log, log->end_queued);
         return;
     }
-    if (count > 0)
+    if (count > 1 && FAULT_POINT(retention_one_segment))
+        count = 1;
+    if (count > 0 && log->segments[count]->base_offset > log->start_offset)
+        retention_raise(log, log->segments[count]->base_offset);
+    else if (count > 0)
         segments_delete(log, count);
 }
 
 void log_retention_run(struct log *log)
 {
     log_retention_pass(log);
-}
-
-enum err log_set_start_offset(struct log *log, int64_t offset)
-{
-    if (log->failed || log->closing)
-        return ERR_KAFKA_STORAGE_ERROR;
-    if (offset > log->high_watermark)
-        return ERR_OFFSET_OUT_OF_RANGE;
-    if (offset <= log->start_offset)
-        return OK;
-    if (log_refuses_appends(log))
-        return ERR_STATE;
-    log->start_offset = offset;
-    epoch_cache_truncate_start(&log->epochs, offset);
-    producer_state_set_log_start(&log->producers, offset);
-    log_mark_offsets(log);
-    log_flush_kick(log);
-    return OK;
 }
 
 void log_set_high_watermark(struct log *log, int64_t offset)

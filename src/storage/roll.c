@@ -13,6 +13,7 @@
 #include "storage/shard.h"
 
 #include "base/bug.h"
+#include "base/fault_point.h"
 
 static int64_t segment_waited_ms(const struct log *log, const struct segment *segment,
                                  int64_t max_timestamp)
@@ -31,6 +32,8 @@ bool log_must_roll(const struct log *log, size_t size_bytes, int64_t max_timesta
 
     if (config->cleanup_compact)
         segment_ms = MIN(segment_ms, config->max_compaction_lag_ms);
+    if (segment->size_bytes > 0 && FAULT_POINT(segment_rolled_early))
+        return true;
     return segment->size_bytes > (int64_t)config->segment_bytes - (int64_t)size_bytes ||
            (segment->size_bytes > 0 && segment_waited_ms(log, segment, max_timestamp) >
                                            segment_ms - segment->roll_jitter_ms) ||
@@ -95,6 +98,8 @@ static void roll_done(struct os_op *op)
     struct roll_job *job = CONTAINER_OF(op, struct roll_job, op);
     struct log *log = job->log;
 
+    if (store_shortage_waits(log->store, op))
+        return;
     log->rolling = false;
     if (op->err != OK) {
         log_io_failed(log, op->err, "create segment");
@@ -103,7 +108,7 @@ static void roll_done(struct os_op *op)
         log_write_kick(log);
         log_flush_kick(log);
         log_roll_kick(log);
-        if (log->retention_waits)
+        if (log->retention_waits || FAULT_POINT(retention_between))
             log_retention_pass(log);
     }
     roll_end(job);
@@ -167,7 +172,7 @@ void log_roll_to(struct log *log, int64_t base_offset)
     job->segment = segment_ref(segment);
     job->os = log_os(log);
     job->reserve_bytes = log_reserve_bytes(log);
-    memcpy(job->path, log->path, sizeof job->path);
+    path_copy(log->path, job->path);
     job->op.kind = OS_OP_JOB;
     job->op.run = roll_run;
     job->op.done = roll_done;

@@ -61,6 +61,9 @@ void segment_index_load(struct segment *segment, struct index_waiter *waiter);
 /* The batch at an entry is not what the entry says: the index is made anew at its next use. */
 void segment_index_distrust(struct segment *segment);
 /* Finds the largest timestamp of every segment that does not know it. */
+/* All of it lies below the start: nobody reads it, and in mode os a power cut may have made holes in it. */
+bool log_segment_is_dead(const struct log *log, size_t at);
+/* Of the segments that are not dead. */
 bool log_timestamps_known(const struct log *log);
 void log_timestamps_load(struct log *log, struct index_waiter *waiter);
 
@@ -121,9 +124,10 @@ void log_checkpoint_cleaner(struct log *log); /* the first dirty offset moved */
 void log_forget_checkpoints(struct log *log); /* the log is gone */
 void log_checkpoint_last(struct log *log);    /* it is being closed */
 void store_checkpoints_init(struct log_store *store);
-void store_checkpoints_send(struct log_store *store); /* now, whatever the timers say */
-void store_space_ask(struct log_store *store, struct log_directory *directory);
-/* Sends the recovery point and the first dirty offset at once; `done` when it is durable. */
+/* Sends the start that is to be at once; `done` when it is durable. */
+void log_checkpoint_start(struct log *log, void (*done)(struct checkpoint_batch *batch),
+                          void *context);
+/* The same of the recovery point and the first dirty offset. */
 void log_checkpoint_now(struct log *log, void (*done)(struct checkpoint_batch *batch),
                         void *context);
 

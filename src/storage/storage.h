@@ -349,6 +349,7 @@ struct log_read {
     int64_t start_offset;     /* of the log, when planned */
     int64_t segment_base;     /* where the range lies: for counting the bytes that came since */
     int64_t position_bytes;
+    int64_t floor_offset; /* the first batch begins here or above, or the disk has changed it */
     struct aborted_transaction *aborted;
     size_t aborted_count;
     size_t read_bytes; /* by log_read_bytes; fewer than size_bytes only if the log was truncated */
@@ -359,6 +360,7 @@ struct log_read {
     uint8_t *scratch;
     size_t scratch_bytes;
     int64_t scan_bytes;   /* file position where the scan stands */
+    int64_t scan_floor;   /* no batch from there on begins below this offset */
     int64_t limit_bytes;  /* file position where the range must end */
     int64_t entry_offset; /* last offset that the index promised for the scan's first batch; -1 */
     int stage;
@@ -460,8 +462,21 @@ struct log_change_op {
 void log_truncate(struct log *log, int64_t offset, struct log_change_op *op);
 /* Empties the log; the next append goes to `offset`. */
 void log_truncate_fully(struct log *log, int64_t offset, struct log_change_op *op);
-/* DeleteRecords and a follower's view of its leader: ERR_OFFSET_OUT_OF_RANGE above the high watermark
- * (nothing changes). Never moves back; segments go at the next retention pass. */
+struct log_start_op {
+    void (*done)(struct log_start_op *op);
+    void *context;
+    enum err err;
+    /* private */
+    struct log *log;
+    int64_t offset;
+};
+/* DeleteRecords: the start is at `offset` or above when `done` says OK, and whoever saw it there never sees it
+ * further back, not after a power cut either: its checkpoint is durable before it moves. May be done
+ * from inside. ERR_OFFSET_OUT_OF_RANGE above the high watermark (nothing changes). Never moves back;
+ * segments go at the next retention pass. */
+void log_raise_start(struct log *log, int64_t offset, struct log_start_op *op);
+/* The same at once, for those who know the start from elsewhere (a snapshot, a leader) and will say it again
+ * after a crash: the checkpoint follows within its interval. */
 MUST_USE enum err log_set_start_offset(struct log *log, int64_t offset);
 /* Looks at retention now; also runs on its own every retention_check_interval_ms. */
 void log_retention_run(struct log *log);

@@ -41,6 +41,7 @@ void log_name_make(struct slice topic, int32_t partition, enum log_name_kind kin
 bool file_name_parse(const char *name, int64_t *offset_out, const char **suffix_out);
 void path_of_file(const char *directory, int64_t offset, const char *suffix, char out[PATH_BYTES]);
 void path_join(const char *directory, const char *name, char out[PATH_BYTES]);
+void path_copy(const char *path, char out[PATH_BYTES]);
 bool text_ends_with(const char *text, const char *suffix);
 
 /* ---- checkpoint_file.c ---- */
@@ -186,6 +187,7 @@ struct file_handle {
     struct os_file *file;
     int users;
     bool opening;
+    int tries; /* of the open under way */
     struct list_node idle;
     struct list_node waiters;
     struct os_op op;
@@ -200,6 +202,18 @@ bool file_acquire(struct log_store *store, struct file_handle *handle, const cha
 void file_release(struct file_handle *handle);
 /* Closes an idle file; nobody uses it and it is not being opened. */
 void file_handle_close(struct file_handle *handle);
+/* Closes whatever nobody uses. */
+void store_idle_files_close(struct log_store *store);
+
+/* ---- shortage.c: descriptors or memory have run out, which says nothing of a disk ---- */
+bool err_is_shortage(enum err err);
+void store_shortage_init(struct log_store *store);
+void store_shortage_release(struct log_store *store);
+/* `err` is a shortage that has not lasted too long yet: what ended for it may be tried again. */
+bool store_shortage_may_end(struct log_store *store, enum err err);
+/* True: the operation, an open or a job that can be done again from its beginning, ended for a shortage;
+ * idle files are closed and it is submitted again in a moment. It must not be touched until `done`. */
+bool store_shortage_waits(struct log_store *store, struct os_op *op);
 
 /* ---- segment.c ---- */
 enum segment_state {
@@ -242,6 +256,9 @@ struct segment {
     struct list_node loaded; /* in the store's list of sealed segments with their index in memory */
 };
 struct segment *segment_new(struct log *log, int64_t base_offset);
+/* file_cache.c: file_acquire of its .log, whose name is made up only when it has to be opened. */
+bool segment_file_acquire(struct log_store *store, struct segment *segment,
+                          struct file_waiter *waiter);
 struct segment *segment_ref(struct segment *segment);
 void segment_release(struct segment **segment);
 void segment_path(const struct segment *segment, const char *suffix, char out[PATH_BYTES]);
@@ -300,6 +317,7 @@ enum change_kind {
 };
 
 #define LOG_SLICES_MAX 256
+#define LOG_OWN_SLICES 4 /* a log that is written by one connection at a time needs no more */
 
 struct log {
     struct list_node node;          /* in the store */
@@ -313,8 +331,8 @@ struct log {
     int32_t partition;
     struct uuid topic_id;
     bool is_future;
-    char path[PATH_BYTES];
-    char name[LOG_NAME_BYTES];
+    char *path;       /* never changes: jobs of a busy log may read it */
+    const char *name; /* its last part */
     struct log_config config;
 
     struct segment **segments; /* by base offset; the last one is active */
@@ -352,7 +370,8 @@ struct log {
     struct list_node writing_list;
     bool writing;
     struct os_op write_op;
-    struct slice write_slices[LOG_SLICES_MAX];
+    struct slice *write_slices; /* own_slices, or LOG_SLICES_MAX of them */
+    struct slice own_slices[LOG_OWN_SLICES];
     size_t write_bytes;
     struct segment *write_segment;
     struct file_waiter write_waiter;
@@ -380,8 +399,12 @@ struct log {
     struct segment **dropped; /* by a change, to be released by the owner */
     size_t dropped_count;
     size_t dropped_capacity;
-    char doomed_path[PATH_BYTES];
+    char *doomed_path; /* of PATH_BYTES, while it is deleted */
     bool retention_loading;
+    bool retention_raising;
+    int raises;         /* of the start, for which the checkpoint is under way */
+    int64_t raising_to; /* the highest of them; -1: none */
+    int dooms;          /* renames of segments under way */
 
     /* compaction */
     struct clean_pass *clean; /* under way */
@@ -390,6 +413,10 @@ struct log {
     bool uncleanable;
     bool clean_facts_loading;
 };
+
+/* What reads look for batches in (read.c). */
+#define STORE_SCRATCHES 8
+#define STORE_SCRATCH_BYTES (16 * KIB)
 
 struct log_store {
     struct log_directories *directories;
@@ -401,8 +428,15 @@ struct log_store {
     bool had_logs; /* the first look at retention comes after options.initial_delay_ms */
     struct list_node idle_files;
     int open_files;
+    int opening_files;
+    struct list_node short_ops; /* shortage.c: to be submitted again */
+    struct timer short_timer;
+    int64_t short_told_ms;
+    int64_t short_seen_ms, short_since_ms; /* the newest shortage, and since when there is one */
     struct list_node loaded_segments;
     size_t loaded_bytes;
+    void *scratches[STORE_SCRATCHES]; /* of STORE_SCRATCH_BYTES each, not in use */
+    size_t scratch_count;
     struct list_node closed; /* struct closed_log: in this run, in order */
     struct list_node doomed; /* struct doomed: files and directories to remove, by due time */
     struct timer doomed_timer;

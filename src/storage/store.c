@@ -7,6 +7,8 @@
  */
 #include "storage/shard.h"
 
+#include "base/fault_point.h"
+
 static void retention_due(struct timer *timer)
 {
     struct log_store *store = CONTAINER_OF(timer, struct log_store, retention_timer);
@@ -96,6 +98,7 @@ enum err log_store_create(struct log_directories *directories, struct reactor *r
     timer_init(&store->flush_timer, flush_due);
     timer_init(&store->expiry_timer, expiry_due);
     store_cleaner_init(store);
+    store_shortage_init(store);
     deferred_init(&store->close_deferred, close_check);
     if (!directories->keeper_reactor)
         keeper_open(directories, checkpoint_reactor);
@@ -113,7 +116,10 @@ void log_store_release(struct log_store **held)
         return;
     ASSERT(store->log_count == 0 && store->operations == 0);
     store_doomed_release(store);
+    store_shortage_release(store);
     store_closed_release(store);
+    while (store->scratch_count > 0)
+        storage_free(store->scratches[--store->scratch_count], STORE_SCRATCH_BYTES);
     timer_cancel(store->reactor, &store->retention_timer);
     timer_cancel(store->reactor, &store->flush_timer);
     timer_cancel(store->reactor, &store->expiry_timer);
@@ -312,6 +318,7 @@ void log_store_open(struct log_store *store, struct log_open *open)
 {
     struct log_directory *directory = open->directory;
     struct open_work *work;
+    bool recover_all;
 
     open->store = store;
     open->log = NULL;
@@ -325,13 +332,14 @@ void log_store_open(struct log_store *store, struct log_open *open)
         reactor_submit(store->reactor, &open->job);
         return;
     }
+    recover_all = open->recover_all || FAULT_POINT(recovery_point_ignored);
     work = STORAGE_NEW(struct open_work);
     work->open = open;
     work->log = log_new(store, directory, open->topic, open->partition, open->future);
     work->log->config = *open->config;
     work->request = (struct load_request){
         .create = open->create,
-        .clean = directory->was_clean && !open->recover_all,
+        .clean = directory->was_clean && !recover_all,
         .topic_id = open->topic_id,
         .recovery_point = -1,
         .start_offset = -1,
@@ -351,7 +359,7 @@ void log_store_open(struct log_store *store, struct log_open *open)
     }
     work->log->told_recovery_point = work->request.recovery_point;
     work->log->told_clean_offset = work->request.clean_offset;
-    if (open->recover_all)
+    if (recover_all)
         work->request.recovery_point = -1;
     open->job.buffer = work;
     open->job.run = open_run;
@@ -382,6 +390,8 @@ static void close_check(struct deferred *deferred)
     /* Descriptors first: their closing is an operation too. */
     if (store->operations > 0)
         return;
+    /* What has not come due stays on the disk under its doomed name: no job begins behind the answer. */
+    timer_cancel(store->reactor, &store->doomed_timer);
     store->close_op = NULL;
     op->done(op);
 }

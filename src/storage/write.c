@@ -12,6 +12,7 @@
 #include "storage/shard.h"
 
 #include "base/bug.h"
+#include "base/fault_point.h"
 
 static void write_submit(struct log *log);
 static void write_done(struct os_op *op);
@@ -46,6 +47,11 @@ static void write_file_ready(struct file_waiter *waiter, enum err err)
         write_submit(log);
         return;
     }
+    if (!log->failed && store_shortage_may_end(log->store, err)) {
+        if (segment_file_acquire(log->store, log->write_segment, &log->write_waiter))
+            write_submit(log);
+        return;
+    }
     if (err == OK)
         file_release(&log->write_segment->file);
     log->writing = false;
@@ -65,6 +71,15 @@ static void write_submit(struct log *log)
     reactor_submit(log->store->reactor, &log->write_op);
 }
 
+/* A log that was busy once keeps the long list. */
+static void slices_grow(struct log *log)
+{
+    if (log->write_slices != log->own_slices)
+        return;
+    log->write_slices = storage_allocate(LOG_SLICES_MAX * sizeof *log->write_slices);
+    memcpy(log->write_slices, log->own_slices, sizeof log->own_slices);
+}
+
 /* Moves appends of one segment from the queue into the next write. */
 static void write_gather(struct log *log)
 {
@@ -80,9 +95,12 @@ static void write_gather(struct log *log)
             if ((segment && append->segment != segment) ||
                 append->segment->state == SEGMENT_CREATING ||
                 log->write_op.slice_count == LOG_SLICES_MAX ||
+                (segment && FAULT_POINT(write_one_append)) ||
                 (segment && log->write_bytes + append->size_bytes > bytes_max))
                 break;
             segment = append->segment;
+            if (log->write_op.slice_count == LOG_OWN_SLICES)
+                slices_grow(log);
             log->write_slices[log->write_op.slice_count++] =
                 slice_of(append->data, append->size_bytes);
             log->write_bytes += append->size_bytes;
@@ -97,7 +115,6 @@ static void write_gather(struct log *log)
 void log_write_turn(struct deferred *deferred)
 {
     struct log *log = CONTAINER_OF(deferred, struct log, write_deferred);
-    char path[PATH_BYTES];
 
     if (log->writing || log->failed || log->has_exclusive || list_is_empty(&log->queue) ||
         log_swap_waits(log))
@@ -112,8 +129,7 @@ void log_write_turn(struct deferred *deferred)
     log->writing = true;
     log->write_retried = false;
     log->write_waiter.ready = write_file_ready;
-    segment_path(log->write_segment, ".log", path);
-    if (file_acquire(log->store, &log->write_segment->file, path, &log->write_waiter))
+    if (segment_file_acquire(log->store, log->write_segment, &log->write_waiter))
         write_submit(log);
 }
 

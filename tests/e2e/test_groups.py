@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Groups by their raw requests and through kcat, on a process of its own."""
 import itertools
+import re
 import shutil
 import struct
 import subprocess
@@ -44,8 +45,9 @@ def test_a_group_finds_its_coordinator_on_this_node(node, client, group):
     assert groups.find_coordinator(client, group) == (0, 1, "127.0.0.1", node.port)
 
 
-def test_there_is_no_coordinator_of_transactions(client):
-    assert groups.find_coordinator(client, "x", 1) == (groups.NOT_AVAILABLE, -1, "", -1)
+@pytest.mark.parametrize("key_type", [-1, 3, 99])
+def test_a_coordinator_of_an_unknown_kind_is_an_invalid_request(client, key_type):
+    assert groups.find_coordinator(client, "x", key_type) == (groups.INVALID_REQUEST, -1, "", -1)
 
 
 def test_the_offsets_topic_is_made_when_it_is_needed(client):
@@ -186,6 +188,64 @@ def test_metrics_tell_groups_and_lag(node, client, topic, group):
     page = urllib.request.urlopen(f"http://127.0.0.1:{node.http_port}/metrics", timeout=10).read().decode()
     assert f'barnabas_group_lag_records{{group="{group}",topic="{topic}",partition="1"}} 2' in page
     assert 'barnabas_groups{type="classic",state="Empty"}' in page
+
+
+def metrics(node):
+    return urllib.request.urlopen(f"http://127.0.0.1:{node.http_port}/metrics", timeout=10).read().decode()
+
+
+def lag_seconds(node, group, topic, partition):
+    """None where there is none."""
+    found = re.search(rf'^barnabas_group_lag_seconds{{group="{group}",topic="{topic}",'
+                      rf'partition="{partition}"}} ([0-9.]+)$', metrics(node), re.M)
+    return found and float(found[1])
+
+
+def test_lag_in_seconds_is_the_age_of_the_oldest_record_that_is_not_committed(node, client, topic, group):
+    now_ms = int(time.time() * 1000)
+    for age_s in (5000, 300, 20):
+        client.produce(topic, 1, wire.batch([b"a", b"b"], timestamp=now_ms - age_s * 1000))
+    for offset, age_s in ((0, 5000), (1, 5000), (2, 300), (4, 20)):
+        groups.offset_commit(client, group, {topic: {1: offset}})
+        for _ in range(2):  # looked up, and remembered
+            assert age_s <= lag_seconds(node, group, topic, 1) < age_s + 60
+    groups.offset_commit(client, group, {topic: {1: 6}})
+    assert lag_seconds(node, group, topic, 1) == 0
+    client.produce(topic, 1, wire.batch([b"new"], timestamp=now_ms - 40_000))
+    assert 40 <= lag_seconds(node, group, topic, 1) < 100
+    groups.offset_commit(client, group, {topic: {0: 0, 1: -1}})
+    assert lag_seconds(node, group, topic, 0) == 0 and lag_seconds(node, group, topic, 1) is None
+
+
+def test_lag_in_seconds_of_many_groups_is_looked_up_page_by_page(make_node):
+    node = make_node().start()
+    client = node.client()
+    groups.wait_for_coordinator(client, "g", 60 * SLOW)
+    client.create_topic("t", 3)
+    now_ms = int(time.time() * 1000)
+    for partition in range(3):
+        client.produce("t", partition, wire.batch([b"x"], timestamp=now_ms - 70_000))
+    for number in range(300):
+        groups.offset_commit(client, f"g{number}", {"t": {0: 0, 1: 0, 2: 0}})
+    # one time of each partition serves all groups that stand at the same offset
+    assert metrics(node).count("barnabas_group_lag_seconds{") == 900
+
+
+def test_a_partition_that_its_member_does_not_fetch_is_logged(make_node):
+    node = make_node("barnabas.group.unfetched.log.ms=1000\ngroup.initial.rebalance.delay.ms=0\n").start()
+    client = node.client()
+    groups.wait_for_coordinator(client, "g", 60 * SLOW)
+    client.create_topic("t", 3)
+    member = groups.join(client, "g")["member"]
+    assignment = struct.pack(">hi", 0, 1) + wire.string("t") + struct.pack(">iii", 2, 0, 2) + struct.pack(">i", -1)
+    groups.sync(client, "g", 1, member, [(member, assignment)])
+    deadline = time.monotonic() + 4
+    while time.monotonic() < deadline:
+        client.fetch("t", 0, 0, wait_ms=50)
+        assert groups.heartbeat(client, "g", 1, member) == 0
+    lines = re.findall(r"coordinator unfetched .*", node.text())
+    assert lines and all(f'group="g" member="{member}" topic=t partition=2 ' in line for line in lines), lines
+    assert "position=-1 high_watermark=0" in lines[0]
 
 
 def test_the_lags_that_metrics_show_are_bounded(make_node):

@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import time
 import urllib.error
@@ -61,6 +62,18 @@ def test_a_second_process_on_the_same_directory_is_refused(make_node):
     assert second.returncode != 0
     assert "data0" in second.stdout and "in use by another process" in second.stdout
     assert node.client().metadata() == {}
+
+
+@pytest.mark.parametrize("taken", ["port", "controller_port"])
+def test_a_port_that_another_process_has_is_said(make_node, taken):
+    node = make_node()
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", getattr(node, taken)))
+        other.listen()
+        answer = node.run("start", node.file)
+        assert answer.returncode > 0, "it ended by a signal"
+        assert str(getattr(node, taken)) in answer.stdout and "in use" in answer.stdout
+    assert node.start().client().metadata() == {}
 
 
 def test_an_unformatted_directory_is_refused_with_what_to_do(make_node):

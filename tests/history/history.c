@@ -9,12 +9,17 @@
 #include <stdlib.h>
 
 const char *const history_kind_names[HISTORY_KIND_COUNT] = {
-    "produce",      "fetch",        "list_offsets",    "delete_records",
-    "create_topic", "delete_topic", "configure_topic", "mark"};
+    "produce",       "fetch",           "list_offsets",  "delete_records", "create_topic",
+    "delete_topic",  "configure_topic", "group_join",    "group_own",      "group_beat",
+    "group_give_up", "group_end",       "group_commit",  "group_offset",   "group_delete_offset",
+    "group_delete",  "group_process",   "group_drained", "txn_init",       "txn_begin",
+    "txn_add",       "txn_offsets",     "txn_end",       "txn_fenced",     "txn_offset",
+    "mark"};
 const char *const history_phase_names[HISTORY_PHASE_COUNT] = {"invoke", "ok", "fail", "unknown"};
 const char *const history_mark_names[HISTORY_MARK_COUNT] = {
-    "start",  "stop",   "kill",      "power_cut", "power_cut_volatile",
-    "damage", "forget", "index_rot", "final"};
+    "start",  "stop",   "kill",       "power_cut",    "power_cut_volatile",
+    "damage", "forget", "disk_fault", "snapshot_rot", "synced",
+    "expire", "final"};
 
 void history_event_init(struct history_event *event, enum history_kind kind,
                         enum history_phase phase)
@@ -39,6 +44,16 @@ void history_event_init(struct history_event *event, enum history_kind kind,
         .log_start = -1,
         .retention_ms = -1,
         .retention_bytes = -1,
+        .group = -1,
+        .member = -1,
+        .instance = -1,
+        .generation = -1,
+        .since_ns = -1,
+        .lease_ms = -1,
+        .transaction = -1,
+        .is_commit = -1,
+        .isolation = -1,
+        .key = -1,
     };
 }
 
@@ -58,23 +73,42 @@ void history_free(struct history **history)
     arena_release(&(*history)->arena);
     free((*history)->events);
     free((void *)(*history)->topics);
+    free((void *)(*history)->names);
     free(*history);
     *history = NULL;
 }
 
+static int32_t text_number(struct history *history, char ***texts, size_t *count, size_t *capacity,
+                           const char *text)
+{
+    for (size_t i = *count; i > 0; i--) /* the newest ones are asked for most */
+        if (strcmp((*texts)[i - 1], text) == 0)
+            return (int32_t)(i - 1);
+    if (*count == *capacity) {
+        *capacity = *capacity * 2 + 8;
+        *texts = realloc((void *)*texts, *capacity * sizeof(char *));
+        ASSERT(*texts != NULL);
+    }
+    (*texts)[*count] = arena_format(&history->arena, "%s", text);
+    return (int32_t)(*count)++;
+}
+
 int32_t history_topic(struct history *history, const char *key)
 {
-    for (size_t i = history->topic_count; i > 0; i--) /* the newest ones are asked for most */
-        if (strcmp(history->topics[i - 1], key) == 0)
-            return (int32_t)(i - 1);
-    if (history->topic_count == history->topic_capacity) {
-        history->topic_capacity = history->topic_capacity * 2 + 8;
-        history->topics =
-            realloc((void *)history->topics, history->topic_capacity * sizeof(char *));
-        ASSERT(history->topics != NULL);
-    }
-    history->topics[history->topic_count] = arena_format(&history->arena, "%s", key);
-    return (int32_t)history->topic_count++;
+    return text_number(history, &history->topics, &history->topic_count, &history->topic_capacity,
+                       key);
+}
+
+int32_t history_name(struct history *history, const char *name)
+{
+    return text_number(history, &history->names, &history->name_count, &history->name_capacity,
+                       name);
+}
+
+const char *history_name_text(const struct history *history, int32_t name)
+{
+    ASSERT(name < (int32_t)history->name_count);
+    return name < 0 ? "nobody" : history->names[name];
 }
 
 const char *history_topic_key(const struct history *history, int32_t topic)
@@ -117,8 +151,13 @@ const struct history_event *history_at(const struct history *history, size_t ind
 void history_check(const struct history *history, struct history_report *out)
 {
     static void (*const rules[])(struct model *, struct partition *) = {
-        rule_crc,      rule_visible,   rule_single, rule_monotone,
-        rule_sequence, rule_retention, rule_lost,   rule_times};
+        rule_crc,       rule_visible, rule_single, rule_monotone, rule_sequence,
+        rule_retention, rule_lost,    rule_times,  rule_refused,  rule_forgotten};
+    static void (*const group_rules[])(struct model *) = {
+        rule_group_owner,         rule_group_stale,           rule_group_offsets,
+        rule_group_processed,     rule_transaction_isolation, rule_transaction_whole,
+        rule_transaction_lost,    rule_transaction_answer,    rule_transaction_fenced,
+        rule_transaction_offsets, rule_transaction_money,     rule_transaction_compacted};
     struct model model;
 
     *out = (struct history_report){0};
@@ -126,5 +165,7 @@ void history_check(const struct history *history, struct history_report *out)
     for (size_t i = 0; i < model.partition_count; i++)
         for (size_t rule = 0; rule < ARRAY_COUNT(rules); rule++)
             rules[rule](&model, &model.partitions[i]);
+    for (size_t rule = 0; rule < ARRAY_COUNT(group_rules); rule++)
+        group_rules[rule](&model);
     model_release(&model);
 }

@@ -25,6 +25,14 @@ int main(int argc, char **argv)
            history_count(history), report.partitions, report.produced, report.acknowledged,
            report.seen_batches, report.count,
            report.is_final ? "" : "; no final read: losses at the end were not looked for");
+    if (report.transactions > 0)
+        printf("transactions: %zu begun, %zu committed, %zu aborted as seen\n", report.transactions,
+               report.transactions_committed, report.transactions_aborted);
+    if (report.group_owned + report.group_commits + report.group_offsets > 0)
+        printf("groups: %zu partitions given, %zu commits acknowledged, %zu offsets read, %zu "
+               "stretches processed\n",
+               report.group_owned, report.group_commits, report.group_offsets,
+               report.group_processed);
     history_free(&history);
     if (in != stdin)
         fclose(in);

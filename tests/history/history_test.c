@@ -37,6 +37,18 @@
 #define BY(producer, sequence) \
     ",\"producer_id\":" #producer ",\"producer_epoch\":0,\"base_sequence\":" #sequence
 #define MARK(name) "{\"kind\":\"mark\",\"mark\":\"" #name "\"}\n"
+#define MARKED(name, from)                                                                        \
+    "{\"kind\":\"mark\",\"mark\":\"" #name "\",\"topic\":\"a\",\"partition\":0,\"offset\":" #from \
+    "}\n"
+#define ANSWERED(kind, phase, op, error)                                                           \
+    "{\"kind\":\"" #kind "\",\"phase\":\"" #phase "\",\"topic\":\"a\",\"partition\":0,\"op\":" #op \
+    ",\"error\":\"" #error "\"}\n"
+#define REFUSAL(op, error) ANSWERED(produce, unknown, op, error)
+/* Two batches of producer 5 in flight; the first one is refused. */
+#define PAIR SENT(1, 10, 3, -1, BY(5, 0)) ACKED(1, 0) SENT(2, 13, 3, -1, BY(5, 3))
+#define TRIPLE PAIR SENT(3, 16, 3, -1, BY(5, 6))
+#define THIRD \
+    BATCH(0, 2, 10, 7, BY(5, 0)) "," BATCH(3, 5, 13, 8, BY(5, 3)) "," BATCH(6, 8, 16, 9, BY(5, 6))
 #define TIMES(op, time, answer)                                                                   \
     "{\"kind\":\"list_offsets\",\"phase\":\"invoke\",\"topic\":\"a\",\"partition\":0,\"op\":" #op \
     ",\"timestamp_ms\":" #time "}\n"                                                              \
@@ -51,15 +63,192 @@
     "{\"kind\":\"create_topic\",\"phase\":\"ok\",\"topic\":\"a\",\"op\":900,\"retention_ms\":" #ms \
     ",\"retention_bytes\":" #bytes "}\n"
 
+/* Groups: members m and n of g, partition 0 of topic a. Times in milliseconds. */
+#define AT(ms) ",\"time_ns\":" #ms "000000"
+#define GROUP(kind, phase, who, more)                                                           \
+    "{\"kind\":\"group_" #kind "\",\"phase\":\"" #phase "\",\"group\":\"g\",\"member\":\"" #who \
+    "\"" more "}\n"
+#define HERE ",\"topic\":\"a\",\"partition\":0"
+#define LEASED(since, lease) ",\"since_ns\":" #since "000000,\"lease_ms\":" #lease
+#define OWNS(who, epoch, at, since, lease) \
+    GROUP(own, ok, who, HERE AT(at) LEASED(since, lease) ",\"generation\":" #epoch)
+#define OWNS_FREELY(who, epoch, more) GROUP(own, ok, who, HERE ",\"generation\":" #epoch more)
+#define AS(id) ",\"instance\":\"" #id "\""
+#define JOINS(op, who, more)                      \
+    GROUP(join, invoke, who, ",\"op\":" #op more) \
+    GROUP(join, ok, who, ",\"op\":" #op more)
+#define COMMITS(op, who, epoch, value, more) \
+    GROUP(commit, invoke, who,               \
+          HERE ",\"op\":" #op ",\"generation\":" #epoch ",\"offset\":" #value more)
+#define COMMITTED(op, who, more) GROUP(commit, ok, who, HERE ",\"op\":" #op more)
+#define PUT(op, value) COMMITS(op, m, 1, value, "") COMMITTED(op, m, "")
+#define LOOKS(op) \
+    "{\"kind\":\"group_offset\",\"phase\":\"invoke\",\"group\":\"g\"" HERE ",\"op\":" #op "}\n"
+#define FINDS(op, value)                                                              \
+    "{\"kind\":\"group_offset\",\"phase\":\"ok\",\"group\":\"g\"" HERE ",\"op\":" #op \
+    ",\"offset\":" #value "}\n"
+#define HAS(op, value) LOOKS(op) FINDS(op, value)
+#define ADMIN(kind, phase, op) \
+    "{\"kind\":\"" #kind "\",\"phase\":\"" #phase "\",\"group\":\"g\"" HERE ",\"op\":" #op "}\n"
+#define DEALT(from, count) GROUP(process, ok, m, HERE ",\"offset\":" #from ",\"count\":" #count)
+#define DRAINED(end, start)                                                                 \
+    "{\"kind\":\"group_drained\",\"phase\":\"ok\",\"group\":\"g\"" HERE ",\"offset\":" #end \
+    ",\"log_start\":" #start "}\n"
+
 /* Two batches of three, acknowledged. */
 #define TWO SENT(1, 10, 3, -1, "") ACKED(1, 0) SENT(2, 13, 3, -1, "") ACKED(2, 3)
+/* Read at 2000 ms, the first is 500 ms old and the second 1000 ms. */
+#define YOUNG_AND_OLD                                                                      \
+    "{\"kind\":\"produce\",\"phase\":\"invoke\",\"topic\":\"a\",\"partition\":0,\"op\":1," \
+    "\"first_value\":10,\"count\":3,\"acks\":-1,\"size_bytes\":100,\"timestamp_ms\":1500}" \
+    "\n" ACKED(1, 0) SENT(2, 13, 3, -1, "") ACKED(2, 3)
 #define BOTH BATCH(0, 2, 10, 7, "") "," BATCH(3, 5, 13, 8, "")
+
+/* Transactions of the id x, producer 5, on partitions of topic a. */
+#define X_LINE(kind, phase, op, more) \
+    "{\"kind\":\"" #kind "\",\"phase\":\"" #phase "\",\"op\":" #op ",\"member\":\"x\"" more "}\n"
+#define X_ID(epoch) ",\"producer_id\":5,\"producer_epoch\":" #epoch
+#define X_INIT(op, epoch) X_LINE(txn_init, invoke, op, "") X_LINE(txn_init, ok, op, X_ID(epoch))
+#define X_BEGIN(number, epoch) \
+    X_LINE(txn_begin, ok, 70##number, ",\"transaction\":" #number X_ID(epoch))
+#define X_ON(partition) ",\"topic\":\"a\",\"partition\":" #partition
+#define X_SENDS(op, number, part, epoch, sequence, value, sum, more)             \
+    X_LINE(produce, invoke, op,                                                  \
+           X_ON(part) ",\"transaction\":" #number X_ID(                          \
+               epoch) ",\"base_sequence\":" #sequence ",\"first_value\":" #value \
+                      ",\"count\":1,\"acks\":-1,\"amount\":" #sum more)
+#define X_STORED(op, part, at) X_LINE(produce, ok, op, X_ON(part) ",\"offset\":" #at)
+#define X_PUT(op, number, part, epoch, sequence, value, sum, at) \
+    X_SENDS(op, number, part, epoch, sequence, value, sum, "") X_STORED(op, part, at)
+#define X_ENDS(op, number, is) \
+    X_LINE(txn_end, invoke, op, ",\"transaction\":" #number ",\"is_commit\":" #is)
+#define X_ENDED(op, number, is, phase) \
+    X_LINE(txn_end, phase, op, ",\"transaction\":" #number ",\"is_commit\":" #is)
+#define X_COMMIT(op, number) X_ENDS(op, number, 1) X_ENDED(op, number, 1, ok)
+#define X_ABORT(op, number) X_ENDS(op, number, 0) X_ENDED(op, number, 0, ok)
+#define X_READ(op, part, high, stable, list)                                   \
+    X_LINE(fetch, invoke, op, X_ON(part) ",\"offset\":0,\"isolation\":1")      \
+    X_LINE(fetch, ok, op,                                                      \
+           X_ON(part) ",\"high_watermark\":" #high ",\"last_stable\":" #stable \
+                      ",\"log_start\":0,\"isolation\":1,\"batches\":[" list "]")
+#define X_BATCH(at, epoch, sequence, value, sum, more)                                             \
+    "{\"base_offset\":" #at ",\"last_offset\":" #at ",\"first_value\":" #value ",\"crc\":" #value  \
+    ",\"base_sequence\":" #sequence ",\"is_transactional\":true,\"amount\":" #sum X_ID(epoch) more \
+        "}"
+#define X_DROPPED ",\"is_aborted\":true"
+#define X_MARKER(at, epoch, is)                                                         \
+    "{\"base_offset\":" #at ",\"last_offset\":" #at ",\"first_value\":-1,\"crc\":9" #at \
+    ",\"is_transactional\":true,\"is_control\":true,\"marker\":" #is X_ID(epoch) "}"
+#define X_MOVES(op, number, from_count, to)                                       \
+    X_LINE(txn_offsets, invoke, op,                                               \
+           X_ON(9) ",\"group\":\"g\",\"transaction\":" #number ",\"offset\":" #to \
+                   ",\"count\":" #from_count)                                     \
+    X_LINE(txn_offsets, ok, op, "")
+#define X_STANDS(op, at)                                       \
+    X_LINE(txn_offset, invoke, op, X_ON(9) ",\"group\":\"g\"") \
+    X_LINE(txn_offset, ok, op, ",\"offset\":" #at)
+#define X_COMPACTED                                                           \
+    "{\"kind\":\"create_topic\",\"phase\":\"ok\",\"topic\":\"a\",\"op\":900," \
+    "\"is_compacted\":1,\"retention_ms\":-1,\"retention_bytes\":-1}\n"
+/* Seven from one key to another: values 10 and 11, on partitions 0 and 1. */
+#define X_MOVED \
+    X_INIT(1, 0) X_BEGIN(7, 0) X_PUT(2, 7, 0, 0, 0, 10, -7, 0) X_PUT(3, 7, 1, 0, 0, 11, 7, 0)
+#define X_FIRST X_BATCH(0, 0, 0, 10, -7, "")
+#define X_SECOND X_BATCH(0, 0, 0, 11, 7, "")
+#define X_BOTH_READ                                    \
+    X_READ(20, 0, 2, 2, X_FIRST "," X_MARKER(1, 0, 1)) \
+    X_READ(21, 1, 2, 2, X_SECOND "," X_MARKER(1, 0, 1))
+#define X_BOTH_DROPPED                                                             \
+    X_READ(20, 0, 2, 2, X_BATCH(0, 0, 0, 10, -7, X_DROPPED) "," X_MARKER(1, 0, 0)) \
+    X_READ(21, 1, 2, 2, X_BATCH(0, 0, 0, 11, 7, X_DROPPED) "," X_MARKER(1, 0, 0))
 
 static const struct {
     const char *name;
     const char *rule; /* NULL: nothing is wrong */
     const char *lines;
 } histories[] = {
+    {"a committed transaction is read", NULL, X_MOVED X_COMMIT(4, 7) MARK(final) X_BOTH_READ},
+    {"an aborted one is dropped", NULL, X_MOVED X_ABORT(4, 7) MARK(final) X_BOTH_DROPPED},
+    {"one without an end is dropped", NULL, X_MOVED MARK(final) X_BOTH_DROPPED},
+    {"an end without an answer may be either: committed", NULL,
+     X_MOVED X_ENDS(4, 7, 1) MARK(final) X_BOTH_READ},
+    {"an end without an answer may be either: aborted", NULL,
+     X_MOVED X_ENDS(4, 7, 1) X_ENDED(4, 7, 1, unknown) MARK(final) X_BOTH_DROPPED},
+    {"an aborted record is seen", "X1",
+     X_MOVED X_ABORT(4, 7) X_READ(20, 0, 2, 2, X_FIRST "," X_MARKER(1, 0, 0))},
+    {"a marker commits what was to be aborted", "X1",
+     X_MOVED X_ABORT(4, 7)
+         X_READ(20, 0, 2, 2, X_BATCH(0, 0, 0, 10, -7, X_DROPPED) "," X_MARKER(1, 0, 1))},
+    {"a record of an open transaction is seen", "X1", X_MOVED X_READ(20, 0, 1, 1, X_FIRST)},
+    {"a record is seen before the commit was asked for", "X1",
+     X_MOVED X_READ(20, 0, 1, 1, X_FIRST) X_COMMIT(4, 7)},
+    {"read_committed goes past the last stable offset", "X1",
+     X_MOVED X_ENDS(4, 7, 1) X_READ(20, 0, 1, 0, X_FIRST)},
+    {"a refused commit has its effect", "X1",
+     X_MOVED X_ENDS(4, 7, 1) X_ENDED(4, 7, 1, fail) X_READ(20, 0, 1, 1, X_FIRST)},
+    {"half is committed, half aborted", "X2",
+     X_MOVED X_ENDS(4, 7, 1) X_READ(20, 0, 2, 2, X_FIRST "," X_MARKER(1, 0, 1))
+         X_READ(21, 1, 2, 2, X_BATCH(0, 0, 0, 11, 7, X_DROPPED) "," X_MARKER(1, 0, 0))},
+    {"half of a committed one is not there", "X3",
+     X_MOVED X_COMMIT(4, 7) MARK(final) X_READ(20, 0, 2, 2, X_FIRST "," X_MARKER(1, 0, 1))
+         X_READ(21, 1, 0, 0, "")},
+    {"half of one that was seen committed is not there", "X3",
+     X_MOVED X_ENDS(4, 7, 1) MARK(final) X_READ(20, 0, 2, 2, X_FIRST "," X_MARKER(1, 0, 1))
+         X_READ(21, 1, 0, 0, "")},
+    {"answered as committed, dropped", "X4", X_MOVED X_COMMIT(4, 7) X_BOTH_DROPPED},
+    {"answered as committed and as aborted", "X4", X_MOVED X_COMMIT(4, 7) X_ABORT(5, 7)},
+    {"a late batch is ended by the next transaction's marker", "X1",
+     X_MOVED X_ABORT(4, 7) X_BEGIN(8, 0) X_PUT(5, 8, 0, 0, 1, 12, 0, 1) X_COMMIT(6, 8)
+         X_READ(20, 0, 3, 3, X_FIRST "," X_BATCH(1, 0, 1, 12, 0, "") "," X_MARKER(2, 0, 1))},
+    {"what a fenced producer had sent before may count", NULL,
+     X_MOVED X_ENDS(4, 7, 1) X_INIT(5, 2) MARK(final) X_BOTH_READ},
+    {"a fenced producer's record is acknowledged", "X5",
+     X_INIT(1, 0) X_BEGIN(7, 0) X_INIT(5, 1) X_PUT(2, 7, 0, 0, 0, 10, 0, 0)},
+    {"a fenced producer's commit is answered well", "X5", X_MOVED X_INIT(5, 1) X_COMMIT(4, 7)},
+    {"two instances have the same epoch", "X5", X_INIT(1, 0) X_INIT(2, 0)},
+    {"offsets and records go on together", NULL,
+     X_MOVED X_MOVES(30, 7, 4, 4) X_COMMIT(4, 7) X_STANDS(31, 4) X_BEGIN(8, 0) X_MOVES(32, 8, 2, 6)
+         X_ABORT(33, 8) X_STANDS(34, 4) MARK(final) X_BOTH_READ X_STANDS(35, 4)},
+    {"offsets of an aborted transaction are read", "X6",
+     X_MOVED X_MOVES(30, 7, 4, 4) X_ABORT(4, 7) X_STANDS(31, 4)},
+    {"offsets are read before the commit was asked for", "X6",
+     X_MOVED X_MOVES(30, 7, 4, 4) X_STANDS(31, 4) X_COMMIT(4, 7)},
+    {"committed offsets are not there", "X6",
+     X_MOVED X_MOVES(30, 7, 4, 4) X_COMMIT(4, 7) X_STANDS(31, -1)},
+    {"offsets without their records", "X6",
+     X_MOVED X_MOVES(30, 7, 4, 4) X_ENDS(4, 7, 1) MARK(final) X_BOTH_DROPPED X_STANDS(31, 4)},
+    {"records without their offsets", "X6",
+     X_MOVED X_MOVES(30, 7, 4, 4) X_ENDS(4, 7, 1) MARK(final) X_BOTH_READ X_STANDS(31, -1)},
+    {"two transactions consume the same", "X6",
+     X_MOVED X_MOVES(30, 7, 4, 4) X_COMMIT(4, 7) X_BEGIN(8, 0) X_MOVES(32, 8, 3, 6)
+         X_COMMIT(33, 8)},
+    {"nobody consumes what lies between", "X6",
+     X_MOVED X_MOVES(30, 7, 4, 4) X_COMMIT(4, 7) X_BEGIN(8, 0) X_MOVES(32, 8, 2, 7)
+         X_COMMIT(33, 8)},
+    {"offsets may have expired", NULL,
+     X_MOVED X_MOVES(30, 7, 4, 4) X_COMMIT(4, 7) MARK(expire) X_STANDS(31, -1)},
+    {"the sum changes", "X7",
+     X_MOVED X_COMMIT(4, 7) MARK(final) X_READ(20, 0, 2, 2, X_FIRST "," X_MARKER(1, 0, 1))
+         X_READ(21, 1, 2, 2, X_BATCH(0, 0, 0, 11, 6, "") "," X_MARKER(1, 0, 1))},
+    {"compaction takes what a later committed record replaces", NULL,
+     X_COMPACTED X_INIT(1, 0) X_BEGIN(7, 0) X_SENDS(2, 7, 0, 0, 0, 10, 0, ",\"key\":1")
+         X_STORED(2, 0, 0) X_COMMIT(4, 7) X_BEGIN(8, 0) X_SENDS(5, 8, 0, 0, 1, 11, 0, ",\"key\":1")
+             X_STORED(5, 0, 2) X_COMMIT(6, 8) MARK(final)
+                 X_READ(20, 0, 4, 4, X_BATCH(2, 0, 1, 11, 0, "") "," X_MARKER(3, 0, 1))},
+    {"compaction takes what only an aborted record replaces", "X8",
+     X_COMPACTED X_INIT(1, 0) X_BEGIN(7, 0) X_SENDS(2, 7, 0, 0, 0, 10, 0, ",\"key\":1")
+         X_STORED(2, 0, 0) X_COMMIT(4, 7) X_BEGIN(8, 0) X_SENDS(5, 8, 0, 0, 1, 11, 0, ",\"key\":1")
+             X_STORED(5, 0, 2) X_ABORT(6, 8) MARK(final) X_READ(20, 0, 4, 4, X_MARKER(3, 0, 0))},
+    {"a fenced epoch writes behind the marker that raised it", "D5",
+     X_MOVED X_ABORT(4, 7) X_BEGIN(8, 0) X_SENDS(5, 8, 0, 0, 1, 12, 0, "")
+         X_READ(20, 0, 3, 3,
+                X_BATCH(0, 0, 0, 10, -7,
+                        X_DROPPED) "," X_MARKER(1, 1, 0) "," X_BATCH(2, 0, 1, 12, 0, X_DROPPED))},
+    {"protocol 2 begins anew at 0 behind each marker", NULL,
+     X_MOVED X_ABORT(4, 7) X_BEGIN(8, 1) X_PUT(5, 8, 0, 1, 0, 12, 0, 2) X_COMMIT(6, 8)
+         X_READ(20, 0, 4, 4,
+                X_BATCH(0, 0, 0, 10, -7, X_DROPPED) "," X_MARKER(1, 1, 0) "," X_BATCH(
+                    2, 1, 0, 12, 0, "") "," X_MARKER(3, 2, 1))},
     {"all is read", NULL, TWO MARK(final) READ(9, 0, 6, 0, BOTH)},
     {"crashes change nothing", NULL,
      TWO MARK(kill) MARK(power_cut) MARK(start) MARK(final) READ(9, 0, 6, 0, BOTH)},
@@ -91,6 +280,23 @@ static const struct {
      TWO MARK(kill) READ(9, 0, 6, 0, BATCH(3, 5, 13, 8, ""))},
     {"flush mode os may skip offsets after a power cut", NULL,
      TWO MARK(power_cut_volatile) READ(9, 0, 6, 0, BATCH(3, 5, 13, 8, ""))},
+    {"a power cut takes nothing below what was synced", "D1",
+     TWO MARK(power_cut_volatile) MARKED(synced, 6) MARK(final)
+         READ(9, 0, 3, 0, BATCH(0, 2, 10, 7, ""))},
+    {"a power cut takes what was not synced", NULL,
+     TWO MARK(power_cut_volatile) MARKED(synced, 3) MARK(final)
+         READ(9, 0, 3, 0, BATCH(0, 2, 10, 7, ""))},
+    {"what one power cut left is vouched for by its own recovery points", "D1",
+     TWO MARK(power_cut_volatile) MARKED(synced, 6) MARK(start) MARK(power_cut_volatile)
+         MARKED(synced, 6) MARK(final) READ(9, 0, 3, 0, BATCH(0, 2, 10, 7, ""))},
+    {"no hole begins below what was synced", "D4",
+     TWO MARK(power_cut_volatile) MARKED(synced, 3) READ(9, 0, 6, 0, BATCH(3, 5, 13, 8, ""))},
+    {"a hole at the end, in flush mode os, behind what was synced", NULL,
+     TWO MARK(power_cut_volatile) MARKED(synced, 3) MARK(final)
+         READ(8, 0, 6, 0, BATCH(0, 2, 10, 7, "")) READ(9, 3, 6, 0, "")},
+    {"a hole at the end", "D4",
+     SENT(1, 10, 3, 0, "") SENT(2, 13, 3, 0, "") MARK(final)
+         READ(8, 0, 6, 0, BATCH(0, 2, 10, 7, "")) READ(9, 3, 6, 0, "")},
     {"a partition that nobody read at the end", "D1", TWO MARK(final)},
     {"a deleted topic owes nothing", NULL,
      TWO "{\"kind\":\"delete_topic\",\"phase\":\"invoke\",\"topic\":\"a\",\"op\":5}\n" MARK(final)},
@@ -115,6 +321,17 @@ static const struct {
     {"the high watermark goes back", "D3",
      SENT(1, 10, 3, 1, "") SENT(2, 13, 3, 1, "") READ(8, 6, 6, 0, "") READ(9, 0, 3, 0, "")},
     {"the log start goes back", "D3", TWO TRIMMED(7, 3, 3) READ(9, 0, 6, 0, BOTH)},
+    {"the log start goes back over a crash", "D3",
+     TWO TRIMMED(7, 3, 3) MARK(power_cut) MARK(start) READ(9, 0, 6, 0, BOTH)},
+    {"the log start goes back over a crash in flush mode os", "D3",
+     TWO TRIMMED(7, 3, 3) MARK(power_cut_volatile) MARK(start) READ(9, 0, 6, 0, BOTH)},
+    {"the log start moves though nobody was told that it had", NULL,
+     TWO "{\"kind\":\"delete_records\",\"phase\":\"invoke\",\"topic\":\"a\",\"partition\":0,"
+         "\"op\":7,\"offset\":3}\n" MARK(power_cut) MARK(start) READ(8, 0, 6, 0, BOTH)
+             READ(9, 3, 6, 3, BATCH(3, 5, 13, 8, ""))},
+    {"the high watermark goes back behind a younger answer that says less", "D3",
+     SENT(1, 10, 3, 1, "") SENT(2, 13, 3, 1, "") READ(5, 6, 6, 0, "") ASKED(6, 0) ASKED(7, 0)
+         ASKED(8, 0) READ(9, 0, 3, 0, "")},
     {"two answers under way at once may come in either order", NULL,
      SENT(1, 10, 3, 1, "") ASKED(8, 0) ASKED(9, 0) SHOWN(8, 3, 0, "") SHOWN(9, 0, 0, "")},
     {"above the high watermark", "D4", TWO READ(9, 0, 5, 0, BOTH)},
@@ -151,6 +368,11 @@ static const struct {
     {"removed too early", "D9", CREATED(1001, -1) TWO READ(9, 3, 6, 3, BATCH(3, 5, 13, 8, ""))},
     {"removed by age", NULL, CREATED(1000, -1) TWO READ(9, 3, 6, 3, BATCH(3, 5, 13, 8, ""))},
     {"removed by size", NULL, CREATED(-1, 100) TWO READ(9, 3, 6, 3, BATCH(3, 5, 13, 8, ""))},
+    /* One goes by size as long as the other is there; then that one is old enough. */
+    {"removed by size, and what had made it too much by age", NULL,
+     CREATED(1000, 100) YOUNG_AND_OLD READ(9, 6, 6, 6, "")},
+    {"removed by size, and what stayed behind it is young", "D9",
+     CREATED(1001, 100) TWO READ(9, 6, 6, 6, "")},
     {"removed though too few bytes stay", "D9",
      CREATED(-1, 101) TWO READ(9, 3, 6, 3, BATCH(3, 5, 13, 8, ""))},
     {"broken bytes", "D10",
@@ -166,6 +388,168 @@ static const struct {
     {"a search by time finds the first one", NULL, TWO READ(8, 0, 6, 0, BOTH) TIMES(9, 1000, 0)},
     {"a search by time skips one", "T", TWO READ(8, 0, 6, 0, BOTH) TIMES(9, 1000, 3)},
     {"a search by time finds none", "T", TWO READ(8, 0, 6, 0, BOTH) TIMES(9, 900, -1)},
+    {"two own one partition in one generation", "G1", OWNS_FREELY(m, 3, "") OWNS_FREELY(n, 3, "")},
+    {"two own one partition in two generations", NULL, OWNS_FREELY(m, 3, "") OWNS_FREELY(n, 4, "")},
+    {"one owns it again in its generation", NULL, OWNS_FREELY(m, 3, "") OWNS_FREELY(m, 3, "")},
+    {"given before the other gave it up", "G1",
+     OWNS(m, 3, 100, 90, 1000) OWNS(n, 4, 500, 490, 1000)},
+    {"given when the other gave it up", NULL,
+     OWNS(m, 3, 100, 90, 1000) GROUP(give_up, ok, m, HERE AT(300)) OWNS(n, 4, 500, 490, 1000)},
+    {"given though another partition was given up", "G1",
+     OWNS(m, 3, 100, 90, 1000) GROUP(give_up, ok, m, ",\"topic\":\"a\",\"partition\":1" AT(300))
+         OWNS(n, 4, 500, 490, 1000)},
+    {"given when the other had gone", NULL,
+     OWNS(m, 3, 100, 90, 1000) GROUP(end, ok, m, AT(300)) OWNS(n, 4, 500, 490, 1000)},
+    {"given when the other's lease was over", NULL,
+     OWNS(m, 3, 100, 90, 1000) OWNS(n, 4, 1090, 1080, 1000)},
+    {"given though the other's lease had begun anew", "G1",
+     OWNS(m, 3, 100, 90, 1000) GROUP(beat, ok, m, AT(900) LEASED(890, 1000))
+         OWNS(n, 4, 1090, 1080, 1000)},
+    {"a heartbeat that was sent when the lease was over renews nothing: any coordinator that loads "
+     "answers it",
+     NULL,
+     OWNS(m, 3, 100, 90, 1000) GROUP(beat, ok, m, AT(1200) LEASED(1190, 1000))
+         OWNS(n, 4, 1300, 1290, 1000)},
+    {"an answer that comes when its own lease is over", NULL,
+     OWNS(m, 3, 100, 90, 9000) OWNS(n, 2, 500, 10, 400)},
+    {"given to the new member of an instance", NULL,
+     GROUP(own, ok, m, HERE ",\"generation\":3" AS(i)) JOINS(5, n, AS(i))
+         GROUP(own, ok, n, HERE ",\"generation\":3" AS(i))},
+    {"the former member of an instance has nothing", NULL,
+     GROUP(own, ok, m, HERE ",\"generation\":3" AS(i)) JOINS(5, n, AS(i)) OWNS_FREELY(o, 3, "")},
+    {"a new member of one instance takes from no other", "G1",
+     GROUP(own, ok, m, HERE ",\"generation\":3" AS(j)) JOINS(5, n, AS(i))
+         GROUP(own, ok, n, HERE ",\"generation\":3" AS(i))},
+    {"flush mode os may lose to a power cut what a group was", NULL,
+     OWNS(m, 3, 100, 90, 1000) MARK(power_cut_volatile) OWNS(n, 3, 500, 490, 1000)},
+    {"a kill changes no owner", "G1",
+     OWNS(m, 3, 100, 90, 1000) MARK(kill) OWNS(n, 4, 500, 490, 1000)},
+    {"committed and there", NULL, PUT(1, 5) HAS(2, 5) PUT(3, 7) MARK(power_cut) HAS(4, 7)},
+    {"committed and gone", "G2", PUT(1, 5) MARK(power_cut) HAS(2, -1)},
+    {"committed and back", "G2", PUT(1, 5) PUT(2, 7) MARK(kill) HAS(3, 5)},
+    {"committed lower on purpose", NULL, PUT(1, 7) PUT(2, 5) HAS(3, 5)},
+    {"never committed", "G2", PUT(1, 5) HAS(2, 6)},
+    {"refused, and there", "G2",
+     COMMITS(1, m, 1, 5, "") GROUP(commit, fail, m, HERE ",\"op\":1") HAS(2, 5)},
+    {"an open commit may show up late", NULL,
+     COMMITS(1, m, 1, 5, "") PUT(2, 7) HAS(3, 7) HAS(4, 5)},
+    {"seen, then what stood there before", "G2",
+     PUT(1, 5) COMMITS(2, m, 1, 7, "") HAS(3, 7) HAS(4, 5)},
+    {"a read under way may see either", NULL, PUT(1, 5) LOOKS(3) PUT(2, 7) FINDS(3, 5) HAS(4, 7)},
+    {"deleted and gone", NULL,
+     PUT(1, 5) ADMIN(group_delete_offset, invoke, 2) ADMIN(group_delete_offset, ok, 2) HAS(3, -1)},
+    {"deleted and there", "G2",
+     PUT(1, 5) ADMIN(group_delete_offset, invoke, 2) ADMIN(group_delete_offset, ok, 2) HAS(3, 5)},
+    {"its group was deleted", NULL,
+     PUT(1, 5) ADMIN(group_delete, invoke, 2) ADMIN(group_delete, ok, 2) HAS(3, -1)},
+    {"its group was deleted, it is there", "G2",
+     PUT(1, 5) ADMIN(group_delete, invoke, 2) ADMIN(group_delete, ok, 2) HAS(3, 5)},
+    {"its topic is being deleted", NULL,
+     PUT(1, 5) "{\"kind\":\"delete_topic\",\"phase\":\"invoke\",\"topic\":\"a\",\"op\":5}\n" HAS(
+         2, 5) HAS(3, -1)},
+    {"expired", NULL, PUT(1, 5) MARK(expire) HAS(2, -1)},
+    {"flush mode os may lose committed offsets to a power cut", NULL,
+     PUT(1, 5) PUT(2, 7) MARK(power_cut_volatile) HAS(3, 5)},
+    {"and what was read behind the cut stays", "G2",
+     PUT(1, 5) PUT(2, 7) MARK(power_cut_volatile) HAS(3, 5) HAS(4, 7)},
+    {"a member of an older generation commits another's", "G3",
+     OWNS(n, 4, 500, 490, 9000) COMMITS(1, m, 3, 5, AT(600)) COMMITTED(1, m, AT(700))},
+    {"it is refused", NULL,
+     OWNS(n, 4, 500, 490, 9000) COMMITS(1, m, 3, 5, AT(600))
+         GROUP(commit, fail, m, HERE ",\"op\":1" AT(700))},
+    {"it was sent before the other was told", NULL,
+     COMMITS(1, m, 3, 5, AT(400)) OWNS(n, 4, 500, 490, 9000) COMMITTED(1, m, AT(700))},
+    {"the other has given it up", NULL,
+     OWNS(n, 4, 500, 490, 9000) GROUP(give_up, ok, n, AT(550)) COMMITS(1, m, 3, 5, AT(600))
+         COMMITTED(1, m, AT(700))},
+    {"a member commits under an instance id that another has", "G3",
+     JOINS(1, m, AS(i)) JOINS(2, n, AS(i)) COMMITS(3, m, 3, 5, AS(i)) COMMITTED(3, m, AS(i))},
+    {"the one that joined last commits", NULL,
+     JOINS(1, m, AS(i)) JOINS(2, n, AS(i)) COMMITS(3, n, 3, 5, AS(i)) COMMITTED(3, n, AS(i))},
+    {"of two that join at once either may have the place", NULL,
+     GROUP(join, invoke, m, ",\"op\":1" AS(i)) GROUP(join, invoke, n, ",\"op\":2" AS(i))
+         GROUP(join, ok, n, ",\"op\":2" AS(i)) GROUP(join, ok, m, ",\"op\":1" AS(i))
+             COMMITS(3, n, 3, 5, AS(i)) COMMITTED(3, n, AS(i))},
+    {"all was dealt with", NULL, DEALT(0, 4) DEALT(2, 4) DRAINED(6, 0)},
+    {"an offset was passed over", "G5", DEALT(0, 3) DEALT(4, 2) DRAINED(6, 0)},
+    {"the end was not dealt with", "G5", DEALT(0, 5) DRAINED(6, 0)},
+    {"what was removed is not owed", NULL, DEALT(3, 3) DRAINED(6, 3)},
+    {"broken bytes where a bit was flipped", NULL,
+     TWO MARKED(damage, 3) ASKED(9, 3) ANSWERED(fetch, fail, 9, CORRUPT_MESSAGE)},
+    {"broken bytes in front of the bit that was flipped", "R",
+     TWO MARKED(damage, 3) ASKED(9, 2) ANSWERED(fetch, fail, 9, CORRUPT_MESSAGE)},
+    {"broken bytes before a bit was flipped", "R",
+     TWO ASKED(9, 3) ANSWERED(fetch, fail, 9, CORRUPT_MESSAGE) MARKED(damage, 3)},
+    {"broken bytes on a sound disk", "R",
+     TWO ASKED(9, 0) ANSWERED(fetch, fail, 9, CORRUPT_MESSAGE)},
+    {"failed storage where calls failed", NULL,
+     TWO MARK(disk_fault) ASKED(9, 0) ANSWERED(fetch, fail, 9, KAFKA_STORAGE_ERROR)},
+    {"failed storage where none had failed", "R",
+     TWO ASKED(9, 0) ANSWERED(fetch, fail, 9, KAFKA_STORAGE_ERROR)},
+    {"failed storage after the faults", "R",
+     TWO MARK(disk_fault) MARK(final) ASKED(9, 0) ANSWERED(fetch, fail, 9, KAFKA_STORAGE_ERROR)
+         READ(8, 0, 6, 0, BOTH)},
+    {"out of range below the log start", NULL,
+     TWO TRIMMED(7, 3, 3) ASKED(9, 0) ANSWERED(fetch, fail, 9, OFFSET_OUT_OF_RANGE)},
+    {"out of range within the log", "R",
+     TWO READ(8, 0, 6, 0, BOTH) ASKED(9, 3) ANSWERED(fetch, fail, 9, OFFSET_OUT_OF_RANGE)},
+    {"out of range above what a power cut took, in flush mode os", NULL,
+     TWO MARK(power_cut_volatile) MARKED(synced, 0) ASKED(9, 6)
+         ANSWERED(fetch, fail, 9, OFFSET_OUT_OF_RANGE)},
+    {"an unknown topic that was there", "R",
+     TWO READ(8, 0, 6, 0, BOTH) ASKED(9, 0) ANSWERED(fetch, fail, 9, UNKNOWN_TOPIC_OR_PARTITION)},
+    {"an unknown topic that is being made", NULL,
+     ASKED(9, 0) ANSWERED(fetch, fail, 9, UNKNOWN_TOPIC_OR_PARTITION)},
+    {"an error that nothing explains, of an attempt that is made again", "R",
+     SENT(1, 10, 3, -1, BY(5, 0)) REFUSAL(1, INVALID_RECORD) ACKED(1, 0)},
+    {"no leader after the faults", "R",
+     MARK(final) ASKED(9, 0) ANSWERED(fetch, fail, 9, NOT_LEADER_OR_FOLLOWER)},
+    {"out of order behind what was acknowledged", "D5",
+     PAIR REFUSAL(2, OUT_OF_ORDER_SEQUENCE_NUMBER)},
+    {"out of order behind what was acknowledged, after a restart", "D5",
+     PAIR MARK(kill) MARK(start) REFUSAL(2, OUT_OF_ORDER_SEQUENCE_NUMBER)},
+    {"a repetition of the last but one after a restart is told out of order", NULL,
+     TRIPLE MARK(kill) MARK(start) REFUSAL(2, OUT_OF_ORDER_SEQUENCE_NUMBER) MARK(final)
+         READ(9, 0, 9, 0, THIRD)},
+    {"told out of order after a restart, and not there", "D5",
+     TRIPLE MARK(kill) MARK(start) REFUSAL(2, OUT_OF_ORDER_SEQUENCE_NUMBER) MARK(final)
+         READ(9, 0, 3, 0, BATCH(0, 2, 10, 7, BY(5, 0)))},
+    {"out of order, when the next one was sent only after the restart", "D5",
+     PAIR MARK(kill) MARK(start) SENT(3, 16, 3, -1, BY(5, 6))
+         REFUSAL(2, OUT_OF_ORDER_SEQUENCE_NUMBER)},
+    {"a producer's first batch comes behind its second", NULL,
+     SENT(1, 10, 3, -1, BY(5, 0)) SENT(2, 13, 3, -1, BY(5, 3))
+         REFUSAL(1, OUT_OF_ORDER_SEQUENCE_NUMBER)},
+    {"a producer's only batch is out of order", "D5",
+     SENT(1, 10, 3, -1, BY(5, 0)) REFUSAL(1, OUT_OF_ORDER_SEQUENCE_NUMBER)},
+    {"out of order when a snapshot rotted and the log has lost its beginning", NULL,
+     PAIR TRIMMED(7, 3, 3) MARKED(snapshot_rot, -1) REFUSAL(2, OUT_OF_ORDER_SEQUENCE_NUMBER)},
+    {"out of order when a snapshot rotted and the log is whole", "D5",
+     PAIR MARKED(snapshot_rot, -1) REFUSAL(2, OUT_OF_ORDER_SEQUENCE_NUMBER)},
+    {"out of order when a power cut took what acks=1 acknowledged", NULL,
+     SENT(1, 10, 3, 1, BY(5, 0)) ACKED(1, 0) SENT(2, 13, 3, 1, BY(5, 3)) MARK(power_cut)
+         REFUSAL(2, OUT_OF_ORDER_SEQUENCE_NUMBER)},
+    {"out of order when a power cut may have taken nothing", "D5",
+     PAIR MARK(power_cut) REFUSAL(2, OUT_OF_ORDER_SEQUENCE_NUMBER)},
+    {"a repetition is stored twice before producers may be forgotten", "D5",
+     SENT(1, 10, 3, -1, BY(5, 0)) READ(
+         9, 0, 6, 0, BATCH(0, 2, 10, 7, BY(5, 0)) "," BATCH(3, 5, 10, 7, BY(5, 0))) MARK(forget)},
+    {"a sequence is missing below the damage", "D5",
+     SENT(1, 10, 3, -1, BY(5, 0)) SENT(2, 13, 3, -1, BY(5, 4))
+         READ(9, 0, 6, 0, BATCH(0, 2, 10, 7, BY(5, 0)) "," BATCH(3, 5, 13, 8, BY(5, 4)))
+             MARKED(damage, 6)},
+    {"acknowledged at another offset below the damage", "D2",
+     SENT(1, 10, 3, -1, "") ACKED(1, 3) SENT(2, 13, 3, -1, "") MARKED(damage, 6)
+         READ(9, 0, 6, 0, BATCH(0, 2, 10, 7, "") "," BATCH(3, 5, 13, 8, ""))},
+    {"removed too early from a damaged log", "D9",
+     CREATED(1001, -1) TWO MARKED(damage, 6) READ(9, 3, 6, 3, BATCH(3, 5, 13, 8, ""))},
+    {"a search by time skips one below the damage", "T",
+     TWO MARKED(damage, 6) READ(8, 0, 6, 0, BOTH) TIMES(9, 1000, 3)},
+    {"a search by time passes over what was damaged", NULL,
+     TWO MARKED(damage, 0) READ(8, 0, 6, 0, BOTH) TIMES(9, 1000, 3)},
+    {"an epoch that nobody else has", "D5", PAIR REFUSAL(2, INVALID_PRODUCER_EPOCH)},
+    {"an epoch that a flipped bit shows", NULL,
+     PAIR MARKED(damage, 0) REFUSAL(2, INVALID_PRODUCER_EPOCH)},
     {"a search by time finds one too old", "T", TWO READ(8, 0, 6, 0, BOTH) TIMES(9, 1001, 0)},
 };
 

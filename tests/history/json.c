@@ -39,6 +39,20 @@ static const struct field fields[] = {
     FIELD(log_start, WIDE),
     FIELD(retention_ms, WIDE),
     FIELD(retention_bytes, WIDE),
+    FIELD(generation, NARROW),
+    FIELD(since_ns, WIDE),
+    FIELD(lease_ms, WIDE),
+    FIELD(transaction, WIDE),
+    FIELD(is_commit, NARROW),
+    FIELD(isolation, NARROW),
+    FIELD(key, NARROW),
+    FIELD(is_compacted, NARROW),
+    FIELD(amount, WIDE),
+};
+static const struct field names[] = {
+    FIELD(group, NARROW),
+    FIELD(member, NARROW),
+    FIELD(instance, NARROW),
 };
 
 static int64_t field_get(const struct history_event *event, const struct field *field)
@@ -68,13 +82,28 @@ static void field_set(struct history_event *event, const struct field *field, in
 
 static json_t *batch_to_json(const struct history_batch *batch)
 {
-    return json_pack("{sI sI sI sI si si sI sb si sI}", "base_offset",
-                     (json_int_t)batch->base_offset, "last_offset", (json_int_t)batch->last_offset,
-                     "first_value", (json_int_t)batch->first_value, "producer_id",
-                     (json_int_t)batch->producer_id, "base_sequence", (int)batch->base_sequence,
-                     "producer_epoch", (int)batch->producer_epoch, "crc", (json_int_t)batch->crc,
-                     "is_valid", (int)batch->is_valid, "size_bytes", (int)batch->size_bytes,
-                     "timestamp_ms", (json_int_t)batch->timestamp_ms);
+    json_t *line = json_pack(
+        "{sI sI sI sI si si sI sb si sI}", "base_offset", (json_int_t)batch->base_offset,
+        "last_offset", (json_int_t)batch->last_offset, "first_value",
+        (json_int_t)batch->first_value, "producer_id", (json_int_t)batch->producer_id,
+        "base_sequence", (int)batch->base_sequence, "producer_epoch", (int)batch->producer_epoch,
+        "crc", (json_int_t)batch->crc, "is_valid", (int)batch->is_valid, "size_bytes",
+        (int)batch->size_bytes, "timestamp_ms", (json_int_t)batch->timestamp_ms);
+
+    ASSERT(line != NULL);
+    if (batch->is_transactional)
+        json_object_set_new(line, "is_transactional", json_true());
+    if (batch->is_aborted)
+        json_object_set_new(line, "is_aborted", json_true());
+    if (batch->is_empty)
+        json_object_set_new(line, "is_empty", json_true());
+    if (batch->is_control) {
+        json_object_set_new(line, "is_control", json_true());
+        json_object_set_new(line, "marker", json_integer(batch->marker));
+    }
+    if (batch->amount != 0)
+        json_object_set_new(line, "amount", json_integer(batch->amount));
+    return line;
 }
 
 void history_write(const struct history *history, FILE *out)
@@ -97,6 +126,11 @@ void history_write(const struct history *history, FILE *out)
             if (field_get(event, &fields[k]) != field_get(&plain, &fields[k]))
                 json_object_set_new(line, fields[k].name,
                                     json_integer(field_get(event, &fields[k])));
+        for (size_t k = 0; k < ARRAY_COUNT(names); k++)
+            if (field_get(event, &names[k]) >= 0)
+                json_object_set_new(
+                    line, names[k].name,
+                    json_string(history_name_text(history, (int32_t)field_get(event, &names[k]))));
         if (event->error)
             json_object_set_new(line, "error", json_string(event->error));
         if (event->batch_count > 0) {
@@ -112,23 +146,27 @@ void history_write(const struct history *history, FILE *out)
     }
 }
 
-static int name_find(const char *const *names, int count, const json_t *value)
+static int word_find(const char *const *words, int count, const json_t *value)
 {
     for (int i = 0; value && json_is_string(value) && i < count; i++)
-        if (strcmp(names[i], json_string_value(value)) == 0)
+        if (strcmp(words[i], json_string_value(value)) == 0)
             return i;
     return -1;
 }
 
 static bool batch_from_json(json_t *item, struct history_batch *batch)
 {
-    json_int_t base, last, value, producer = -1, crc, timestamp = -1;
-    int sequence = -1, epoch = -1, valid = 1, size = 0;
+    json_int_t base, last, value, producer = -1, crc, timestamp = -1, amount = 0;
+    int sequence = -1, epoch = -1, valid = 1, size = 0, marker = -1;
+    int transactional = 0, control = 0, aborted = 0, empty = 0;
 
-    if (json_unpack(item, "{sI sI sI s?I s?i s?i sI s?b s?i s?I}", "base_offset", &base,
-                    "last_offset", &last, "first_value", &value, "producer_id", &producer,
-                    "base_sequence", &sequence, "producer_epoch", &epoch, "crc", &crc, "is_valid",
-                    &valid, "size_bytes", &size, "timestamp_ms", &timestamp) != 0)
+    if (json_unpack(item, "{sI sI sI s?I s?i s?i sI s?b s?i s?I s?b s?b s?b s?b s?i s?I}",
+                    "base_offset", &base, "last_offset", &last, "first_value", &value,
+                    "producer_id", &producer, "base_sequence", &sequence, "producer_epoch", &epoch,
+                    "crc", &crc, "is_valid", &valid, "size_bytes", &size, "timestamp_ms",
+                    &timestamp, "is_transactional", &transactional, "is_control", &control,
+                    "is_aborted", &aborted, "is_empty", &empty, "marker", &marker, "amount",
+                    &amount) != 0)
         return false;
     *batch = (struct history_batch){.base_offset = base,
                                     .last_offset = last,
@@ -139,7 +177,13 @@ static bool batch_from_json(json_t *item, struct history_batch *batch)
                                     .crc = (uint32_t)crc,
                                     .is_valid = valid != 0,
                                     .size_bytes = size,
-                                    .timestamp_ms = timestamp};
+                                    .timestamp_ms = timestamp,
+                                    .is_transactional = transactional != 0,
+                                    .is_control = control != 0,
+                                    .is_aborted = aborted != 0,
+                                    .is_empty = empty != 0,
+                                    .marker = (int8_t)marker,
+                                    .amount = amount};
     return base >= 0 && last >= base;
 }
 
@@ -147,9 +191,9 @@ static const char *event_from_json(struct history *history, json_t *line)
 {
     struct history_batch *batches = NULL;
     struct history_event event;
-    int kind = name_find(history_kind_names, HISTORY_KIND_COUNT, json_object_get(line, "kind"));
-    int phase = name_find(history_phase_names, HISTORY_PHASE_COUNT, json_object_get(line, "phase"));
-    int mark = name_find(history_mark_names, HISTORY_MARK_COUNT, json_object_get(line, "mark"));
+    int kind = word_find(history_kind_names, HISTORY_KIND_COUNT, json_object_get(line, "kind"));
+    int phase = word_find(history_phase_names, HISTORY_PHASE_COUNT, json_object_get(line, "phase"));
+    int mark = word_find(history_mark_names, HISTORY_MARK_COUNT, json_object_get(line, "mark"));
     json_t *topic = json_object_get(line, "topic"), *list = json_object_get(line, "batches");
     json_t *error = json_object_get(line, "error");
 
@@ -169,6 +213,14 @@ static const char *event_from_json(struct history *history, json_t *line)
             return fields[i].name;
         if (value)
             field_set(&event, &fields[i], json_integer_value(value));
+    }
+    for (size_t i = 0; i < ARRAY_COUNT(names); i++) {
+        json_t *value = json_object_get(line, names[i].name);
+
+        if (value && !json_is_string(value))
+            return names[i].name;
+        if (value)
+            field_set(&event, &names[i], history_name(history, json_string_value(value)));
     }
     if (json_is_string(error))
         event.error = json_string_value(error);

@@ -23,9 +23,8 @@ void violation(struct model *model, const char *rule, size_t event, const char *
     va_end(arguments);
 }
 
-/* Room for one more item in an arena-backed array. */
-static void *grown(struct arena *arena, void *items, size_t count, size_t *capacity,
-                   size_t item_bytes)
+void *model_grown(struct arena *arena, void *items, size_t count, size_t *capacity,
+                  size_t item_bytes)
 {
     void *larger;
 
@@ -38,8 +37,16 @@ static void *grown(struct arena *arena, void *items, size_t count, size_t *capac
         memcpy(larger, items, count * item_bytes);
     return larger;
 }
-#define PUSH(arena, list, count, capacity) \
-    ((list) = grown((arena), (list), (count), &(capacity), sizeof *(list)), &(list)[(count)++])
+
+struct place_text model_place(const struct model *model, int32_t group, int32_t topic,
+                              int32_t partition)
+{
+    struct place_text place;
+
+    snprintf(place.text, sizeof place.text, "%s %s-%d", name_of(model, group),
+             topic < 0 ? "?" : model->history->topics[topic], partition);
+    return place;
+}
 
 struct end_key {
     int64_t op;
@@ -125,23 +132,31 @@ bool model_power_cut_between(const struct model *model, size_t from, size_t to)
 
 bool model_volatile_cut_before(const struct model *model, size_t event)
 {
-    for (size_t i = 0; i < event; i++) {
-        const struct history_event *at = event_of(model, i);
-
-        if (at->kind == HISTORY_MARK && at->mark == HISTORY_MARK_POWER_CUT_VOLATILE)
+    for (size_t i = 0; i < model->power_cut_count && model->power_cuts[i] < event; i++)
+        if (event_of(model, model->power_cuts[i])->mark == HISTORY_MARK_POWER_CUT_VOLATILE)
             return true;
-    }
     return false;
 }
 
-bool model_crash_between(const struct model *model, size_t from, size_t to)
+/* What a cut left for certain stands behind it, before the next one. */
+static int64_t synced_after(const struct partition *partition, size_t cut, size_t next_cut)
 {
-    for (size_t i = from + 1; i < to; i++) {
-        const struct history_event *event = event_of(model, i);
+    for (size_t i = 0; i < partition->synced_count; i++)
+        if (partition->synced[i].event > cut && partition->synced[i].event < next_cut)
+            return partition->synced[i].offset;
+    return 0;
+}
 
-        if (event->kind == HISTORY_MARK &&
-            (event->mark == HISTORY_MARK_KILL || event->mark == HISTORY_MARK_POWER_CUT ||
-             event->mark == HISTORY_MARK_POWER_CUT_VOLATILE))
+bool partition_volatile_takes(const struct model *model, const struct partition *partition,
+                              size_t from, size_t to, int64_t end)
+{
+    for (size_t i = 0; i < model->power_cut_count; i++) {
+        size_t cut = model->power_cuts[i];
+        size_t next_cut = i + 1 < model->power_cut_count ? model->power_cuts[i + 1] : NO_EVENT;
+
+        if (cut > from && cut < to &&
+            event_of(model, cut)->mark == HISTORY_MARK_POWER_CUT_VOLATILE &&
+            end > synced_after(partition, cut, next_cut))
             return true;
     }
     return false;
@@ -156,7 +171,11 @@ static struct partition *partition_get(struct model *model, size_t *capacity, in
         if (model->partitions[i].topic == topic && model->partitions[i].number == number)
             return &model->partitions[i];
     partition = PUSH(&model->arena, model->partitions, model->partition_count, *capacity);
-    *partition = (struct partition){.topic = topic, .number = number, .damaged_from = INT64_MAX};
+    *partition = (struct partition){.topic = topic,
+                                    .number = number,
+                                    .damaged_from = INT64_MAX,
+                                    .damaged_at = NO_EVENT,
+                                    .rotted_snapshot_at = NO_EVENT};
     return partition;
 }
 
@@ -168,10 +187,13 @@ static void operations_join(struct model *model)
     struct end_key *keys = arena_zeroed(&model->arena, history->count + 1, sizeof *keys);
     size_t count = 0, capacity = 0;
 
-    ASSERT(keys != NULL);
-    for (size_t i = 0; i < history->count; i++)
+    model->next_end = arena_zeroed(&model->arena, history->count + 1, sizeof *model->next_end);
+    ASSERT(keys != NULL && model->next_end != NULL);
+    for (size_t i = 0; i < history->count; i++) {
+        model->next_end[i] = NO_EVENT;
         if (history->events[i].kind != HISTORY_MARK)
             keys[count++] = (struct end_key){history->events[i].op, i};
+    }
     qsort(keys, count, sizeof *keys, end_compare);
     for (size_t i = 0; i < count; i++) {
         struct operation *last =
@@ -179,12 +201,18 @@ static void operations_join(struct model *model)
         bool is_end = history->events[keys[i].event].phase != HISTORY_INVOKE;
 
         if (is_end && last && last->op == keys[i].op && keys[i].op >= 0) {
+            if (last->ended != NO_EVENT)
+                model->next_end[last->ended] = keys[i].event;
+            else
+                last->first_end = keys[i].event;
             last->ended = keys[i].event; /* the last end counts: unknown may become known */
             continue;
         }
-        *PUSH(&model->arena, model->operations, model->operation_count,
-              capacity) = (struct operation){
-            .op = keys[i].op, .invoked = keys[i].event, .ended = is_end ? keys[i].event : NO_EVENT};
+        *PUSH(&model->arena, model->operations, model->operation_count, capacity) =
+            (struct operation){.op = keys[i].op,
+                               .invoked = keys[i].event,
+                               .ended = is_end ? keys[i].event : NO_EVENT,
+                               .first_end = is_end ? keys[i].event : NO_EVENT};
     }
 }
 
@@ -202,6 +230,20 @@ static int by_invocation(const void *left, const void *right)
                            *b = *(struct operation *const *)right;
 
     return (a->invoked > b->invoked) - (a->invoked < b->invoked);
+}
+
+struct operation **model_operations(struct model *model, enum history_kind kind, size_t *count_out)
+{
+    struct operation **list = NULL;
+    size_t count = 0, capacity = 0;
+
+    for (size_t i = 0; i < model->operation_count; i++)
+        if (event_of(model, model->operations[i].invoked)->kind == kind)
+            *PUSH(&model->arena, list, count, capacity) = &model->operations[i];
+    if (count > 0)
+        qsort((void *)list, count, sizeof *list, by_invocation);
+    *count_out = count;
+    return list;
 }
 
 static void operation_place(struct model *model, struct operation *operation, size_t *partitions,
@@ -239,6 +281,9 @@ static void marks_place(struct model *model, size_t *partitions)
             for (size_t k = 0; k < model->partition_count; k++)
                 model->partitions[k].may_be_gone |= model->partitions[k].topic == event->topic;
         }
+        if (event->kind == HISTORY_CREATE_TOPIC && event->is_compacted == 1)
+            for (size_t k = 0; k < model->partition_count; k++)
+                model->partitions[k].is_compacted |= model->partitions[k].topic == event->topic;
         if (event->kind != HISTORY_MARK)
             continue;
         if (is_cut)
@@ -247,10 +292,26 @@ static void marks_place(struct model *model, size_t *partitions)
             model->final_mark = i;
         if (event->mark == HISTORY_MARK_FORGET)
             model->forget_mark = MIN(model->forget_mark, i);
+        if (event->mark == HISTORY_MARK_DISK_FAULT)
+            model->disk_fault_mark = MIN(model->disk_fault_mark, i);
+        if (event->mark == HISTORY_MARK_SNAPSHOT_ROT) {
+            struct partition *partition =
+                partition_get(model, partitions, event->topic, event->partition);
+
+            partition->rotted_snapshot_at = MIN(partition->rotted_snapshot_at, i);
+        }
+        if (event->mark == HISTORY_MARK_SYNCED) {
+            struct partition *partition =
+                partition_get(model, partitions, event->topic, event->partition);
+
+            *PUSH(&model->arena, partition->synced, partition->synced_count,
+                  partition->synced_capacity) = (struct synced){i, event->offset};
+        }
         if (event->mark == HISTORY_MARK_DAMAGE) {
             struct partition *partition =
                 partition_get(model, partitions, event->topic, event->partition);
 
+            partition->damaged_at = MIN(partition->damaged_at, i);
             partition->damaged_from = MIN(partition->damaged_from, event->offset);
             *PUSH(&model->arena, partition->cuts, partition->cut_count, partition->cut_capacity) =
                 i;
@@ -323,7 +384,12 @@ void model_build(struct model *model, const struct history *history, struct hist
     size_t partitions = 0, produces = 0;
 
     *model = (struct model){
-        .history = history, .final_mark = NO_EVENT, .forget_mark = NO_EVENT, .report = report};
+        .history = history,
+        .final_mark = NO_EVENT,
+        .forget_mark = NO_EVENT,
+        .disk_fault_mark = NO_EVENT,
+        .report = report,
+    };
     arena_init(&model->arena, &heap_allocator, SIZE_MAX);
     operations_join(model);
     for (size_t i = 0; i < model->operation_count; i++)
@@ -340,6 +406,7 @@ void model_build(struct model *model, const struct history *history, struct hist
             qsort((void *)partition->asks, partition->ask_count, sizeof *partition->asks, by_end);
         sights_place(model, partition);
     }
+    transactions_build(model);
     report->partitions = model->partition_count;
     report->is_final = model->final_mark != NO_EVENT;
 }

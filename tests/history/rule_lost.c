@@ -9,15 +9,8 @@
 static bool could_be_taken(const struct model *model, const struct partition *partition,
                            size_t from, size_t to, int64_t end)
 {
-    if (partition->damaged_from == INT64_MAX)
-        return partition_era(partition, from) != partition_era(partition, to);
-    if (end > partition->damaged_from)
-        return true;
-    for (size_t i = 0; i < model->power_cut_count; i++)
-        if (model->power_cuts[i] > from && model->power_cuts[i] < to &&
-            event_of(model, model->power_cuts[i])->mark == HISTORY_MARK_POWER_CUT_VOLATILE)
-            return true;
-    return false;
+    return end > partition->damaged_from ||
+           partition_volatile_takes(model, partition, from, to, end);
 }
 
 /* May a crash before `until` have taken what was acknowledged at `produce->ended`? */
@@ -162,6 +155,6 @@ static void final_covers(struct model *model, struct partition *partition)
 void rule_lost(struct model *model, struct partition *partition)
 {
     watermark_covers(model, partition);
-    if (model->final_mark != NO_EVENT)
+    if (model->final_mark != NO_EVENT && !partition->is_compacted)
         final_covers(model, partition);
 }

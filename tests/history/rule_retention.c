@@ -89,15 +89,21 @@ static bool is_allowed(struct model *model, struct partition *partition, int64_t
         return true;
     for (size_t i = 0; i < partition->produce_count; i++) { /* newest record that went by itself */
         const struct operation *produce = partition->produces[i];
-        int64_t offset;
+        int64_t offset, end;
 
         if (!ended_as(model, produce, HISTORY_OK) || produce->ended > event)
             continue;
         offset = event_of(model, produce->ended)->offset;
-        if (offset < 0 || offset >= start || offset < asked ||
-            partition_era(partition, produce->ended) != partition_era(partition, event))
+        if (offset < 0 || offset >= start || offset < asked)
             continue;
-        if (event_of(model, produce->invoked)->timestamp_ms > newest_ms) {
+        end = offset + event_of(model, produce->invoked)->count;
+        if (end > partition->damaged_from ||
+            partition_volatile_takes(model, partition, produce->invoked, event, end))
+            continue; /* it may have gone another way */
+        /* What made it too much may have gone since, for its own age. */
+        if (event_of(model, produce->invoked)->timestamp_ms > newest_ms &&
+            (rules.smallest_bytes == INT64_MAX ||
+             bytes_behind(model, partition, offset + 1, event) < rules.smallest_bytes)) {
             newest_ms = event_of(model, produce->invoked)->timestamp_ms;
             newest_offset = offset;
         }
@@ -130,8 +136,7 @@ void rule_retention(struct model *model, struct partition *partition)
         if (start <= known)
             continue;
         known = start;
-        if (partition->damaged_from == INT64_MAX &&
-            !is_allowed(model, partition, start, ask->ended, why, sizeof why))
+        if (!is_allowed(model, partition, start, ask->ended, why, sizeof why))
             violation(model, "D9", ask->ended, "%s-%d: the log start moved to %lld: %s",
                       topic_of(model, partition), partition->number, (long long)start, why);
     }

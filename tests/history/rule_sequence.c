@@ -13,7 +13,8 @@ struct producer {
     int64_t id;
     int32_t epoch;
     const struct history_batch *last;
-    size_t run; /* gapless stretch of seen offsets in which `last` lies */
+    bool is_fresh; /* a marker has raised the epoch: sequences begin anew */
+    size_t run;    /* gapless stretch of seen offsets in which `last` lies */
 };
 
 static int32_t sequence_after(const struct history_batch *batch)
@@ -31,8 +32,8 @@ static void batch_follows(struct model *model, struct partition *partition,
     int32_t due;
     bool is_new_epoch = producer->epoch != batch->producer_epoch;
 
-    if (last && model->forget_mark == NO_EVENT) {
-        due = is_new_epoch ? 0 : sequence_after(last);
+    if (last && sight->ended < model->forget_mark) {
+        due = is_new_epoch || producer->is_fresh ? 0 : sequence_after(last);
         if (batch->producer_epoch < producer->epoch)
             violation(model, "D5", sight->ended,
                       "%s-%d: producer %lld epoch %d at offset %lld behind epoch %d",
@@ -46,6 +47,7 @@ static void batch_follows(struct model *model, struct partition *partition,
                       batch->base_sequence, (long long)batch->base_offset, due);
     }
     producer->epoch = batch->producer_epoch;
+    producer->is_fresh = false;
     producer->last = batch;
     producer->run = run;
 }
@@ -79,7 +81,7 @@ static void values_once(struct model *model, struct partition *partition,
             values[i].sight->batch->base_offset == values[i - 1].sight->batch->base_offset)
             continue;
         produce = model_produce_of(model, values[i].value);
-        if (!produce || model->forget_mark != NO_EVENT ||
+        if (!produce || values[i].sight->ended > model->forget_mark ||
             (event_of(model, produce->invoked)->producer_id < 0 &&
              event_of(model, produce->invoked)->link < 0))
             continue; /* a repetition without protection may be there twice */
@@ -145,10 +147,26 @@ static void era_check(struct model *model, struct partition *partition, const st
             k++;
         if (k == producer_count)
             producers[producer_count++] = (struct producer){.id = batch->producer_id};
-        batch_follows(model, partition, &sights[i], &producers[k], run);
+        if (!batch->is_control) {
+            batch_follows(model, partition, &sights[i], &producers[k], run);
+        } else if (batch->producer_epoch > producers[k].epoch) {
+            producers[k].epoch = batch->producer_epoch;
+            producers[k].is_fresh = true;
+        }
     }
     values_once(model, partition, sights, count);
     links_keep_order(model, partition, sights, count);
+}
+
+/* What stands below the damage was there before it. */
+static size_t sound_sights(const struct partition *partition, size_t from, size_t to)
+{
+    size_t count = 0;
+
+    while (from + count < to &&
+           partition->sights[from + count].batch->last_offset < partition->damaged_from)
+        count++; /* by base offset */
+    return count;
 }
 
 void rule_sequence(struct model *model, struct partition *partition)
@@ -157,7 +175,6 @@ void rule_sequence(struct model *model, struct partition *partition)
         for (to = from; to < partition->sight_count &&
                         partition->sights[to].era == partition->sights[from].era;)
             to++;
-        if (partition->damaged_from == INT64_MAX)
-            era_check(model, partition, &partition->sights[from], to - from);
+        era_check(model, partition, &partition->sights[from], sound_sights(partition, from, to));
     }
 }

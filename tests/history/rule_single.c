@@ -9,6 +9,8 @@ static void sights_agree(struct model *model, struct partition *partition)
 {
     const struct sight *previous = NULL; /* with the highest last offset so far */
 
+    if (partition->is_compacted)
+        return; /* batches are written anew */
     for (size_t i = 0; i < partition->sight_count; i++) {
         const struct sight *sight = &partition->sights[i];
         const struct history_batch *batch = sight->batch, *other;
@@ -62,7 +64,10 @@ static void offsets_agree(struct model *model, struct partition *partition)
              partition_era(partition, produce->invoked) != sight->era ||
              partition_era(partition, produce->ended) != sight->era))
             continue;
-        if (partition->damaged_from != INT64_MAX || is_forgotten_first(model, produce, sight))
+        if (MAX(ended->offset, sight->batch->base_offset) +
+                    event_of(model, produce->invoked)->count >
+                partition->damaged_from ||
+            is_forgotten_first(model, produce, sight))
             continue;
         violation(model, "D2", sight->ended,
                   "%s-%d: value %lld was acknowledged at offset %lld and seen at %lld",

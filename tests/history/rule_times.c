@@ -5,13 +5,16 @@
  */
 #include "history_internal.h"
 
-static bool is_misled(const struct model *model, size_t event)
+/* Where the log starts, by that answer; by the invocation when there is none. */
+static int64_t start_told(const struct model *model, const struct operation *ask)
 {
-    for (size_t i = 0; i < event; i++)
-        if (event_of(model, i)->kind == HISTORY_MARK &&
-            event_of(model, i)->mark == HISTORY_MARK_INDEX_ROT)
-            return true;
-    return false;
+    const struct history_event *invoked = event_of(model, ask->invoked);
+
+    if (ask->ended == NO_EVENT)
+        return invoked->log_start;
+    if (invoked->kind == HISTORY_LIST_OFFSETS && invoked->timestamp_ms == -2)
+        return event_of(model, ask->ended)->offset;
+    return event_of(model, ask->ended)->log_start;
 }
 
 void rule_times(struct model *model, struct partition *partition)
@@ -22,21 +25,18 @@ void rule_times(struct model *model, struct partition *partition)
         int64_t start = 0, asked;
 
         if (!ended_as(model, ask, HISTORY_OK) || invoked->kind != HISTORY_LIST_OFFSETS ||
-            invoked->timestamp_ms < 0 || partition->damaged_from != INT64_MAX ||
-            is_misled(model, ask->ended))
+            invoked->timestamp_ms < 0)
             continue;
         ended = event_of(model, ask->ended);
         asked = invoked->timestamp_ms;
         for (size_t k = 0; k < partition->ask_count; k++) /* it may have moved on meanwhile */
-            start = MAX(start, event_of(model, partition->asks[k]->ended == NO_EVENT
-                                                   ? partition->asks[k]->invoked
-                                                   : partition->asks[k]->ended)
-                                   ->log_start);
+            start = MAX(start, start_told(model, partition->asks[k]));
         for (size_t k = 0; k < partition->sight_count; k++) {
             const struct sight *sight = &partition->sights[k];
             const struct history_batch *batch = sight->batch;
 
-            if (sight->era != partition_era(partition, ask->ended) || !batch->is_valid)
+            if (sight->era != partition_era(partition, ask->ended) || !batch->is_valid ||
+                batch->last_offset >= partition->damaged_from)
                 continue;
             if (ended->offset >= batch->base_offset && ended->offset <= batch->last_offset &&
                 batch->timestamp_ms < asked)

@@ -13,8 +13,8 @@ static void batch_check(struct model *model, struct partition *partition, size_t
     const char *topic = topic_of(model, partition);
     long long offset = batch->base_offset;
 
-    if (!batch->is_valid)
-        return; /* D10's */
+    if (!batch->is_valid || batch->is_control || batch->is_empty)
+        return; /* D10's; nobody's; what compaction left */
     if (!produce || produce->invoked > event) {
         violation(model, "D4", event, "%s-%d: offset %lld holds value %lld, which nobody had sent",
                   topic, partition->number, offset, (long long)batch->first_value);
@@ -32,6 +32,35 @@ static void batch_check(struct model *model, struct partition *partition, size_t
              batch->last_offset - batch->base_offset + 1 != sent->count)
         violation(model, "D4", event, "%s-%d: the batch of value %lld is not as it was sent", topic,
                   partition->number, (long long)batch->first_value);
+}
+
+/* After the final mark every partition is read whole: what is below the high watermark and never came is a hole. */
+static void end_is_reached(struct model *model, struct partition *partition)
+{
+    int64_t reached = -1, end = -1;
+    size_t event = NO_EVENT;
+
+    for (size_t i = 0; i < partition->ask_count; i++) {
+        const struct operation *ask = partition->asks[i];
+        const struct history_event *ended;
+
+        if (ask->invoked < model->final_mark || !ended_as(model, ask, HISTORY_OK))
+            continue;
+        ended = event_of(model, ask->ended);
+        if (ended->kind != HISTORY_FETCH)
+            continue;
+        event = ask->ended;
+        end = MAX(end, ended->high_watermark);
+        reached = MAX(reached, event_of(model, ask->invoked)->offset);
+        if (ended->batch_count > 0)
+            reached = MAX(reached, ended->batches[ended->batch_count - 1].last_offset + 1);
+    }
+    if (reached < end && end <= partition->damaged_from &&
+        !partition_volatile_takes(model, partition, 0, event, reached + 1))
+        violation(model, "D4", event,
+                  "%s-%d: nothing is there at offset %lld, below the high watermark %lld",
+                  topic_of(model, partition), partition->number, (long long)reached,
+                  (long long)end);
 }
 
 void rule_visible(struct model *model, struct partition *partition)
@@ -67,8 +96,9 @@ void rule_visible(struct model *model, struct partition *partition)
                 continue;
             }
             /* In flush mode os a power cut may leave a hole behind the last flush; a kill may not. */
-            if ((k == 0 ? batch->base_offset > next : batch->base_offset != next) &&
-                !model_volatile_cut_before(model, ask->ended))
+            if (!partition->is_compacted &&
+                (k == 0 ? batch->base_offset > next : batch->base_offset != next) &&
+                !partition_volatile_takes(model, partition, 0, ask->ended, next + 1))
                 violation(model, "D4", ask->ended, "%s-%d: offset %lld follows where %lld is due",
                           topic, partition->number, (long long)batch->base_offset, (long long)next);
             if (batch->last_offset < next)
@@ -79,4 +109,6 @@ void rule_visible(struct model *model, struct partition *partition)
             batch_check(model, partition, ask->ended, batch);
         }
     }
+    if (model->final_mark != NO_EVENT && !partition->may_be_gone)
+        end_is_reached(model, partition);
 }

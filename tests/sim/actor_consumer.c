@@ -15,6 +15,7 @@
 #include "protocol/generated/list_offsets_response.h"
 
 #define TIMEOUT_MS 3000
+#define EMPTY_ANSWERS_MAX 8 /* in a row; each has room for the first batch of every partition */
 
 struct reading { /* one partition */
     int64_t position;
@@ -23,6 +24,8 @@ struct reading { /* one partition */
     int64_t high_watermark;
     bool needs_start; /* the position is outside the log: the start is to be asked for */
     bool is_through;  /* final reader: the end was reached */
+    int64_t skip;     /* by how much the last broken batch was stepped over */
+    int empty_answers;
 };
 
 struct consumer {
@@ -117,6 +120,15 @@ static void reading_end(struct consumer *own, int partition, enum history_phase 
     own->readings[partition].op = -1;
 }
 
+/* As an operator would: over it, with longer steps. */
+static void broken_skip(struct reading *reading)
+{
+    reading->skip = MAX(1, 2 * reading->skip);
+    reading->position =
+        MAX(reading->position + 1, MIN(reading->position + reading->skip, reading->high_watermark));
+    reading->is_through = reading->position == reading->high_watermark;
+}
+
 static void partition_answered(struct consumer *own,
                                const struct fetch_response_partition_data *data)
 {
@@ -134,7 +146,7 @@ static void partition_answered(struct consumer *own,
         if (err == ERR_OFFSET_OUT_OF_RANGE)
             reading->needs_start = true;
         else if (err == ERR_CORRUPT_MESSAGE && world->is_damaged)
-            reading->position++; /* as an operator would: over it */
+            broken_skip(reading);
         else if (!err_is_retriable(err) && err != ERR_UNKNOWN_TOPIC_ID)
             world_fail(world, "process %d: Fetch of partition %d from %lld: %s",
                        own->actor->process, data->partition_index, (long long)reading->position,
@@ -145,6 +157,8 @@ static void partition_answered(struct consumer *own,
     numbered_batches_read(data->records, history_topic_key(world->history, own->topic),
                           data->partition_index, &arena, &batches, &count);
     reading_end(own, data->partition_index, HISTORY_OK, data, batches, count);
+    reading->skip = 0;
+    reading->empty_answers = count == 0 ? reading->empty_answers + 1 : 0;
     if (count > 0 && batches[count - 1].is_valid)
         reading->position = MAX(reading->position, batches[count - 1].last_offset + 1);
     else if (count > 0)
@@ -153,7 +167,9 @@ static void partition_answered(struct consumer *own,
     if (slot->generation == own->generation)
         slot->high_watermarks[data->partition_index] =
             MAX(slot->high_watermarks[data->partition_index], data->high_watermark);
-    reading->is_through = reading->position >= data->high_watermark;
+    /* A hole that a power cut left at the end, in flush mode os: whether it may be there, D4 says. */
+    reading->is_through = reading->position >= data->high_watermark ||
+                          (own->is_final && reading->empty_answers >= EMPTY_ANSWERS_MAX);
 }
 
 static void session_check(struct consumer *own, const struct fetch_response *answer)
@@ -224,6 +240,8 @@ static void start_answered(void *context, struct peer_request *request, const vo
     event.topic = own->topic;
     event.partition = own->start_partition;
     event.offset = is_answered ? part->offset : -1;
+    if (part && !is_answered)
+        event.error = err_name(err_from_wire(part->error_code));
     world_event(own->actor->world, &event);
     reading->op = -1;
     if (!is_answered)
@@ -375,10 +393,6 @@ static bool is_drained_final(const struct actor *actor)
 
     if (actor->world->phase != WORLD_FINAL || !slot->is_live)
         return true;
-    if ((actor->world->is_damaged ||
-         (actor->world->knobs.is_flush_os && actor->world->had_power_cut)) &&
-        sim_now_ns(actor->world->sim) > actor->world->phase_began_ns + 3000 * MS)
-        return true; /* rot, or a hole that a power cut left in flush mode os, may end what can be read */
     if (!own->is_reading || own->partitions != slot->partitions)
         return false;
     for (int i = 0; i < own->partitions; i++)

@@ -29,7 +29,6 @@ struct sending { /* one batch from its invention to its end */
     int32_t slot, partition, topic; /* the incarnation it was made for */
     struct uuid topic_id;
     int32_t count, base_sequence;
-    int starts; /* of the node, when it was first sent */
     bool is_in_flight;
     bool is_maybe; /* an earlier attempt may have had its effect */
 };
@@ -127,6 +126,20 @@ static bool is_open(enum err err)
            err == ERR_NOT_LEADER_OR_FOLLOWER;
 }
 
+/* One attempt; the batch may be sent again. */
+static void refusal_tell(struct sending *sending, enum err err)
+{
+    struct history_event event;
+
+    history_event_init(&event, HISTORY_PRODUCE, HISTORY_UNKNOWN);
+    event.op = sending->op;
+    event.process = sending->actor->process;
+    event.topic = sending->topic;
+    event.partition = sending->partition;
+    event.error = err_name(err);
+    world_event(sending->actor->world, &event);
+}
+
 static void idempotent_refused(struct sending *sending, enum err err)
 {
     struct producer *own = sending->actor->own;
@@ -135,6 +148,8 @@ static void idempotent_refused(struct sending *sending, enum err err)
     const struct slot *slot = &world->slots[sending->slot];
 
     sending->is_maybe |= is_open(err);
+    if (err != ERR_OUT_OF_ORDER_SEQUENCE_NUMBER || lane->first == sending)
+        refusal_tell(sending, err);
     if (err == ERR_UNKNOWN_TOPIC_ID || err == ERR_UNKNOWN_TOPIC_OR_PARTITION) {
         if (slot->is_churn)
             own->is_starting = true; /* its batches end when nothing is in flight */
@@ -148,17 +163,11 @@ static void idempotent_refused(struct sending *sending, enum err err)
         return;
     if (err == ERR_OUT_OF_ORDER_SEQUENCE_NUMBER && lane->first != sending)
         return; /* because of the one before it */
-    if (err != ERR_OUT_OF_ORDER_SEQUENCE_NUMBER && err != ERR_UNKNOWN_PRODUCER_ID)
+    /* Whether it may be out of order is judged by the history (rule_forgotten.c). */
+    if (err != ERR_OUT_OF_ORDER_SEQUENCE_NUMBER && err != ERR_UNKNOWN_PRODUCER_ID &&
+        err != ERR_INVALID_PRODUCER_EPOCH)
         world_fail(world, "process %d: Produce of op %lld: %s", sending->actor->process,
                    (long long)sending->op, err_name(err));
-    /* A snapshot of the producer state holds, as Apache's, the last batch of each producer alone: a batch before
-     * it that is repeated after a restart cannot be told from one that is out of order. */
-    /* And a log that knows nothing of a producer takes any first sequence, as Apache's: when the first batch was
-     * refused for lack of space and the second was not, the first one comes too late. */
-    else if (!world_may_forget_producers(world, own->acks) && sending->base_sequence != 0 &&
-             sending->starts == world->nodes[0].starts)
-        world_fail(world, "process %d: op %lld: %s: the node has forgotten what it acknowledged",
-                   sending->actor->process, (long long)sending->op, err_name(err));
     own->is_starting = true;
 }
 
@@ -297,8 +306,7 @@ static struct sending *sending_new(struct actor *actor, int32_t slot_index, int3
                                 .topic = slot->topic,
                                 .topic_id = slot->id,
                                 .count = batch.count,
-                                .base_sequence = batch.base_sequence,
-                                .starts = world->nodes[0].starts};
+                                .base_sequence = batch.base_sequence};
     history_event_init(&event, HISTORY_PRODUCE, HISTORY_INVOKE);
     event.process = actor->process;
     event.topic = slot->topic;
@@ -359,7 +367,7 @@ static void start_over(struct producer *own)
             struct lane *lane = &own->lanes[slot][partition];
 
             while (lane->first)
-                sending_give_up(lane->first, ERR_OUT_OF_ORDER_SEQUENCE_NUMBER);
+                sending_give_up(lane->first, OK);
             lane->must_rewind = false;
             lane->next_sequence = 0;
         }

@@ -69,14 +69,19 @@ static void searched(void *context, struct peer_request *request, const void *re
     struct asker *own = context;
     const struct list_offsets_response *answer = response;
     struct history_event event;
-    bool is_ok = answer && answer->topics_count == 1 && answer->topics[0].partitions_count == 1 &&
-                 answer->topics[0].partitions[0].error_code == OK;
+    const struct list_offsets_response_list_offsets_partition_response *part = NULL;
+    bool is_ok;
 
     UNUSED(request);
     own->is_busy = false;
+    if (answer && answer->topics_count == 1 && answer->topics[0].partitions_count == 1)
+        part = &answer->topics[0].partitions[0];
+    is_ok = part && part->error_code == OK;
     event_of(own, &event, HISTORY_LIST_OFFSETS, is_ok ? HISTORY_OK : HISTORY_FAIL);
     if (is_ok)
-        event.offset = answer->topics[0].partitions[0].offset;
+        event.offset = part->offset;
+    else if (part)
+        event.error = err_name(err_from_wire(part->error_code));
     world_event(own->actor->world, &event);
 }
 

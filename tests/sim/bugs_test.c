@@ -28,7 +28,29 @@ typedef bool judge_run(uint64_t seed, char *failure, size_t failure_bytes);
 static bool world_judge(uint64_t seed, char *failure, size_t failure_bytes)
 {
     static struct world world;
-    struct world_options options = {.seed = seed};
+    struct world_options options = {.seed = seed, .with_transactions = -1};
+    bool passes = world_run(&world, &options);
+
+    snprintf(failure, failure_bytes, "%s", world.failure);
+    world_release(&world);
+    return passes;
+}
+
+static bool groups_judge(uint64_t seed, char *failure, size_t failure_bytes)
+{
+    static struct world world;
+    struct world_options options = {.seed = seed, .with_groups = 1, .with_transactions = -1};
+    bool passes = world_run(&world, &options);
+
+    snprintf(failure, failure_bytes, "%s", world.failure);
+    world_release(&world);
+    return passes;
+}
+
+static bool transactions_judge(uint64_t seed, char *failure, size_t failure_bytes)
+{
+    static struct world world;
+    struct world_options options = {.seed = seed, .with_transactions = 1};
     bool passes = world_run(&world, &options);
 
     snprintf(failure, failure_bytes, "%s", world.failure);
@@ -39,8 +61,12 @@ static bool world_judge(uint64_t seed, char *failure, size_t failure_bytes)
 static const struct judge {
     const char *name;
     judge_run *run;
-} judges[] = {{"prober", prober_run}, {"span", prober_span_run}, {"world", world_judge}};
-enum judge_number { PROBER, SPAN, WORLD };
+} judges[] = {{"prober", prober_run},
+              {"span", prober_span_run},
+              {"world", world_judge},
+              {"groups", groups_judge},
+              {"transactions", transactions_judge}};
+enum judge_number { PROBER, SPAN, WORLD, GROUPS, TRANSACTIONS };
 
 /* Who has to find it, and within how many seeds. */
 static const struct {
@@ -60,12 +86,13 @@ static const struct {
     {BUG_clean_marker_kept, PROBER, 200},
     {BUG_clean_marker_unlink_not_synced, PROBER, 4000},
     {BUG_torn_tail_kept, PROBER, 200},
-    {BUG_recovery_checks_no_crc, PROBER, 500},
-    {BUG_recovery_point_early, WORLD, 2000},
+    {BUG_recovery_checks_no_crc, PROBER, 4000},
+    {BUG_recovery_point_early, WORLD, 4000},
     {BUG_index_offset_overflow, SPAN, 20},
     {BUG_index_trusted, PROBER, 500},
     {BUG_index_end_missing, PROBER, 500},
     {BUG_read_past_watermark, PROBER, 500},
+    {BUG_read_past_watermark, WORLD, 50},
     {BUG_sequence_does_not_wrap, PROBER, 200},
     {BUG_producers_not_replayed, PROBER, 200},
     {BUG_one_batch_remembered, PROBER, 200},
@@ -79,6 +106,17 @@ static const struct {
     {BUG_vote_before_sync, PROBER, 500},
     {BUG_producer_ids_twice, PROBER, 200},
     {BUG_producer_epoch_not_fenced, PROBER, 200},
+    {BUG_offsets_before_commit, GROUPS, 1000},
+    {BUG_stale_generation_commits, GROUPS, 1000},
+    {BUG_static_member_not_fenced, GROUPS, 1000},
+    {BUG_partition_given_early, GROUPS, 200},
+    {BUG_join_does_not_wait, GROUPS, 200},
+    {BUG_sessions_not_resumed, GROUPS, 200},
+    {BUG_complete_before_markers, TRANSACTIONS, 1000},
+    {BUG_txn_offsets_before_marker, TRANSACTIONS, 200},
+    {BUG_aborted_list_cut, TRANSACTIONS, 200},
+    {BUG_successor_epoch_kept, TRANSACTIONS, 200},
+    {BUG_overdue_by_wall_clock, TRANSACTIONS, 1000},
 };
 
 static const struct bug_text {

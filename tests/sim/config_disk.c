@@ -15,8 +15,6 @@
 #include "protocol/generated/alter_replica_log_dirs_request.h"
 #include "protocol/generated/alter_replica_log_dirs_response.h"
 #include "protocol/generated/api_keys.h"
-#include "protocol/generated/delete_records_request.h"
-#include "protocol/generated/delete_records_response.h"
 #include "protocol/generated/delete_topics_request.h"
 #include "protocol/generated/delete_topics_response.h"
 #include "protocol/generated/describe_producers_request.h"
@@ -131,25 +129,14 @@ int64_t recovery_point_after(struct lab *lab, const char *argument)
     return lab_file_has(lab, "/data/recovery-point-offset-checkpoint", "t 0 3");
 }
 
+/* A start that moves is written at once, before anything goes. When its segment is the first that is left, it says no more
+ * than the file's name, and its line goes with the next checkpoint. */
 int64_t start_offset_after(struct lab *lab, const char *argument)
 {
-    struct delete_records_request body;
-    const struct delete_records_response *answer;
-
-    produce(lab, 3, 10);
-    lab_pass(lab, 1000); /* what the append itself wrote down is written */
-    delete_records_request_init(&body);
-    body.topics = delete_records_request_delete_records_topic_array(&lab->arena, 1);
-    body.topics_count = 1;
-    body.topics->name = SLICE("t");
-    body.topics->partitions = delete_records_request_delete_records_partition_array(&lab->arena, 1);
-    body.topics->partitions_count = 1;
-    body.topics->partitions->offset = 2;
-    body.timeout_ms = 10000;
-    answer = lab_call(lab, API_DELETE_RECORDS, 2, &body);
-    assert_int_equal(answer->topics[0].partitions[0].error_code, 0);
+    produce(lab, 10, 100 * 1024);
     lab_pass(lab, number_of(argument));
-    return lab_file_has(lab, "/data/log-start-offset-checkpoint", "t 0 2");
+    assert_true(lab_offset(lab, -2) > 0);
+    return lab_file_has(lab, "/data/log-start-offset-checkpoint", "t 0 ");
 }
 
 int64_t high_watermark_after(struct lab *lab, const char *argument)

@@ -194,9 +194,11 @@ const struct row config_rows[] = {
      .set = "log.flush.offset.checkpoint.interval.ms=1000", .observe = recovery_point_after,
      .argument = "10000", .before = 0, .after = 1},
     {"effect: log.flush.start.offset.checkpoint.interval.ms",
-     .with = "log.flush.offset.checkpoint.interval.ms=1000000\n",
+     .with = OS EAGER "log.flush.offset.checkpoint.interval.ms=1000000\n"
+                      "log.retention.bytes=300000\n",
+     .topic_with = "internal.segment.bytes=250000",
      .set = "log.flush.start.offset.checkpoint.interval.ms=1000", .observe = start_offset_after,
-     .argument = "10000", .before = 0, .after = 1},
+     .argument = "10000", .before = 1, .after = 0},
     {"effect: replica.high.watermark.checkpoint.interval.ms",
      .set = "replica.high.watermark.checkpoint.interval.ms=500", .observe = high_watermark_after,
      .argument = "2000", .before = 0, .after = 1},

@@ -26,20 +26,7 @@ struct run {
 /* Serves, whatever a crash left; crashes on the way there are followed by another start. */
 static bool node_up(struct run *run)
 {
-    for (int i = 0; i < 50; i++) {
-        enum err err = sim_node_start(&run->node, 120000);
-
-        if (err == OK)
-            return true;
-        if (err != ERR_CRASHED) {
-            snprintf(run->failure, sizeof run->failure, "the node does not start: %s: %s",
-                     err_name(err), run->node.stop_why);
-            return false;
-        }
-        sim_node_restart_machine(&run->node);
-    }
-    snprintf(run->failure, sizeof run->failure, "the node crashed 50 times at start");
-    return false;
+    return sim_node_raise(&run->node, run->failure, sizeof run->failure);
 }
 
 static void steps(struct run *run, int64_t until_ns)

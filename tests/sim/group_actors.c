@@ -36,6 +36,45 @@ bool group_moves(enum err err)
            err == ERR_COORDINATOR_LOAD_IN_PROGRESS;
 }
 
+/* ---- history ---- */
+
+int64_t group_event(struct group_lab *lab, enum history_kind kind, enum history_phase phase,
+                    const struct offset_book *book, int32_t partition, struct history_event more)
+{
+    struct history_event event;
+
+    history_event_init(&event, kind, phase);
+    event.time_ns = sim_now_ns(lab->sim);
+    event.group = history_name(lab->history, book->group);
+    if (partition >= 0) {
+        event.topic = history_topic(lab->history, TOPIC);
+        event.partition = partition;
+    }
+    event.op = more.op > 0 ? more.op : ++lab->ops;
+    event.member = more.member;
+    event.generation = more.generation;
+    event.offset = more.offset;
+    event.since_ns = more.since_ns;
+    event.lease_ms = more.lease_ms;
+    history_add(lab->history, &event);
+    return event.op;
+}
+
+static int32_t name_of(struct group_lab *lab, const char *id)
+{
+    return id[0] ? history_name(lab->history, id) : -1;
+}
+
+void group_lab_judge(struct group_lab *lab)
+{
+    struct history_report report;
+
+    history_check(lab->history, &report);
+    if (report.count > 0)
+        group_lab_fail(lab, "%s event %zu: %s", report.first[0].rule, report.first[0].event + 1,
+                       report.first[0].text);
+}
+
 static void book_init(struct offset_book *book, const char *group)
 {
     snprintf(book->group, sizeof book->group, "%s", group);
@@ -50,7 +89,7 @@ static void member_name(struct group_lab *lab, struct group_member *member)
 
 void group_lab_init(struct group_lab *lab, struct sim *sim, struct os *machine, const char *host)
 {
-    *lab = (struct group_lab){.sim = sim, .host = host};
+    *lab = (struct group_lab){.sim = sim, .host = host, .history = history_new()};
     random_init(&lab->random, sim_seed(sim) * 7919 + 5);
     lab->client = sim_client_new(sim, machine);
     for (int i = 0; i < GROUP_MEMBERS; i++) {
@@ -65,6 +104,7 @@ void group_lab_init(struct group_lab *lab, struct sim *sim, struct os *machine, 
 
 void group_lab_release(struct group_lab *lab)
 {
+    history_free(&lab->history);
     sim_client_free(&lab->client);
     for (int i = 0; i < GROUP_MEMBERS; i++) {
         sim_client_free(&lab->consumers[i].client);
@@ -143,6 +183,8 @@ enum group_commit_outcome group_commit(struct group_lab *lab, struct sim_client 
     struct offset_commit_request_offset_commit_request_topic *topic;
     const struct offset_commit_response *answer;
     int64_t value = ++book->sent[partition];
+    struct history_event event = {
+        .member = name_of(lab, id), .generation = generation, .offset = value, .lease_ms = -1};
     void *response;
     enum err err;
 
@@ -160,8 +202,10 @@ enum group_commit_outcome group_commit(struct group_lab *lab, struct sim_client 
     body.generation_id_or_member_epoch = generation;
     body.topics = topic;
     body.topics_count = 1;
-    if (!group_connected(lab, client, deadline_ns) ||
-        sim_client_call(client, API_OFFSET_COMMIT, 9, &body, &arena, deadline_ns, &response) != OK)
+    if (!group_connected(lab, client, deadline_ns))
+        return COMMIT_LOST;
+    event.op = group_event(lab, HISTORY_GROUP_COMMIT, HISTORY_INVOKE, book, partition, event);
+    if (sim_client_call(client, API_OFFSET_COMMIT, 9, &body, &arena, deadline_ns, &response) != OK)
         return COMMIT_LOST;
     answer = response;
     if (answer->topics_count != 1 || answer->topics[0].partitions_count != 1) {
@@ -169,27 +213,14 @@ enum group_commit_outcome group_commit(struct group_lab *lab, struct sim_client 
         return COMMIT_LOST;
     }
     err = err_from_wire(answer->topics[0].partitions[0].error_code);
+    if (err != OK && group_moves(err))
+        return COMMIT_LOST;
+    group_event(lab, HISTORY_GROUP_COMMIT, err == OK ? HISTORY_OK : HISTORY_FAIL, book, partition,
+                event);
     if (err != OK)
-        return group_moves(err) ? COMMIT_LOST : COMMIT_REFUSED;
+        return COMMIT_REFUSED;
     lab->commits++;
-    book->acked[partition] = value;
     return COMMIT_DONE;
-}
-
-static void offset_look(struct group_lab *lab, struct offset_book *book, int32_t partition,
-                        int64_t value)
-{
-    value = MAX(value, 0);
-    if (value < book->acked[partition])
-        group_lab_fail(lab, "G2: group %s partition %d: %lld was acknowledged, %lld is there",
-                       book->group, partition, (long long)book->acked[partition], (long long)value);
-    if (value < book->seen[partition])
-        group_lab_fail(lab, "G2: group %s partition %d: %lld was read, now it is %lld", book->group,
-                       partition, (long long)book->seen[partition], (long long)value);
-    if (value > book->sent[partition])
-        group_lab_fail(lab, "group %s partition %d: %lld was never sent", book->group, partition,
-                       (long long)value);
-    book->seen[partition] = MAX(value, book->seen[partition]);
 }
 
 static bool offsets_fetch(struct group_lab *lab, struct offset_book *book, int64_t deadline_ns)
@@ -198,6 +229,9 @@ static bool offsets_fetch(struct group_lab *lab, struct offset_book *book, int64
     struct offset_fetch_request body;
     struct offset_fetch_request_offset_fetch_request_group *group;
     const struct offset_fetch_response *answer;
+    const struct history_event nothing = {
+        .member = -1, .generation = -1, .offset = -1, .lease_ms = -1};
+    int64_t ops[GROUP_PARTITIONS];
     void *response;
 
     arena_init(&arena, &heap_allocator, SIZE_MAX);
@@ -214,9 +248,12 @@ static bool offsets_fetch(struct group_lab *lab, struct offset_book *book, int64
     body.groups = group;
     body.groups_count = 1;
     body.require_stable = random_chance(&lab->random, 1, 2);
-    if (!group_connected(lab, lab->client, deadline_ns) ||
-        sim_client_call(lab->client, API_OFFSET_FETCH, 9, &body, &arena, deadline_ns, &response) !=
-            OK)
+    if (!group_connected(lab, lab->client, deadline_ns))
+        return false;
+    for (int32_t i = 0; i < GROUP_PARTITIONS; i++)
+        ops[i] = group_event(lab, HISTORY_GROUP_OFFSET, HISTORY_INVOKE, book, i, nothing);
+    if (sim_client_call(lab->client, API_OFFSET_FETCH, 9, &body, &arena, deadline_ns, &response) !=
+        OK)
         return false;
     answer = response;
     if (answer->groups_count != 1) {
@@ -238,8 +275,14 @@ static bool offsets_fetch(struct group_lab *lab, struct offset_book *book, int64
         const struct offset_fetch_response_offset_fetch_response_partitions *partition =
             &answer->groups[0].topics[0].partitions[i];
 
-        if (partition->error_code == OK)
-            offset_look(lab, book, partition->partition_index, partition->committed_offset);
+        struct history_event event = nothing;
+
+        if (partition->error_code != OK || partition->partition_index < 0 ||
+            partition->partition_index >= GROUP_PARTITIONS)
+            continue;
+        event.op = ops[partition->partition_index];
+        event.offset = partition->committed_offset;
+        group_event(lab, HISTORY_GROUP_OFFSET, HISTORY_OK, book, partition->partition_index, event);
     }
     lab->fetches++;
     return true;
@@ -247,28 +290,20 @@ static bool offsets_fetch(struct group_lab *lab, struct offset_book *book, int64
 
 /* ---- consumer groups ---- */
 
-static bool is_owner(const struct group_lab *lab, const struct group_member *member,
-                     int32_t partition)
+/* A member that has heard nothing good for its session has nothing for certain. */
+static struct history_event leased(struct group_lab *lab, const struct group_member *member)
 {
-    return (member->owned >> partition & 1) &&
-           sim_now_ns(lab->sim) - member->last_beat_ns < GROUP_SESSION_NS;
+    return (struct history_event){.member = name_of(lab, member->id),
+                                  .generation = member->epoch,
+                                  .offset = -1,
+                                  .since_ns = member->last_beat_ns,
+                                  .lease_ms = GROUP_SESSION_NS / MS};
 }
 
-static void owners_check(struct group_lab *lab)
+static void member_ends(struct group_lab *lab, struct group_member *member)
 {
-    for (int32_t p = 0; p < GROUP_PARTITIONS; p++) {
-        const struct group_member *owner = NULL;
-
-        for (int i = 0; i < GROUP_MEMBERS; i++) {
-            if (!is_owner(lab, &lab->consumers[i], p))
-                continue;
-            if (owner)
-                group_lab_fail(lab, "G1: partition %d belongs to %s (epoch %d) and %s (epoch %d)",
-                               p, owner->id, owner->epoch, lab->consumers[i].id,
-                               lab->consumers[i].epoch);
-            owner = &lab->consumers[i];
-        }
-    }
+    member->owned = 0;
+    group_event(lab, HISTORY_GROUP_END, HISTORY_OK, &lab->consumer, -1, leased(lab, member));
 }
 
 static void beat_fill(const struct group_lab *lab, const struct group_member *member, int32_t epoch,
@@ -299,6 +334,8 @@ static void beat_fill(const struct group_lab *lab, const struct group_member *me
 static void assignment_take(struct group_lab *lab, struct group_member *member,
                             const struct consumer_group_heartbeat_response_assignment *assignment)
 {
+    uint32_t before = member->owned;
+
     member->owned = 0;
     for (int32_t i = 0; i < assignment->topic_partitions_count; i++) {
         lab->topic_id = assignment->topic_partitions[i].topic_id;
@@ -310,6 +347,13 @@ static void assignment_take(struct group_lab *lab, struct group_member *member,
             else
                 member->owned |= (uint32_t)1 << partition;
         }
+    }
+    for (int32_t p = 0; p < GROUP_PARTITIONS; p++) {
+        if (member->owned >> p & 1)
+            group_event(lab, HISTORY_GROUP_OWN, HISTORY_OK, &lab->consumer, p, leased(lab, member));
+        else if (before >> p & 1)
+            group_event(lab, HISTORY_GROUP_GIVE_UP, HISTORY_OK, &lab->consumer, p,
+                        leased(lab, member));
     }
 }
 
@@ -331,8 +375,8 @@ static void consumer_beat(struct group_lab *lab, struct group_member *member, in
     answer = response;
     err = err_from_wire(answer->error_code);
     if (err == ERR_UNKNOWN_MEMBER_ID || err == ERR_FENCED_MEMBER_EPOCH) {
+        member_ends(lab, member);
         member->epoch = 0;
-        member->owned = 0;
         return;
     }
     if (err != OK) {
@@ -347,9 +391,9 @@ static void consumer_beat(struct group_lab *lab, struct group_member *member, in
                        answer->member_epoch);
     member->epoch = answer->member_epoch;
     member->last_beat_ns = sent_ns;
+    group_event(lab, HISTORY_GROUP_BEAT, HISTORY_OK, &lab->consumer, -1, leased(lab, member));
     if (answer->assignment)
         assignment_take(lab, member, answer->assignment);
-    owners_check(lab);
 }
 
 static void consumer_leave(struct group_lab *lab, struct group_member *member, int64_t deadline_ns)
@@ -359,7 +403,7 @@ static void consumer_leave(struct group_lab *lab, struct group_member *member, i
     void *response;
 
     arena_init(&arena, &heap_allocator, SIZE_MAX);
-    member->owned = 0;
+    member_ends(lab, member);
     beat_fill(lab, member, -1, &arena, &body);
     if (group_connected(lab, member->client, deadline_ns) &&
         sim_client_call(member->client, API_CONSUMER_GROUP_HEARTBEAT, 1, &body, &arena, deadline_ns,
@@ -375,13 +419,8 @@ static void consumer_commit(struct group_lab *lab, struct group_member *member, 
 
     if (member->epoch == 0 || !(member->owned >> p & 1))
         return;
-    if (group_commit(lab, member->client, &lab->consumer, p, member->id, member->epoch,
-                     deadline_ns) != COMMIT_DONE)
-        return;
-    for (int i = 0; i < GROUP_MEMBERS; i++)
-        if (&lab->consumers[i] != member && is_owner(lab, &lab->consumers[i], p))
-            group_lab_fail(lab, "G3: %s (epoch %d) committed partition %d of %s", member->id,
-                           member->epoch, p, lab->consumers[i].id);
+    (void)group_commit(lab, member->client, &lab->consumer, p, member->id, member->epoch,
+                       deadline_ns);
 }
 
 static void consumer_act(struct group_lab *lab, int64_t deadline_ns)

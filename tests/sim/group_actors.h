@@ -6,6 +6,7 @@
 #ifndef TESTS_SIM_GROUP_ACTORS_H
 #define TESTS_SIM_GROUP_ACTORS_H
 
+#include "history.h"
 #include "sim_client.h"
 
 #include "base/random.h"
@@ -18,9 +19,7 @@
 /* What is known of one group's offsets of the topic. */
 struct offset_book {
     char group[24];
-    int64_t sent[GROUP_PARTITIONS];  /* highest value that was ever sent */
-    int64_t acked[GROUP_PARTITIONS]; /* highest value that was acknowledged; 0: none */
-    int64_t seen[GROUP_PARTITIONS];  /* highest value that was read */
+    int64_t sent[GROUP_PARTITIONS]; /* highest value that was ever sent */
 };
 
 struct group_member {
@@ -45,6 +44,8 @@ struct group_lab {
     int32_t ids;
     struct offset_book simple, consumer, classic;
     int64_t commits, beats, rounds, fetches; /* that were answered well */
+    struct history *history;                 /* judged by group_lab_judge */
+    int64_t ops;
     char failure[512];
 };
 
@@ -55,6 +56,12 @@ void group_lab_release(struct group_lab *lab);
 void group_lab_step(struct group_lab *lab, int64_t deadline_ns);
 /* With a node that serves: every book is held against what the coordinator has. */
 void group_lab_check(struct group_lab *lab, int64_t deadline_ns);
+
+/* The history by its rules (G1, G2, G3): what is wrong goes to `failure`. */
+void group_lab_judge(struct group_lab *lab);
+/* An event of the group of this book; partition -1: none. Returns its op. */
+int64_t group_event(struct group_lab *lab, enum history_kind kind, enum history_phase phase,
+                    const struct offset_book *book, int32_t partition, struct history_event more);
 
 /* group_classic.c: all members join, sync, beat and commit once; some may be silent. */
 void group_classic_round(struct group_lab *lab, int64_t deadline_ns);

@@ -252,6 +252,78 @@ static int64_t late_beat_error(struct lab *lab, const char *argument)
     return beat(lab, "one", epoch, NULL)->error_code;
 }
 
+/* Records in the only partition of __consumer_offsets. */
+static int64_t stored_records(struct lab *lab)
+{
+    struct list_offsets_request body;
+    const struct list_offsets_response *answer;
+
+    list_offsets_request_init(&body);
+    body.replica_id = -1;
+    body.topics = list_offsets_request_list_offsets_topic_array(&lab->arena, 1);
+    body.topics_count = 1;
+    body.topics->name = SLICE("__consumer_offsets");
+    body.topics->partitions = list_offsets_request_list_offsets_partition_array(&lab->arena, 1);
+    body.topics->partitions_count = 1;
+    body.topics->partitions->timestamp = -1;
+    answer = lab_call(lab, API_LIST_OFFSETS, 7, &body);
+    assert_int_equal(answer->topics[0].partitions[0].error_code, 0);
+    return answer->topics[0].partitions[0].offset;
+}
+
+/* Is a pattern's outcome written again within `argument` ms, though nothing has changed? */
+static int64_t pattern_is_matched_again(struct lab *lab, const char *argument)
+{
+    struct consumer_group_heartbeat_request body;
+    const struct consumer_group_heartbeat_response *answer;
+    int64_t left_ms = strtol(argument, NULL, 10), before = 0;
+
+    ready(lab);
+    consumer_group_heartbeat_request_init(&body);
+    body.group_id = SLICE(GROUP);
+    body.member_id = SLICE("one");
+    body.rebalance_timeout_ms = 5000;
+    body.subscribed_topic_regex = SLICE("t.*");
+    body.topic_partitions = consumer_group_heartbeat_request_topic_partitions_array(&lab->arena, 1);
+    body.topic_partitions_count = 0;
+    for (int beats = 0; left_ms > 0; beats++, left_ms -= 3000) {
+        answer = lab_call(lab, API_CONSUMER_GROUP_HEARTBEAT, 1, &body);
+        assert_int_equal(answer->error_code, 0);
+        consumer_group_heartbeat_request_init(&body);
+        body.group_id = SLICE(GROUP);
+        body.member_id = SLICE("one");
+        body.member_epoch = answer->member_epoch;
+        lab_pass(lab, 3000);
+        if (beats == 2)
+            before = stored_records(lab); /* it has its assignment */
+    }
+    return stored_records(lab) > before;
+}
+
+/* Lines about partitions that a member has for `argument` ms and does not fetch. */
+static int64_t unfetched_lines(struct lab *lab, const char *argument)
+{
+    int64_t left_ms = strtol(argument, NULL, 10);
+    int32_t epoch;
+
+    ready(lab);
+    epoch = beat(lab, "one", 0, NULL)->member_epoch;
+    for (; left_ms > 0; left_ms -= 3000) {
+        struct consumer_group_heartbeat_request body;
+
+        lab_pass(lab, 3000);
+        consumer_group_heartbeat_request_init(&body);
+        body.group_id = SLICE(GROUP);
+        body.member_id = SLICE("one");
+        body.member_epoch = epoch;
+        assert_int_equal(((const struct consumer_group_heartbeat_response *)lab_call(
+                              lab, API_CONSUMER_GROUP_HEARTBEAT, 1, &body))
+                             ->error_code,
+                         0);
+    }
+    return lab->event_count;
+}
+
 /* Does the join of a second member have a new assignment at once? */
 static int64_t second_target_is_new(struct lab *lab, const char *argument)
 {
@@ -362,6 +434,13 @@ static const struct row rows[] = {
     {"effect: group.consumer.max.assignment.interval.ms",
      .set = "group.consumer.max.assignment.interval.ms=30000", .observe = alter_error,
      .argument = "consumer.assignment.interval.ms=20000", .before = ERR_INVALID_CONFIG, .after = 0},
+    {"effect: group.consumer.regex.refresh.interval.ms", .with = "offsets.topic.num.partitions=1\n",
+     .set = "group.consumer.regex.refresh.interval.ms=10000", .observe = pattern_is_matched_again,
+     .argument = "60000", .before = 0, .after = 1},
+    {"effect: barnabas.group.unfetched.log.ms", .with = "offsets.topic.num.partitions=1\n",
+     .set = "barnabas.group.unfetched.log.ms=10000", .observe = unfetched_lines,
+     .argument = "24000", .before = 0, .after = 8, .event = "unfetched",
+     .field = "group=\"g\" member=\"one\" topic=t "},
     {"effect: group.consumer.migration.policy", .with = NO_DELAY,
      .set = "group.consumer.migration.policy=disabled", .observe = upgrade_error, .before = 0,
      .after = ERR_GROUP_ID_NOT_FOUND},

@@ -6,7 +6,10 @@
  *   groups_test [SEEDS [FIRST]]   or SIM_SEED=n for one; SIM_LOG=1 shows the node's log.
  */
 #include "group_actors.h"
+#include "points.h"
 #include "sim_node.h"
+
+#include "base/assert.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,20 +29,7 @@ struct run {
 
 static bool node_up(struct run *run)
 {
-    for (int i = 0; i < 50; i++) {
-        enum err err = sim_node_start(&run->node, 120000);
-
-        if (err == OK)
-            return true;
-        if (err != ERR_CRASHED) {
-            snprintf(run->failure, sizeof run->failure, "the node does not start: %s: %s",
-                     err_name(err), run->node.stop_why);
-            return false;
-        }
-        sim_node_restart_machine(&run->node);
-    }
-    snprintf(run->failure, sizeof run->failure, "the node crashed 50 times at start");
-    return false;
+    return sim_node_raise(&run->node, run->failure, sizeof run->failure);
 }
 
 static void steps(struct run *run, int64_t count)
@@ -84,21 +74,27 @@ static bool seed_passes(uint64_t seed, struct run *run)
         "barnabas.shards=1\noffsets.topic.num.partitions=2\ngroup.initial.rebalance.delay.ms=0\n",
         "barnabas.shards=3\noffsets.topic.num.partitions=5\ngroup.initial.rebalance.delay.ms=100\n"
         "offsets.load.buffer.size=2000\n",
+        /* Compaction runs all the time, wherever segments end early. */
+        "barnabas.shards=2\noffsets.topic.num.partitions=2\n"
+        "log.cleaner.backoff.ms=20\nlog.cleaner.min.cleanable.ratio=0.01\n",
     };
 
     *run = (struct run){0};
     if (sim_create(seed, NULL, &run->sim) != OK)
         return false;
+    points_begin(run->sim, 0);
     sim_random_init(run->sim, &run->random, "groups");
-    sim_node_init(&run->node, run->sim, "node", properties[seed % 2]);
+    sim_node_init(&run->node, run->sim, "node", properties[seed % ARRAY_COUNT(properties)]);
     if (sim_machine_create(run->sim, "client", &run->client_machine) != OK)
         return false;
     group_lab_init(&run->lab, run->sim, run->client_machine, "node");
     for (int i = 0; i < LIVES && !run->failure[0] && !run->lab.failure[0]; i++)
         if (!live_and_die(run))
             break;
+    points_end();
     if (!run->failure[0] && !run->lab.failure[0] && node_up(run))
         group_lab_check(&run->lab, sim_now_ns(run->sim) + 60000 * MS);
+    group_lab_judge(&run->lab);
     if (run->lab.failure[0] && !run->failure[0])
         snprintf(run->failure, sizeof run->failure, "%s", run->lab.failure);
     return !run->failure[0];
@@ -110,6 +106,7 @@ int main(int argc, char **argv)
     uint64_t first = argc > 2 ? strtoull(argv[2], NULL, 10) : 1;
     uint64_t count = argc > 1 ? strtoull(argv[1], NULL, 10) : 100;
     uint64_t failed = 0;
+    uint64_t struck[FAULT_POINT_COUNT] = {0}, struck_all = 0;
     int64_t commits = 0, beats = 0, rounds = 0;
 
     if (one) {
@@ -124,6 +121,8 @@ int main(int argc, char **argv)
                     run.failure, (unsigned long long)seed, argv[0]);
             failed++;
         }
+        for (int i = 0; i < FAULT_POINT_COUNT; i++)
+            struck[i] += points_struck(i);
         commits += run.lab.commits;
         beats += run.lab.beats;
         rounds += run.lab.rounds;
@@ -132,6 +131,18 @@ int main(int argc, char **argv)
         if (failed >= 5)
             break;
     }
+    for (int i = 0; i < FAULT_POINT_COUNT; i++)
+        struck_all += struck[i];
+    /* Worlds look after the other areas. */
+    for (int i = 0; i < FAULT_POINT_COUNT && struck_all > 0 && count >= 100; i++) {
+        if (struck[i] > 0 || (strcmp(points_area(i), "coordinator") != 0 &&
+                              strcmp(points_area(i), "compaction") != 0))
+            continue;
+        fprintf(stderr, "fault point %s never struck\n", points_name(i));
+        failed++;
+    }
+    if (one)
+        points_describe(stdout);
     if (!one &&
         (commits < (int64_t)count * 20 || beats < (int64_t)count * 20 || rounds < (int64_t)count)) {
         fprintf(stderr, "this test tests nothing: ");

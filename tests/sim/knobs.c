@@ -19,6 +19,36 @@ static void number(char *out, size_t capacity_bytes, int64_t value)
     snprintf(out, capacity_bytes, "%lld", (long long)value);
 }
 
+/* Sessions of seconds, few partitions of the offsets topic, all policies. The last ones, so that the others stay. */
+static void groups_draw(struct random *random, struct knobs *out)
+{
+    static const char *const policies[] = {"bidirectional", "bidirectional", "upgrade", "downgrade",
+                                           "disabled"};
+    size_t length = strlen(out->properties);
+
+    out->has_groups = random_chance(random, 2, 5);
+    length += (size_t)snprintf(
+        out->properties + length, sizeof out->properties - length,
+        "offsets.topic.num.partitions=%lld\n"
+        "group.initial.rebalance.delay.ms=%lld\n"
+        "group.min.session.timeout.ms=100\n"
+        "group.consumer.min.session.timeout.ms=100\n"
+        "group.consumer.session.timeout.ms=2000\n"
+        "group.consumer.min.heartbeat.interval.ms=10\n"
+        "group.consumer.heartbeat.interval.ms=100\n"
+        "group.consumer.assignment.interval.ms=%lld\n"
+        "group.consumer.migration.policy=%s\n"
+        "group.coordinator.append.linger.ms=%lld\n"
+        "offsets.load.buffer.size=%lld\n"
+        "offsets.topic.segment.bytes=%lld\n"
+        "offsets.retention.check.interval.ms=%lld\n",
+        (long long)PICK(random, 1, 2, 3), (long long)PICK(random, 0, 0, 50, 200),
+        (long long)PICK(random, 0, 0, 100, 1000), policies[random_below(random, 5)],
+        (long long)PICK(random, -1, -1, 0, 5), (long long)PICK(random, 5242880, 2000),
+        (long long)PICK(random, 104857600, 1048576), (long long)PICK(random, 600000, 500));
+    ASSERT(length < sizeof out->properties);
+}
+
 void knobs_draw(struct random *random, int node_count, struct knobs *out)
 {
     char directories[64] = "";
@@ -60,4 +90,16 @@ void knobs_draw(struct random *random, int node_count, struct knobs *out)
         (long long)PICK(random, 0, 10, 500, 60000), (long long)PICK(random, 10, 200, 5000, 60000),
         (long long)PICK(random, 10, 200, 5000, 60000), (long long)PICK(random, 20, 500, 5000),
         (long long)PICK(random, 500, 5000, 20971520));
+    groups_draw(random, out);
+}
+
+void knobs_fix(uint64_t number, struct knobs *out)
+{
+    struct random random;
+
+    random_init(&random, number);
+    do
+        knobs_draw(&random, 1, out);
+    while (out->is_flush_os || out->retention_ms >= 0 || out->retention_bytes >= 0);
+    out->has_groups = true;
 }

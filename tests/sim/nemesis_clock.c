@@ -6,6 +6,8 @@
 
 /* Producers are forgotten after a day (producer.id.expiration.ms): with margin for both directions. */
 #define FORGET_MS (11 * 3600000LL)
+/* Committed offsets after seven days (offsets.retention.minutes). */
+#define EXPIRE_MS (3 * 86400000LL)
 
 static void begin(struct world *world, struct fault *fault)
 {
@@ -29,6 +31,10 @@ static void begin(struct world *world, struct fault *fault)
         sim_wall_jump(machine, delta_ms);
         world->jumped_ms += delta_ms < 0 ? -delta_ms : delta_ms;
         world_say(world, "clock jumps by %lld ms", (long long)delta_ms);
+    }
+    if (world->jumped_ms > EXPIRE_MS && !world->may_expire) {
+        world->may_expire = true;
+        world_mark(world, HISTORY_MARK_EXPIRE);
     }
     if (world->jumped_ms > FORGET_MS && !world->may_forget) {
         world->may_forget = true;

@@ -27,6 +27,7 @@ static void begin(struct world *world, struct fault *fault)
     if (random_chance(&fault->random, 1, 4))
         error.path_part = NULL;
     fault->node->needs_restart = true;
+    world_mark(world, HISTORY_MARK_DISK_FAULT);
     fault->words[0] = sim_fault_add(fault->node->node.machine, &error);
     world_say(world, "EIO in %s, calls %x, %s", error.path_part ? directory : "all", error.calls,
               error.is_sticky ? "for good" : "once");

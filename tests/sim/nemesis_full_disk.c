@@ -9,10 +9,10 @@ static void begin(struct world *world, struct fault *fault)
     struct os *machine = fault->node->node.machine;
     int64_t free_bytes, total_bytes;
 
-    UNUSED(world);
     if (!sim_machine_is_up(machine) || os_disk_space(machine, "/", &free_bytes, &total_bytes) != OK)
         return;
     fault->node->needs_restart = true;
+    world_mark(world, HISTORY_MARK_DISK_FAULT);
     sim_disk_set_capacity(machine,
                           total_bytes - free_bytes + random_between(&fault->random, 0, 16) * 4096);
 }

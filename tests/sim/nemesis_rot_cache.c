@@ -2,6 +2,7 @@
 /*
  * sim/nemesis_rot_cache.c: bits flip in files that can be made anew: indexes, producer snapshots, two checkpoints.
  */
+#include "disk_paths.h"
 #include "world.h"
 
 static bool ends_in(const char *path, const char *end)
@@ -13,7 +14,8 @@ static bool ends_in(const char *path, const char *end)
 
 static bool can_be_made_anew(const char *path)
 {
-    static const char *const ends[] = {".index", ".timeindex", ".txnindex", ".snapshot",
+    /* Not .txnindex: Kafka's format has no checksum, and a rotted entry shows what was aborted. */
+    static const char *const ends[] = {".index", ".timeindex", ".snapshot",
                                        "/recovery-point-offset-checkpoint"};
 
     if (strstr(path, "__cluster_metadata"))
@@ -30,8 +32,11 @@ static void begin(struct world *world, struct fault *fault)
     struct os *machine = fault->node->node.machine;
     struct os_names names;
     struct slice content;
+    struct history_event event;
     const char *path = NULL;
     size_t seen = 0;
+    int slot;
+    int32_t partition;
 
     arena_init(&arena, &heap_allocator, SIZE_MAX);
     if (sim_disk_walk(machine, &arena, &names) != OK)
@@ -41,9 +46,14 @@ static void begin(struct world *world, struct fault *fault)
             path = names.names[i];
     if (!path || sim_disk_peek(machine, path, &arena, &content) != OK || content.size_bytes == 0)
         return;
-    if (ends_in(path, "index"))
-        world_mark(world, HISTORY_MARK_INDEX_ROT);
-    world->has_rotted_snapshot |= ends_in(path, ".snapshot");
+    world->has_rotted_points |= ends_in(path, "-checkpoint");
+    if (disk_path_parse(world, path, ".snapshot", &slot, &partition)) {
+        history_event_init(&event, HISTORY_MARK, HISTORY_OK);
+        event.mark = HISTORY_MARK_SNAPSHOT_ROT;
+        event.topic = world->slots[slot].topic;
+        event.partition = partition;
+        world_event(world, &event);
+    }
     for (int64_t i = random_between(&fault->random, 1, 3); i > 0; i--) {
         int64_t position = (int64_t)random_below(&fault->random, content.size_bytes);
         enum err err =

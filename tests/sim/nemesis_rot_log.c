@@ -2,29 +2,10 @@
 /*
  * sim/nemesis_rot_log.c: a bit flips in a log, the only copy: what it hit may be lost, but is not served as if it were whole.
  */
+#include "disk_paths.h"
 #include "world.h"
 
 #include "records/batch.h"
-
-#include <stdlib.h>
-
-/* "/data0/t1-2/00000000000000000000.log" → 1, 2. */
-static bool path_parse(const struct world *world, const char *path, int *slot, int32_t *partition)
-{
-    size_t length = strlen(path);
-    const char *name = strstr(path, "/t");
-    char *end;
-    long number;
-
-    if (!name || length < 4 || strcmp(path + length - 4, ".log") != 0)
-        return false;
-    number = strtol(name + 2, &end, 10);
-    if (*end != '-' || number < 0 || number >= world->slot_count)
-        return false;
-    *slot = (int)number;
-    *partition = (int32_t)strtol(end + 1, &end, 10);
-    return *end == '/';
-}
 
 /* Base offset of the batch in which the byte lies; -1: in none. */
 static int64_t offset_at(struct slice content, int64_t position)
@@ -60,10 +41,10 @@ static void begin(struct world *world, struct fault *fault)
     if (sim_disk_walk(machine, &arena, &names) != OK)
         return;
     for (size_t i = 0; i < names.count; i++)
-        if (path_parse(world, names.names[i], &slot, &partition) &&
+        if (disk_path_parse(world, names.names[i], ".log", &slot, &partition) &&
             random_below(&fault->random, ++seen) == 0)
             path = names.names[i];
-    if (!path || !path_parse(world, path, &slot, &partition) ||
+    if (!path || !disk_path_parse(world, path, ".log", &slot, &partition) ||
         sim_disk_peek(machine, path, &arena, &content) != OK || content.size_bytes == 0 ||
         !world->slots[slot].is_live)
         return;

@@ -8,7 +8,7 @@ static void begin(struct world *world, struct fault *fault)
 {
     struct sim_latency slow = {.min_ns = MS,
                                .max_ns = random_between(&fault->random, 1, 50) * MS,
-                               .slow_ns = random_between(&fault->random, 100, 800) * MS,
+                               .slow_ns = random_between(&fault->random, 100, 3000) * MS,
                                .slow_one_in = 10};
     struct sim_options plain;
     uint64_t which = 1 + random_below(&fault->random, 3);

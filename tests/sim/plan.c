@@ -7,6 +7,8 @@
 
 #include "base/assert.h"
 
+#include <string.h>
+
 const struct nemesis *const nemeses[] = {
     &nemesis_power,     &nemesis_kill,      &nemesis_crash_at,  &nemesis_stop,
     &nemesis_pause,     &nemesis_clock,     &nemesis_cut,       &nemesis_slow_link,
@@ -53,6 +55,14 @@ bool plan_is_left_out(const struct world *world, const struct fault *fault)
 {
     return (world->options.faults_without >> fault->number & 1) ||
            (world->options.kinds_without >> kind_index(fault->kind) & 1);
+}
+
+bool plan_has_struck(const struct world *world, const char *name)
+{
+    for (size_t i = 0; i < nemesis_count; i++)
+        if (strcmp(nemeses[i]->name, name) == 0)
+            return world->kinds_struck >> i & 1;
+    return false;
 }
 
 int64_t plan_next(const struct world *world, int64_t end_ns)

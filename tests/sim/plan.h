@@ -14,6 +14,8 @@ int64_t plan_next(const struct world *world, int64_t end_ns);
 void plan_act(struct world *world); /* what is due now */
 /* Ends every fault, wakes whoever sleeps, restarts whoever has lost a directory. */
 void plan_heal(struct world *world);
+/* Did a fault of that kind strike? */
+bool plan_has_struck(const struct world *world, const char *name);
 bool plan_is_left_out(const struct world *world, const struct fault *fault);
 
 #endif

@@ -4,6 +4,8 @@
  */
 #include "prober_internal.h"
 
+#include "points.h"
+
 #include "base/assert.h"
 
 #include <stdarg.h>
@@ -404,19 +406,11 @@ static void disk_slows(struct probe *probe)
 
 static bool node_up(struct probe *probe)
 {
-    for (int i = 0; i < 50; i++) {
-        enum err err = sim_node_start(&probe->node, 120000);
+    char failure[1024];
 
-        if (err == OK)
-            return true;
-        if (err != ERR_CRASHED) {
-            probe_fail(probe, "the node does not start: %s: %s", err_name(err),
-                       probe->node.stop_why);
-            return false;
-        }
-        sim_node_restart_machine(&probe->node);
-    }
-    probe_fail(probe, "the node crashed 50 times at start");
+    if (sim_node_raise(&probe->node, failure, sizeof failure))
+        return true;
+    probe_fail(probe, "%s", failure);
     return false;
 }
 
@@ -580,10 +574,14 @@ bool prober_run(uint64_t seed, char *failure, size_t failure_bytes)
     struct probe probe = {
         .heap = heap_allocator, .failure = failure, .failure_bytes = failure_bytes};
     char properties[512];
+    uint64_t points_without;
     enum err err = sim_create(seed, NULL, &probe.sim);
 
     failure[0] = '\0';
     ASSERT(err == OK);
+    /* It foresees every refusal, and what a session knows. */
+    points_parse("produce_refused,fetch_session_evicted,fetch_woken_early", &points_without);
+    points_begin(probe.sim, points_without);
     sim_random_init(probe.sim, &probe.random, "prober");
     snprintf(properties, sizeof properties,
              "log.dirs=/data0,/data1\n"
@@ -610,6 +608,7 @@ bool prober_run(uint64_t seed, char *failure, size_t failure_bytes)
         probe.partitions[i].producer_id = -1;
     for (int i = 0; i < LIVES && !probe_has_failed(&probe); i++)
         life(&probe);
+    points_end();
     if (!probe_has_failed(&probe))
         probe_final_check(&probe);
     sim_node_release(&probe.node);

@@ -2,6 +2,7 @@
 #include "runner.h"
 
 #include "base/assert.h"
+#include "points.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -12,8 +13,12 @@
 #include <time.h>
 #include <unistd.h>
 
-#define STRETCH 25      /* seeds a process */
+#define STRETCH 25 /* seeds a process */
+#if defined(__SANITIZE_ADDRESS__)
+#define SEED_SECONDS 300
+#else
 #define SEED_SECONDS 60 /* real time after which a seed hangs */
+#endif
 #define JOBS_MAX 16
 #define FAILURES_MAX 10
 
@@ -22,8 +27,13 @@ struct outcome { /* what a process says of a seed, through a pipe */
     bool is_begun; /* only that it was begun */
     bool has_failed;
     uint32_t kinds_struck;
+    bool has_groups;
+    uint64_t group_commits;
+    bool has_transactions;
+    uint64_t transactions, transactions_committed, transactions_aborted;
     int64_t simulated_ns;
     uint64_t events, seen_batches, acknowledged;
+    uint32_t points_struck[FAULT_POINT_COUNT]; /* how often */
     char failure[1024];
 };
 
@@ -35,9 +45,12 @@ struct job {
 };
 
 struct totals {
+    uint64_t with_groups, group_commits;
+    uint64_t with_transactions, transactions, transactions_committed, transactions_aborted;
     uint64_t seeds, failed, events, seen_batches, acknowledged;
     int64_t simulated_ns;
     uint64_t struck[32];
+    uint64_t points_seeds[FAULT_POINT_COUNT], points_struck[FAULT_POINT_COUNT];
 };
 
 static int64_t real_ns(void)
@@ -61,6 +74,17 @@ void runner_command(const struct world_options *world, const char *program, FILE
             fprintf(out, "%s%d", first ? " --without-faults " : ",", i);
             first = 0;
         }
+    if (world->points_without == UINT64_MAX)
+        fprintf(out, " --without-points all");
+    for (int i = 0, first = 1; i < FAULT_POINT_COUNT && world->points_without != UINT64_MAX; i++)
+        if (world->points_without >> i & 1) {
+            fprintf(out, "%s%s", first ? " --without-points " : ",", points_name(i));
+            first = 0;
+        }
+    if (world->with_groups != 0)
+        fprintf(out, " --groups %s", world->with_groups > 0 ? "always" : "never");
+    if (world->with_transactions != 0)
+        fprintf(out, " --transactions %s", world->with_transactions > 0 ? "always" : "never");
     if (world->run_ms > 0)
         fprintf(out, " --run-ms %lld", (long long)world->run_ms);
     fputc('\n', out);
@@ -78,10 +102,18 @@ static void seed_run(const struct runner_options *options, uint64_t seed, struct
     *out = (struct outcome){.seed = seed};
     out->has_failed = !world_run(&world, &world_options);
     out->kinds_struck = world.kinds_struck;
+    out->has_groups = world.knobs.has_groups;
+    out->group_commits = world.report.group_commits;
+    out->has_transactions = world.transactions != NULL;
+    out->transactions = world.report.transactions;
+    out->transactions_committed = world.report.transactions_committed;
+    out->transactions_aborted = world.report.transactions_aborted;
     out->simulated_ns = world.simulated_ns;
     out->events = world.counts.events;
     out->seen_batches = world.report.seen_batches;
     out->acknowledged = world.report.acknowledged;
+    for (int i = 0; i < FAULT_POINT_COUNT; i++)
+        out->points_struck[i] = (uint32_t)MIN(points_struck(i), UINT32_MAX);
     snprintf(out->failure, sizeof out->failure, "%s", world.failure);
     hash = world.hash;
     world_release(&world);
@@ -194,10 +226,45 @@ static void job_read(const struct runner_options *options, struct job *job, stru
     totals->events += outcome.events;
     totals->seen_batches += outcome.seen_batches;
     totals->acknowledged += outcome.acknowledged;
+    totals->with_groups += outcome.has_groups;
+    totals->group_commits += outcome.group_commits;
+    totals->with_transactions += outcome.has_transactions;
+    totals->transactions += outcome.transactions;
+    totals->transactions_committed += outcome.transactions_committed;
+    totals->transactions_aborted += outcome.transactions_aborted;
     for (size_t i = 0; i < nemesis_count; i++)
         totals->struck[i] += outcome.kinds_struck >> i & 1;
+    for (int i = 0; i < FAULT_POINT_COUNT; i++) {
+        totals->points_seeds[i] += outcome.points_struck[i] > 0;
+        totals->points_struck[i] += outcome.points_struck[i];
+    }
     if (outcome.has_failed)
         failure_tell(options, totals, outcome.seed, outcome.failure);
+}
+
+/* Which fault points struck, in how many seeds and how often; what is said of the rest. */
+static void points_tell(const struct runner_options *options, struct totals *totals)
+{
+    uint64_t all = 0;
+
+    for (int i = 0; i < FAULT_POINT_COUNT; i++)
+        all += totals->points_struck[i];
+    if (all == 0 && !options->every_point)
+        return;
+    printf("  fault points (seeds/times):");
+    for (int i = 0; i < FAULT_POINT_COUNT; i++)
+        if (totals->points_seeds[i] > 0)
+            printf(" %s %llu/%llu", points_name(i), (unsigned long long)totals->points_seeds[i],
+                   (unsigned long long)totals->points_struck[i]);
+    printf("\n");
+    for (int i = 0; i < FAULT_POINT_COUNT; i++) {
+        /* Worlds have no groups: groups_test.c looks after those. */
+        if (totals->points_seeds[i] > 0 || strcmp(points_area(i), "coordinator") == 0 ||
+            strcmp(points_area(i), "compaction") == 0)
+            continue;
+        printf("  fault point %s never struck\n", points_name(i));
+        totals->failed += options->every_point;
+    }
 }
 
 static void totals_tell(const struct runner_options *options, const struct totals *totals,
@@ -213,6 +280,12 @@ static void totals_tell(const struct runner_options *options, const struct total
            (unsigned long long)totals->acknowledged, (unsigned long long)totals->seen_batches);
     for (size_t i = 0; i < nemesis_count; i++)
         printf(" %s %llu", nemeses[i]->name, (unsigned long long)totals->struck[i]);
+    printf("\n  groups: %llu seeds, %llu commits of offsets acknowledged",
+           (unsigned long long)totals->with_groups, (unsigned long long)totals->group_commits);
+    printf("\n  transactions: %llu seeds, %llu begun, %llu committed, %llu aborted as seen",
+           (unsigned long long)totals->with_transactions, (unsigned long long)totals->transactions,
+           (unsigned long long)totals->transactions_committed,
+           (unsigned long long)totals->transactions_aborted);
     printf("\n%llu passed, %llu failed\n", (unsigned long long)(totals->seeds - totals->failed),
            (unsigned long long)totals->failed);
 }
@@ -259,6 +332,7 @@ int runner_many(const struct runner_options *options)
                (unsigned long long)totals.acknowledged);
         totals.failed++;
     }
+    points_tell(options, &totals);
     totals_tell(options, &totals, real_ns() - began);
     return totals.failed > 0;
 }

@@ -14,6 +14,7 @@ struct runner_options {
     int64_t seconds; /* 0: no limit */
     int jobs;
     uint64_t twice_one_in; /* share of the seeds that run twice; 0: none */
+    bool every_point;      /* a fault point that no seed struck is a failure */
     const char *history_path;
     const char *skip; /* ",3,17,": seeds that are passed over; NULL: none */
     struct world_options world;

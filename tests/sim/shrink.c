@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * sim/shrink.c: leaves out one fault after the other, then shortens the run, as long as the seed still fails
- * somehow. Faults are drawn whole before the run and each has a stream of its own, so the rest stays put.
+ * somehow; fault points first, all of them or one by one. Faults are drawn whole before the run and each has a stream of its own, so the rest stays put.
  */
 #include "runner.h"
 
 #include "base/assert.h"
+#include "points.h"
 
 int runner_shrink(const struct runner_options *options)
 {
@@ -16,6 +17,16 @@ int runner_shrink(const struct runner_options *options)
     if (!runner_fails(&world)) {
         printf("seed %llu does not fail\n", (unsigned long long)world.seed);
         return 2;
+    }
+    for (int i = -1; i < FAULT_POINT_COUNT; i++) {
+        struct world_options less = world;
+
+        less.points_without |= i < 0 ? UINT64_MAX : (uint64_t)1 << i;
+        if (less.points_without == world.points_without)
+            continue;
+        runs++;
+        if (runner_fails(&less))
+            world = less;
     }
     for (bool is_smaller = true; is_smaller;) {
         is_smaller = false;

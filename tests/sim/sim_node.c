@@ -8,6 +8,8 @@
 #include <string.h>
 
 #define MS ((int64_t)1000000)
+#define STARTS_MAX 50
+#define START_MS 120000
 
 static const char base_properties[] =
     "process.roles=broker,controller\n"
@@ -108,6 +110,24 @@ enum err sim_node_start(struct sim_node *own, int64_t timeout_ms)
     if (!sim_machine_is_up(own->machine))
         return ERR_CRASHED;
     return own->is_serving ? OK : own->stop_err == OK ? ERR_STATE : own->stop_err;
+}
+
+bool sim_node_raise(struct sim_node *own, char *failure, size_t failure_bytes)
+{
+    for (int i = 0; i < STARTS_MAX; i++) {
+        enum err err = sim_node_start(own, START_MS);
+
+        if (err == OK)
+            return true;
+        if (err != ERR_CRASHED) {
+            snprintf(failure, failure_bytes, "the node does not start: %s: %s", err_name(err),
+                     own->stop_why);
+            return false;
+        }
+        sim_node_restart_machine(own);
+    }
+    snprintf(failure, failure_bytes, "the node crashed %d times at start", STARTS_MAX);
+    return false;
 }
 
 static bool is_stopped(void *context)

@@ -27,7 +27,9 @@ void sim_node_init(struct sim_node *own, struct sim *sim, const char *name, cons
 /* Starts and waits until clients are served. The error, with why in stop_why, if it does not come to it;
  * ERR_CRASHED when the machine went down on the way. */
 MUST_USE enum err sim_node_start(struct sim_node *own, int64_t timeout_ms);
-/* The first half of it: is_serving, is_stopped or the machine's death tell how it went on. */
+/* The same as often as crashes on the way ask for it, 50 times at most. False: `failure` tells why. */
+bool sim_node_raise(struct sim_node *own, char *failure, size_t failure_bytes);
+/* The first half of sim_node_start: is_serving, is_stopped or the machine's death tell how it went on. */
 MUST_USE enum err sim_node_begin(struct sim_node *own);
 /* Orderly; waits. True: the node stopped by itself in time. */
 bool sim_node_stop(struct sim_node *own, int64_t timeout_ms);

@@ -5,13 +5,20 @@
 #include "world.h"
 
 #include "base/assert.h"
+#include "disk_paths.h"
+#include "group.h"
 #include "peer.h"
 #include "plan.h"
+#include "points.h"
+#include "transaction.h"
 
 #include <stdarg.h>
 #include <stdlib.h>
 
 #define LIVENESS_MS 10000
+#define GROUPS_MS 11000 /* patterns are matched anew every ten seconds */
+#define SLOW_JOB_MS \
+    50000 /* what a job may still take that began on a slow disk: hundreds of calls */
 #define SETTLE_MS 4000
 #define STOP_MS 30000
 
@@ -67,12 +74,6 @@ void world_mark(struct world *world, enum history_mark mark)
     world_event(world, &event);
 }
 
-bool world_may_forget_producers(const struct world *world, int acks)
-{
-    return world->is_damaged || world->may_forget || world->has_rotted_snapshot ||
-           (world->had_power_cut && (world->knobs.is_flush_os || acks != -1));
-}
-
 struct slot *world_slot(struct world *world, struct random *random, bool with_churn)
 {
     struct slot *slot = &world->slots[random_below(random, (uint64_t)world->slot_count)];
@@ -100,6 +101,8 @@ static void node_went_down(struct world *world, struct world_node *node, enum hi
     world_say(world, "%s: %s", node->name, history_mark_names[mark]);
     if (!sim_machine_is_up(node->node.machine))
         sim_node_restart_machine(&node->node);
+    if (mark == HISTORY_MARK_POWER_CUT_VOLATILE)
+        disk_mark_synced(world, node);
     node->state = NODE_DOWN;
     node->is_paused = false;
     node->due_ns = sim_now_ns(world->sim) + pause_ms * MS;
@@ -259,7 +262,7 @@ static void actor_tick(void *context)
                 actor_tick, actor);
 }
 
-static void actor_add(struct world *world, const struct actor_type *type, int number)
+struct actor *world_actor_add(struct world *world, const struct actor_type *type, int number)
 {
     struct actor *actor = &world->actors[world->actor_count];
     char stream[32];
@@ -280,6 +283,7 @@ static void actor_add(struct world *world, const struct actor_type *type, int nu
     world->actor_count++;
     type->begin(actor, number);
     sim_call_at(world->sim, sim_now_ns(world->sim) + 1, actor_tick, actor);
+    return actor;
 }
 
 static void actors_add(struct world *world)
@@ -287,16 +291,20 @@ static void actors_add(struct world *world)
     int producers = (int)random_between(&world->random, 1, 5);
     int consumers = (int)random_between(&world->random, 1, 4);
 
-    actor_add(world, &actor_topics, 0);
+    world_actor_add(world, &actor_topics, 0);
     for (int i = 0; i < producers; i++)
-        actor_add(world, &actor_producer, i);
+        world_actor_add(world, &actor_producer, i);
     for (int i = 0; i < consumers; i++)
-        actor_add(world, &actor_consumer, i);
-    actor_add(world, &actor_searcher, 0);
+        world_actor_add(world, &actor_consumer, i);
+    world_actor_add(world, &actor_searcher, 0);
     if (random_chance(&world->random, 1, 2))
-        actor_add(world, &actor_trimmer, 0);
+        world_actor_add(world, &actor_trimmer, 0);
     for (int i = 0; i < world->slot_count; i++)
-        actor_add(world, &actor_final_reader, i);
+        world_actor_add(world, &actor_final_reader, i);
+    if (world->knobs.has_groups)
+        groups_add(world);
+    if (world->transactions)
+        transactions_add(world);
 }
 
 static const struct actor *actor_undrained(const struct world *world)
@@ -327,7 +335,11 @@ static void phase_begin(struct world *world, enum world_phase phase, const char 
 /* Until everybody has ended what this phase asks of him. */
 static void phase_await(struct world *world, const char *name)
 {
-    int64_t until_ns = sim_now_ns(world->sim) + LIVENESS_MS * MS;
+    int64_t liveness_ms =
+        LIVENESS_MS +
+        (world->phase == WORLD_DRAIN && plan_has_struck(world, "slow_disk") ? SLOW_JOB_MS : 0) +
+        (world->phase == WORLD_DRAIN && world->groups ? GROUPS_MS : 0);
+    int64_t until_ns = sim_now_ns(world->sim) + liveness_ms * MS;
     const struct actor *actor;
 
     while (!world->failure[0] && (!nodes_are_up(world) || actor_undrained(world)) &&
@@ -337,10 +349,12 @@ static void phase_await(struct world *world, const char *name)
         return;
     if (!nodes_are_up(world))
         world_fail(world, "L1: a node is not up %d s after the last fault; it said: %s",
-                   LIVENESS_MS / 1000, world->nodes[0].node.stop_why);
+                   (int)(liveness_ms / 1000), world->nodes[0].node.stop_why);
     else if ((actor = actor_undrained(world)) != NULL)
-        world_fail(world, "L1: %s of process %d is not done %d s after the phase %s began",
-                   actor->type->name, actor->process, LIVENESS_MS / 1000, name);
+        world_fail(world, "L1: %s of process %d is not done %d s after the phase %s began%s%s",
+                   actor->type->name, actor->process, (int)(liveness_ms / 1000), name,
+                   actor->type->describe ? ": " : "",
+                   actor->type->describe ? actor->type->describe(actor) : "");
 }
 
 static void faults_strike(struct world *world)
@@ -355,6 +369,7 @@ static void faults_strike(struct world *world)
             break;
         plan_act(world);
     }
+    points_end();
     plan_heal(world);
 }
 
@@ -400,8 +415,18 @@ static void world_create(struct world *world, const struct world_options *option
     sim_options.trace_count = options->trace_count;
     err = sim_create(options->seed, &sim_options, &world->sim);
     ASSERT(err == OK);
+    points_begin(world->sim, options->points_without);
     sim_random_init(world->sim, &world->random, "world");
     knobs_draw(&world->random, world->node_count, &world->knobs);
+    if (options->group_script > 0)
+        knobs_fix((uint64_t)options->group_script, &world->knobs);
+    if (options->transaction_script > 0) {
+        knobs_fix((uint64_t)options->transaction_script, &world->knobs);
+        world->knobs.has_groups = false;
+    }
+    transactions_draw(world);
+    if (options->with_groups != 0)
+        world->knobs.has_groups = options->with_groups > 0;
     if (options->run_ms > 0)
         world->knobs.run_ms = options->run_ms;
     for (int i = 0; i < world->node_count; i++) {
@@ -427,11 +452,33 @@ static void world_create(struct world *world, const struct world_options *option
     }
 }
 
+static void strike(void *context)
+{
+    struct world *world = context;
+    struct world_node *node = &world->nodes[0];
+    enum world_strike kind = world->options.strike;
+    bool is_power = kind == STRIKE_POWER_AT_CALL || kind == STRIKE_POWER_AT_TIME;
+
+    node->armed = is_power ? HISTORY_MARK_POWER_CUT : HISTORY_MARK_KILL;
+    if (kind == STRIKE_POWER_AT_CALL)
+        sim_machine_crash_at(node->node.machine, world->options.strike_at, NULL);
+    else if (kind == STRIKE_KILL_AT_CALL)
+        sim_machine_kill_at(node->node.machine, world->options.strike_at);
+    else if (is_power)
+        sim_machine_crash(node->node.machine, NULL);
+    else
+        sim_machine_kill(node->node.machine);
+}
+
 bool world_run(struct world *world, const struct world_options *options)
 {
     world_create(world, options);
     plan_make(world);
     actors_add(world);
+    if (options->strike == STRIKE_POWER_AT_TIME || options->strike == STRIKE_KILL_AT_TIME)
+        sim_call_at(world->sim, (WORLD_STRIKE_FROM_MS + options->strike_at) * MS, strike, world);
+    else if (options->strike != STRIKE_NONE)
+        sim_call_at(world->sim, WORLD_STRIKE_FROM_MS * MS, strike, world);
     supervise(world);
     faults_strike(world);
     phase_begin(world, WORLD_DRAIN, "drain");
@@ -459,6 +506,8 @@ void world_release(struct world *world)
         sim_node_release(&world->nodes[i].node);
     for (int i = 0; i < world->actor_count; i++)
         free(world->actors[i].own);
+    free(world->groups);
+    free(world->transactions);
     sim_release(&world->sim);
     history_free(&world->history);
 }
@@ -466,13 +515,15 @@ void world_release(struct world *world)
 void world_describe(const struct world *world, FILE *out)
 {
     fprintf(out,
-            "  %d shards, %d directories, flush %s, segments of %s bytes, retention %lld ms %lld "
+            "  %d shards, %d directories, %sflush %s, segments of %s bytes, retention %lld ms %lld "
             "bytes\n",
             world->knobs.shards, world->knobs.directories,
-            world->knobs.is_flush_os ? "os" : "commit", world->knobs.segment_bytes,
-            (long long)world->knobs.retention_ms, (long long)world->knobs.retention_bytes);
+            world->knobs.has_groups ? "groups, " : "", world->knobs.is_flush_os ? "os" : "commit",
+            world->knobs.segment_bytes, (long long)world->knobs.retention_ms,
+            (long long)world->knobs.retention_bytes);
     for (int i = 0; i < world->fault_count; i++)
         fprintf(out, "  fault %d at %.3f ms: %s%s\n", world->faults[i].number,
                 (double)world->faults[i].at_ns / 1e6, world->faults[i].kind->name,
                 plan_is_left_out(world, &world->faults[i]) ? " (left out)" : "");
+    points_describe(out);
 }

@@ -19,12 +19,14 @@
 #define WORLD_CLIENTS 2
 #define WORLD_SLOTS_MAX 4
 #define WORLD_PARTITIONS_MAX 6
-#define WORLD_ACTORS_MAX 24
+#define WORLD_ACTORS_MAX 40
 #define WORLD_FAULTS_MAX 24
 #define WORLD_DIRECTORIES_MAX 3
 #define MS ((int64_t)1000000)
 
 struct world;
+struct world_groups;
+struct world_transactions;
 struct fault;
 struct peer;
 
@@ -35,13 +37,16 @@ struct knobs {
     int32_t shards;
     int32_t directories;
     bool is_flush_os;
+    bool has_groups;
     int64_t run_ms;
-    char properties[1536];
+    char properties[4096];
     /* of topics */
     char segment_bytes[16], index_interval[16], segment_ms[24], flush_messages[24];
     int64_t retention_ms, retention_bytes; /* -1: for ever */
 };
 void knobs_draw(struct random *random, int node_count, struct knobs *out);
+/* Without what loses or removes records; the same for the same number. */
+void knobs_fix(uint64_t number, struct knobs *out);
 
 /* ---- topics: what actors know of them ---- */
 struct slot {
@@ -85,8 +90,9 @@ struct actor_type {
     const char *name;
     size_t own_bytes;
     void (*begin)(struct actor *actor, int number);
-    void (*tick)(struct actor *actor);             /* with or without a connection */
-    bool (*is_drained)(const struct actor *actor); /* of the phase at hand */
+    void (*tick)(struct actor *actor);                  /* with or without a connection */
+    bool (*is_drained)(const struct actor *actor);      /* of the phase at hand */
+    const char *(*describe)(const struct actor *actor); /* why it is not drained; may be NULL */
 };
 extern const struct actor_type actor_producer, actor_consumer, actor_final_reader, actor_topics,
     actor_trimmer, actor_searcher;
@@ -115,14 +121,32 @@ extern const struct nemesis *const nemeses[];
 extern const size_t nemesis_count;
 
 /* ---- the world ---- */
+/* One crash at a chosen step instead of a plan: at the n-th call to the disk, or after n milliseconds; both count
+ * from WORLD_STRIKE_FROM_MS on. */
+#define WORLD_STRIKE_FROM_MS 50
+enum world_strike {
+    STRIKE_NONE,
+    STRIKE_POWER_AT_CALL,
+    STRIKE_KILL_AT_CALL,
+    STRIKE_POWER_AT_TIME,
+    STRIKE_KILL_AT_TIME,
+    STRIKE_COUNT
+};
 struct world_options {
     uint64_t seed;
     int node_count;          /* 0: 1 */
     uint32_t kinds_without;  /* set of nemeses (by index) that do not strike */
     uint32_t faults_without; /* set of faults (by number) that do not strike */
+    uint64_t points_without; /* set of fault points that stay off */
     int64_t run_ms;          /* 0: drawn */
-    size_t trace_count;      /* last events kept for the report */
-    bool is_loud;            /* tells faults and phases on stderr */
+    enum world_strike strike;
+    int64_t strike_at;
+    int group_script;       /* group.h: one group whose members do what is written; 0: none */
+    int transaction_script; /* transaction.h: tellers do what is written; 0: none */
+    int with_transactions;  /* -1: never; 0: drawn, three worlds in ten; 1: always */
+    int with_groups;        /* -1: never; 0: drawn, two worlds in five; 1: always */
+    size_t trace_count;     /* last events kept for the report */
+    bool is_loud;           /* tells faults and phases on stderr */
 };
 struct world {
     struct world_options options;
@@ -143,9 +167,11 @@ struct world {
     uint32_t kinds_struck; /* set of nemeses */
     struct history *history;
     struct history_report report;
+    struct world_groups *groups;             /* group.h; NULL: none */
+    struct world_transactions *transactions; /* transaction.h; NULL: none */
     int64_t next_op, next_value;
     int64_t jumped_ms; /* wall clocks, in all */
-    bool is_damaged, may_forget, had_power_cut, has_rotted_snapshot;
+    bool is_damaged, may_forget, may_expire, had_power_cut, has_rotted_points;
     char failure[1024];
     uint64_t hash;
     int64_t simulated_ns;
@@ -165,8 +191,7 @@ void world_say(struct world *world, const char *format, ...) PRINTF_LIKE(2, 3); 
 /* Time, wall clock and, for an invocation without one, a new op are filled in. Returns the op. */
 int64_t world_event(struct world *world, struct history_event *event);
 void world_mark(struct world *world, enum history_mark mark);
-/* May what idempotent producers were told be forgotten by the node, by what has happened so far? */
-bool world_may_forget_producers(const struct world *world, int acks);
+struct actor *world_actor_add(struct world *world, const struct actor_type *type, int number);
 void world_power_cut(struct world *world, struct world_node *node);
 void world_kill(struct world *world, struct world_node *node);
 void world_stop(struct world *world, struct world_node *node); /* orderly */

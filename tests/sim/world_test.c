@@ -4,8 +4,10 @@
  * share of the seeds twice and compares their hashes; shrinks. docs/design/simulation.md, "Whole worlds".
  *   sim_world [--seeds N] [--first N] [--seconds N] [--jobs N] [--seed N] [--twice-one-in N]
  *             [--without KIND,…] [--without-faults N,…] [--run-ms N] [--history FILE] [--trace N] [--quiet]
- *             [--shrink] [--idle HOURS] [--skip SEED,…]
+ *             [--shrink] [--idle HOURS] [--skip SEED,…] [--without-points NAME,…] [--every-point]
+ *             [--groups always|never] [--transactions always|never]
  */
+#include "points.h"
 #include "runner.h"
 
 #include "base/assert.h"
@@ -30,14 +32,20 @@ enum option_number {
     OPTION_SHRINK,
     OPTION_IDLE,
     OPTION_SKIP,
+    OPTION_WITHOUT_POINTS,
+    OPTION_EVERY_POINT,
+    OPTION_GROUPS,
+    OPTION_TRANSACTIONS,
 };
 static const struct option_name {
     const char *name;
     int has_argument;
 } option_names[] = {
-    {"seeds", 1},        {"first", 1},   {"seconds", 1},        {"jobs", 1},   {"seed", 1},
-    {"twice-one-in", 1}, {"without", 1}, {"without-faults", 1}, {"run-ms", 1}, {"history", 1},
-    {"trace", 1},        {"quiet", 0},   {"shrink", 0},         {"idle", 1},   {"skip", 1},
+    {"seeds", 1},       {"first", 1},        {"seconds", 1},      {"jobs", 1},
+    {"seed", 1},        {"twice-one-in", 1}, {"without", 1},      {"without-faults", 1},
+    {"run-ms", 1},      {"history", 1},      {"trace", 1},        {"quiet", 0},
+    {"shrink", 0},      {"idle", 1},         {"skip", 1},         {"without-points", 1},
+    {"every-point", 0}, {"groups", 1},       {"transactions", 1},
 };
 
 static uint32_t kinds_parse(char *text)
@@ -109,6 +117,21 @@ int main(int argc, char **argv)
             break;
         case OPTION_WITHOUT_FAULTS:
             options.world.faults_without = numbers_parse(optarg);
+            break;
+        case OPTION_WITHOUT_POINTS:
+            if (!points_parse(optarg, &options.world.points_without)) {
+                fprintf(stderr, "no such fault points: %s\n", optarg);
+                return 2;
+            }
+            break;
+        case OPTION_EVERY_POINT:
+            options.every_point = true;
+            break;
+        case OPTION_GROUPS:
+            options.world.with_groups = strcmp(optarg, "never") == 0 ? -1 : 1;
+            break;
+        case OPTION_TRANSACTIONS:
+            options.world.with_transactions = strcmp(optarg, "never") == 0 ? -1 : 1;
             break;
         case OPTION_RUN_MS:
             options.world.run_ms = strtoll(optarg, NULL, 10);

@@ -106,9 +106,10 @@ static enum err member_describe(struct group_call *call, const struct classic_gr
     TRY(copy_into(call, member->instance_id, &out->group_instance_id));
     TRY(copy_into(call, member->client_id, &out->client_id));
     TRY(copy_into(call, member->client_host, &out->client_host));
-    if (group->state != CLASSIC_STABLE)
-        return OK;
-    TRY(copy_into(call, classic_member_metadata(member, group->protocol), &out->member_metadata));
+    if (group->state == CLASSIC_STABLE)
+        TRY(copy_into(call, classic_member_metadata(member, group->protocol),
+                      &out->member_metadata));
+    /* Of the last generation while the next one is made. */
     return slice_is_null(member->assignment)
                ? OK
                : copy_into(call, member->assignment, &out->member_assignment);

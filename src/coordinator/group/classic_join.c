@@ -12,6 +12,8 @@
 #define VERSION_REBALANCE_TIMEOUT 1
 #define VERSION_KNOWN_MEMBER_ID 4 /* KIP-394 */
 #define VERSION_NULL_PROTOCOL 7
+/* None, whether refused or not selected: null once it may be, "" before. */
+#define NO_PROTOCOL(version) ((version) < VERSION_NULL_PROTOCOL ? SLICE_EMPTY : SLICE_NULL)
 #define UUID_TEXT 36
 #define STRING_BYTES_MAX 0x7fff
 
@@ -60,13 +62,13 @@ enum err classic_join_response(struct group_call *call, const struct classic_gro
     *out = response;
     response->error_code = err_wire_code(answer->err);
     TRY(copied(call->arena, answer->member_id, &response->member_id));
+    response->protocol_name = NO_PROTOCOL(answer->api_version);
     if (answer->err != OK)
         return OK;
     response->generation_id = group->generation;
     TRY(copied(call->arena, group->protocol_type, &response->protocol_type));
-    TRY(copied(call->arena, group->protocol, &response->protocol_name));
-    if (slice_is_null(response->protocol_name) && answer->api_version < VERSION_NULL_PROTOCOL)
-        response->protocol_name = SLICE_EMPTY;
+    if (group->protocol.size_bytes > 0)
+        TRY(copied(call->arena, group->protocol, &response->protocol_name));
     TRY(copied(call->arena, slice_is_null(answer->leader) ? SLICE_EMPTY : answer->leader,
                &response->leader));
     response->skip_assignment = answer->skip_assignment;
@@ -92,7 +94,10 @@ enum err classic_join_refuse(struct group_call *call, enum err err, struct slice
     struct join_group_response *response;
 
     TRY(classic_join_response(
-        call, NULL, &(struct classic_join_answer){.err = err, .member_id = member_id}, &response));
+        call, NULL,
+        &(struct classic_join_answer){
+            .err = err, .member_id = member_id, .api_version = call->request->api_version},
+        &response));
     return group_reply(call, response, false);
 }
 
@@ -275,7 +280,9 @@ static enum err id_give_out(struct group_call *call, struct classic_group *group
                         group_after_ms(coordinator, request->session_timeout_ms)));
     TRY(classic_join_response(
         call, group,
-        &(struct classic_join_answer){.err = ERR_MEMBER_ID_REQUIRED, .member_id = member_id},
+        &(struct classic_join_answer){.err = ERR_MEMBER_ID_REQUIRED,
+                                      .member_id = member_id,
+                                      .api_version = call->request->api_version},
         &response));
     return group_reply(call, response, is_new_group);
 }

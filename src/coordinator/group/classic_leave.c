@@ -6,6 +6,7 @@
  */
 #include "coordinator/group/classic_internal.h"
 
+#include "base/bug.h"
 #include "base/fmt.h"
 
 static enum err member_leave(struct group_call *call, struct classic_member *member,
@@ -83,12 +84,18 @@ enum err classic_check_commit(struct group_call *call, struct classic_group *gro
         return OK;
     if (identity->generation >= 0 || identity->member_id.size_bytes > 0 ||
         !slice_is_null(identity->instance_id)) {
-        TRY(classic_member_validate(group, identity->member_id, identity->instance_id));
-        if (identity->generation != group->generation)
+        enum err err = classic_member_validate(group, identity->member_id, identity->instance_id);
+
+        if (err != OK && !(BUG_IS(static_member_not_fenced) && err == ERR_FENCED_INSTANCE_ID))
+            return err;
+        if (identity->generation != group->generation && !BUG_IS(stale_generation_commits))
             return ERR_ILLEGAL_GENERATION;
-    } else if (group->state != CLASSIC_EMPTY) {
+    } else if (!identity->is_transactional && group->state != CLASSIC_EMPTY) {
         return ERR_UNKNOWN_MEMBER_ID;
     }
+    /* Whatever the group is doing, and no sign of life. */
+    if (identity->is_transactional)
+        return OK;
     if (group->state == CLASSIC_COMPLETING_REBALANCE)
         return ERR_REBALANCE_IN_PROGRESS;
     member = classic_member_find(group, identity->member_id);

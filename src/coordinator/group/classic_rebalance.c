@@ -15,6 +15,7 @@
  */
 #include "coordinator/group/classic_internal.h"
 
+#include "base/bug.h"
 #include "base/fmt.h"
 
 /* Between two looks at a group of which nobody rejoins, however short its timeout. */
@@ -50,6 +51,7 @@ void classic_transition(struct group_coordinator *coordinator, struct classic_gr
     group->previous_state = group->state;
     group->state = to;
     group->state_since_wall_ms = coordinator->wall_ms;
+    group->head.rested_ms = coordinator->now_ms;
 }
 
 /* ---- what people are told ---- */
@@ -110,6 +112,8 @@ static int32_t rebalance_timeout_ms(const struct classic_group *group)
 
 static bool all_joined(const struct classic_group *group)
 {
+    if (BUG_IS(join_does_not_wait) && group->awaiting_join > 0)
+        return true;
     return group->members.count == group->awaiting_join && group->pending.count == 0;
 }
 
@@ -427,7 +431,12 @@ enum err classic_loaded(struct group_call *call, struct classic_group *group)
     HASH_MAP_EACH (node, &group->members) {
         struct classic_member *member = HASH_MAP_ITEM(node, struct classic_member, node);
 
-        TRY(classic_session_restart(call->coordinator, member, member->session_timeout_ms));
+        if (!BUG_IS(sessions_not_resumed))
+            TRY(classic_session_restart(call->coordinator, member, member->session_timeout_ms));
+    }
+    if (group->rebalance_when_replayed) {
+        group->rebalance_when_replayed = false;
+        return classic_prepare_rebalance(call, group, "loaded before its members were divided");
     }
     if (group->members.count <= (size_t)call->coordinator->options.group_max_size)
         return OK;

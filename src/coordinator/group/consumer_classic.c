@@ -162,8 +162,10 @@ static enum err join_finish(struct consumer_update *update, bool downgrade)
         TRY(join_timers(update));
         return consumer_update_finish(update);
     }
+    /* A member that waits for partitions has the group's epoch already: only a rebalance tells it what it has. */
     return consumer_downgrade(&update->draft, update->group, update,
-                              update->target_epoch < update->epoch,
+                              update->target_epoch < update->epoch ||
+                                  update->group->unreconciled > 0,
                               "a classic member took the place of the last consumer member");
 }
 
@@ -304,6 +306,18 @@ static bool waits_for_others(const struct consumer_member *member)
     return false;
 }
 
+/* The target is old or topics have changed, and nobody but classic members is there to see to it: their
+ * heartbeats carry nothing that a target could be made of, so one of them has to join. Only a group that must not
+ * become a classic one (group.consumer.migration.policy) is ever like this. */
+static bool nobody_else_divides(const struct group_call *call, const struct consumer_group *group)
+{
+    if (group->classic_count < group->member_count)
+        return false;
+    if (call->moment->now_ms >= group->refresh_ms || group->epoch < group->refresh_epoch)
+        return true;
+    return group->target_epoch < group->epoch && !consumer_target_is_fresh(call, group);
+}
+
 enum err consumer_group_handle_classic_heartbeat(struct group_call *call,
                                                  struct consumer_group *group,
                                                  const struct heartbeat_request *request)
@@ -321,7 +335,8 @@ enum err consumer_group_handle_classic_heartbeat(struct group_call *call,
     }
     TRY(session_restart(call, member));
     if (member->epoch < group->target_epoch || member->state == CONSUMER_UNREVOKED ||
-        (member->state == CONSUMER_UNRELEASED && !waits_for_others(member))) {
+        (member->state == CONSUMER_UNRELEASED && !waits_for_others(member)) ||
+        nobody_else_divides(call, group)) {
         response->error_code = err_wire_code(ERR_REBALANCE_IN_PROGRESS);
         TRY(must_join(call, member));
     }

@@ -310,6 +310,7 @@ MUST_USE enum err consumer_draft_flush(struct consumer_draft *draft);
 /* XXH3-64 as Kafka takes it; 0 for a topic that is not there. */
 MUST_USE enum err consumer_topic_hash(const struct metadata_image *image, struct slice name,
                                       struct allocator *allocator, uint64_t *out);
+#define CONSUMER_HASH_OF_NOTHING 0
 /* Of the hashes in the order of names, which are overwritten. */
 uint64_t consumer_group_hash(uint64_t *topic_hashes, size_t count);
 
@@ -405,6 +406,8 @@ int32_t consumer_heartbeat_interval_ms(const struct consumer_group *group,
                                        const struct metadata_image *image);
 int32_t consumer_assignment_interval_ms(const struct consumer_group *group,
                                         const struct metadata_image *image);
+/* Too fresh to be replaced: the assignment interval is not over. */
+bool consumer_target_is_fresh(const struct group_call *call, const struct consumer_group *group);
 
 /* Into update->made; ERR_GROUP_ID_NOT_FOUND with a text when it cannot be. */
 MUST_USE enum err consumer_upgrade(struct consumer_update *update, struct classic_group *classic);

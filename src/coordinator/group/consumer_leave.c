@@ -3,6 +3,7 @@
  * coordinator/group/consumer_leave.c: members that go, by themselves or by a timer, and the timeouts that apply. One
  * epoch for all that go together; the last member of the consumer protocol that goes may leave a classic group.
  */
+#include "base/bug.h"
 #include "base/parse.h"
 #include "coordinator/group/consumer_internal.h"
 
@@ -174,9 +175,16 @@ enum err consumer_group_loaded(struct group_call *call, struct consumer_group *g
 {
     struct group_coordinator *coordinator = call->coordinator;
     int32_t session_ms = consumer_session_timeout_ms(group, call->moment->image);
+    struct consumer_shared *shared = coordinator->consumer;
 
+    /* Nobody knows which topics were made since the patterns were matched. */
+    if (call->moment->image)
+        shared->topics_created_version = MAX(shared->topics_created_version,
+                                             metadata_image_provenance(call->moment->image).offset);
     CONSUMER_MEMBERS_EACH(member, group)
     {
+        if (BUG_IS(sessions_not_resumed))
+            break;
         TRY(group_timer_set(coordinator, &member->session,
                             group_after_ms(coordinator, session_ms)));
         if (member->metadata->is_classic || member->state != CONSUMER_UNREVOKED)

@@ -226,20 +226,48 @@ static enum err upgrade_members(struct consumer_update *update, const struct cla
     return OK;
 }
 
-enum err consumer_upgrade(struct consumer_update *update, struct classic_group *classic)
+/* Every partition that members subscribe to is somebody's. The last assignment of a classic group may leave some
+ * over: of a topic that its leader had not seen. */
+static bool is_all_given(const struct consumer_group *group, const struct metadata_image *image)
+{
+    HASH_MAP_EACH (at, &group->topics) {
+        const struct metadata_topic *topic = metadata_image_topic(
+            image, HASH_MAP_ITEM(at, struct consumer_topic, node)->shared->name);
+
+        for (int32_t i = 0; topic && i < topic->partition_count; i++)
+            if (!consumer_holder(group, topic->id, i))
+                return false;
+    }
+    return true;
+}
+
+static enum err upgrade_hash(struct consumer_update *update, const struct classic_group *classic)
 {
     struct consumer_counts counts = {0};
     enum err err;
 
+    /* Kafka takes such an assignment for one of these topics; unless the member that comes changes what is
+     * subscribed, nobody divides anew, and what was left over stays so. Amid a rebalance a member may still have
+     * what its assignment does not say: that is left alone. */
+    if (classic->state == CLASSIC_STABLE &&
+        !is_all_given(update->made, update->call->moment->image)) {
+        update->made->hash = CONSUMER_HASH_OF_NOTHING;
+        return OK;
+    }
+    TRY(consumer_counts_create(update->call, update->made, &counts));
+    err = consumer_counts_hash(&counts, &update->made->hash);
+    consumer_counts_release(&counts);
+    return err;
+}
+
+enum err consumer_upgrade(struct consumer_update *update, struct classic_group *classic)
+{
     TRY(upgrade_check(update, classic));
     update->draft.hands_over = true;
     update->made->epoch = classic->generation;
     consumer_group_set_target_epoch(update->made, classic->generation, 0);
     TRY(upgrade_members(update, classic));
-    TRY(consumer_counts_create(update->call, update->made, &counts));
-    err = consumer_counts_hash(&counts, &update->made->hash);
-    consumer_counts_release(&counts);
-    TRY(err);
+    TRY(upgrade_hash(update, classic));
     LOG_INFO(update->call->coordinator->logger, GROUP_LOG, "group_upgraded",
              "group=\"%.*s\" members=%d generation=%d", SLICE_ARGS(update->draft.group_id),
              update->made->member_count, classic->generation);
@@ -359,6 +387,7 @@ enum err consumer_downgrade(struct consumer_draft *draft, struct consumer_group 
     TRY(consumer_draft_group_gone(draft, group, joining ? joining->replaces->id : SLICE_NULL,
                                   joining ? joining->member_id : SLICE_NULL));
     TRY(classic_group_create(call->coordinator, group->head.id, &to));
+    to->rebalance_when_replayed = rebalance;
     err = downgrade_build(call, group, to, joining);
     if (err == OK)
         err = consumer_draft_flush(draft);
@@ -368,7 +397,6 @@ enum err consumer_downgrade(struct consumer_draft *draft, struct consumer_group 
         classic_group_release(call->coordinator, &to);
         return err;
     }
-    to->rebalance_when_replayed = rebalance;
     LOG_INFO(call->coordinator->logger, GROUP_LOG, "group_downgraded",
              "group=\"%.*s\" members=%zu generation=%d reason=\"%s\"", SLICE_ARGS(group->head.id),
              to->members.count, to->generation, reason);

@@ -5,6 +5,8 @@
  */
 #include "coordinator/group/consumer_internal.h"
 
+#define VERSION_MEMBER_EPOCH 9 /* of OffsetCommit */
+
 /* The epoch in which a member got a partition; -1: it does not have it. */
 static int32_t assigned_since(const struct assignment *assignment, struct uuid topic_id,
                               int32_t partition)
@@ -31,37 +33,43 @@ static bool may_commit(const struct consumer_member *member, struct uuid topic_i
     return since >= 0 && since <= epoch;
 }
 
-enum err consumer_group_check_commit(const struct group_call *call, struct consumer_group *group,
-                                     const struct group_commit_identity *identity,
-                                     const struct offset_commit_request *request)
+static enum err stale(const struct consumer_member *member)
 {
-    struct consumer_member *member;
-    enum err stale;
+    return member->metadata->is_classic ? ERR_ILLEGAL_GENERATION : ERR_STALE_MEMBER_EPOCH;
+}
 
+enum err consumer_group_check_commit(const struct consumer_group *group,
+                                     const struct group_commit_identity *identity,
+                                     struct group_commit_limit *limit_out)
+{
+    const struct consumer_member *member;
+
+    *limit_out = (struct group_commit_limit){0};
     if (identity->generation < 0 && group->member_count == 0)
+        return OK;
+    if (identity->is_transactional && identity->generation == -1 &&
+        identity->member_id.size_bytes == 0 && slice_is_null(identity->instance_id))
         return OK;
     member = consumer_member_find(group, identity->member_id);
     if (!member)
         return ERR_UNKNOWN_MEMBER_ID;
-    if (!member->metadata->is_classic && identity->api_version < 9)
+    if (!identity->is_transactional && !member->metadata->is_classic &&
+        identity->api_version < VERSION_MEMBER_EPOCH)
         return ERR_UNSUPPORTED_VERSION;
     if (identity->generation == member->epoch)
         return OK;
-    stale = member->metadata->is_classic ? ERR_ILLEGAL_GENERATION : ERR_STALE_MEMBER_EPOCH;
     if (identity->generation > member->epoch)
-        return stale;
-    for (int32_t i = 0; i < request->topics_count; i++) {
-        const struct offset_commit_request_offset_commit_request_topic *asked = &request->topics[i];
-        const struct metadata_topic *topic =
-            uuid_is_zero(asked->topic_id) ? metadata_image_topic(call->moment->image, asked->name)
-                                          : NULL;
-        struct uuid id = topic ? topic->id : asked->topic_id;
-
-        for (int32_t j = 0; j < asked->partitions_count; j++)
-            if (!may_commit(member, id, asked->partitions[j].partition_index, identity->generation))
-                return stale;
-    }
+        return stale(member);
+    *limit_out = (struct group_commit_limit){.member = member, .epoch = identity->generation};
     return OK;
+}
+
+enum err consumer_group_check_partition(const struct group_commit_limit *limit,
+                                        struct uuid topic_id, int32_t partition)
+{
+    return !limit->member || may_commit(limit->member, topic_id, partition, limit->epoch)
+               ? OK
+               : stale(limit->member);
 }
 
 enum err consumer_group_check_fetch(const struct group_call *call, struct consumer_group *group,
@@ -70,14 +78,14 @@ enum err consumer_group_check_fetch(const struct group_call *call, struct consum
     struct consumer_member *member;
 
     UNUSED(call);
-    if (member_id.size_bytes == 0 && member_epoch < 0)
-        return OK;
+    /* Apache looks for the id that is not given, and fails on it: clients see an unexpected error, not that of
+     * a member which is none any more. */
+    if (slice_is_null(member_id))
+        return member_epoch < 0 ? OK : ERR_UNKNOWN_SERVER_ERROR;
     member = consumer_member_find(group, member_id);
     if (!member)
         return ERR_UNKNOWN_MEMBER_ID;
-    if (member->epoch == member_epoch)
-        return OK;
-    return member->metadata->is_classic ? ERR_ILLEGAL_GENERATION : ERR_STALE_MEMBER_EPOCH;
+    return member->epoch == member_epoch ? OK : stale(member);
 }
 
 bool consumer_group_subscribes(const struct consumer_group *group, struct slice topic)

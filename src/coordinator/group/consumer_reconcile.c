@@ -13,6 +13,8 @@
  */
 #include "coordinator/group/consumer_internal.h"
 
+#include "base/bug.h"
+
 /* An assignment that grows in ascending order. */
 struct builder {
     struct arena *arena;
@@ -156,7 +158,8 @@ static void next_partition(struct next *next, struct uuid topic_id, int32_t part
         builder_add(&next->all, partition, *held_since);
     } else if (held_since) {
         builder_add(&next->revoke, partition, *held_since);
-    } else if (consumer_holder(step->group, topic_id, partition) &&
+    } else if (!BUG_IS(partition_given_early) &&
+               consumer_holder(step->group, topic_id, partition) &&
                !partition_is_in(topic_find(&step->from.revoking, topic_id), partition)) {
         next->unreleased = true; /* by another member, even if it is about to give it up */
     } else {

@@ -210,6 +210,8 @@ enum err consumer_regex_update(struct consumer_update *update)
     }
     if (consumer_has_regex(&update->after) && !consumer_regex_find(group, update->after.regex))
         subscribed++;
+    if (last_ms > now_ms)
+        last_ms = now_ms - REFRESH_MIN_MS - 1; /* the clock went back: it is no reason to wait */
     if (last_ms != INT64_MIN && now_ms <= last_ms + REFRESH_MIN_MS)
         return OK;
     refresh = refresh || subscribed != group->resolved_regexes ||

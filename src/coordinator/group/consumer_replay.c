@@ -167,6 +167,7 @@ static void maybe_settled(struct consumer_group *group)
              (long long)group->rebalance_last_ms, group->reason);
 }
 
+/* Or it has become a classic one: what the other protocol asked of it is asked no more. */
 static enum err member_created(struct consumer_member *member)
 {
     struct group_coordinator *coordinator = member->group->coordinator;
@@ -175,6 +176,7 @@ static enum err member_created(struct consumer_member *member)
 
     if (!coordinator->loaded)
         return OK;
+    group_timer_stop(coordinator, &member->progress);
     if (metadata->is_classic && slice_equal(shared->joining_id, member->id)) {
         bytes_release(coordinator->allocator, &shared->joining_id);
         member->progress_is_sync = true;
@@ -241,7 +243,7 @@ static enum err replay_metadata(struct replay *replay, struct slice member_id,
     struct consumer_metadata metadata = {0};
     struct consumer_member *member;
     int32_t count = MAX(value->subscribed_topic_names_count, 0);
-    bool is_new;
+    bool is_new, was_modern;
 
     if (replay->is_tombstone) {
         member = consumer_member_find(replay->group, member_id);
@@ -284,8 +286,9 @@ static enum err replay_metadata(struct replay *replay, struct slice member_id,
     }
     is_new = !consumer_member_find(replay->group, member_id);
     TRY(consumer_member_ensure(replay->group, member_id, &member));
+    was_modern = !is_new && !member->metadata->is_classic;
     TRY(consumer_member_set_metadata(member, &metadata));
-    return is_new ? member_created(member) : OK;
+    return is_new || (was_modern && metadata.is_classic) ? member_created(member) : OK;
 }
 
 static enum err replay_target(struct replay *replay, struct slice member_id,

@@ -157,6 +157,7 @@ enum err consumer_member_set_current(struct consumer_member *member,
     member->epoch = current->epoch;
     member->previous_epoch = current->previous_epoch;
     member->state = current->state;
+    member->group->head.rested_ms = member->group->coordinator->now_ms;
     member->group->unreconciled +=
         !consumer_member_is_reconciled(member, member->group->target_epoch);
     TRY(consumer_holders_take(member, current->epoch, &member->assigned.is));

@@ -266,16 +266,23 @@ static void target_of_before(struct consumer_update *update)
     update->target = member && member->has_target ? member->target.is : (struct assignment){0};
 }
 
+bool consumer_target_is_fresh(const struct group_call *call, const struct consumer_group *group)
+{
+    int32_t interval_ms = consumer_assignment_interval_ms(group, call->moment->image);
+
+    /* One of the future: the clock went back, and nobody shall wait until it is there again. */
+    return group->target_ms != 0 && interval_ms != 0 && call->moment->wall_ms >= group->target_ms &&
+           call->moment->wall_ms < group->target_ms + interval_ms;
+}
+
 enum err consumer_update_target(struct consumer_update *update)
 {
     const struct consumer_group *group = update->group;
-    int32_t interval_ms = consumer_assignment_interval_ms(group, update->call->moment->image);
 
     target_of_before(update);
     if (group->target_epoch >= update->epoch)
         return OK;
-    if (group->target_ms != 0 && interval_ms != 0 &&
-        update->call->moment->wall_ms < group->target_ms + interval_ms)
+    if (consumer_target_is_fresh(update->call, group))
         return OK; /* too soon: a later heartbeat does it */
     if (!update->homogeneous_known) {
         struct consumer_counts counts = {0};

@@ -125,5 +125,6 @@ uint64_t consumer_group_hash(uint64_t *topic_hashes, size_t count)
         for (unsigned j = 0; j < 8; j++)
             bytes[j] = (uint8_t)(hash >> 8 * j);
     }
-    return count == 0 ? 0 : XXH3_64bits(topic_hashes, count * sizeof *topic_hashes);
+    return count == 0 ? CONSUMER_HASH_OF_NOTHING
+                      : XXH3_64bits(topic_hashes, count * sizeof *topic_hashes);
 }

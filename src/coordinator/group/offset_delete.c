@@ -53,7 +53,9 @@ enum err offset_handle_delete(struct group_call *call, const struct offset_delet
 
     if (!response)
         return ERR_NO_MEMORY;
-    if (!group)
+    if (request->group_id.size_bytes == 0)
+        response->error_code = err_wire_code(ERR_INVALID_GROUP_ID);
+    else if (!group)
         response->error_code = err_wire_code(ERR_GROUP_ID_NOT_FOUND);
     else if (classic && classic->state != CLASSIC_EMPTY && !classic_group_is_consumer(classic))
         response->error_code = err_wire_code(ERR_NON_EMPTY_GROUP);

@@ -19,6 +19,7 @@
 #define COORDINATOR_GROUP_OFFSET_INTERNAL_H
 
 #include "coordinator/group_internal.h"
+#include "coordinator/txn_offsets.h"
 
 struct offset_slot;
 struct offset_value {
@@ -155,10 +156,32 @@ MUST_USE enum err offset_tombstone(struct group_call *call, const struct offset_
 /* Records of these effects have reached the size of a step. */
 bool group_step_is_full(const struct group_call *call);
 
+/* ---- offset_commit.c: what both kinds of commits share ---- */
+
+/* May this one commit to this group? *told_out: the answer of the whole request; GROUP_ID_NOT_FOUND
+ * in every version. Partitions that are to be written are asked for by limit_out. */
+MUST_USE enum err offset_commit_check(struct group_call *call, struct slice group_id,
+                                      const struct group_commit_identity *identity,
+                                      struct group_commit_limit *limit_out, enum err *told_out);
+/* Whether a member may commit to each partition whose metadata fits; leaves *told alone while it may. */
+void offset_topics_check(const struct group_call *call, const struct group_commit_limit *limit,
+                         const offsets_asked_topic *topics, int32_t count, enum err *told);
+struct offset_commit_of {
+    struct slice group_id;
+    int64_t retention_ms; /* -1: the group's */
+    enum err told;        /* of the whole request; OK: what is asked for is written */
+};
+/* Records for the partitions and what they are told, in the call's arena. */
+MUST_USE enum err offset_topics_commit(struct group_call *call, const struct offset_commit_of *of,
+                                       const offsets_asked_topic *topics, int32_t count,
+                                       offsets_told_topic **out);
+
 /* ---- the handlers ---- */
 
 MUST_USE enum err offset_handle_commit(struct group_call *call,
                                        const struct offset_commit_request *request);
+MUST_USE enum err offset_handle_txn_commit(struct group_call *call,
+                                           const struct txn_offset_commit_request *request);
 MUST_USE enum err offset_handle_fetch(struct group_call *call,
                                       const struct group_offset_fetch *request);
 MUST_USE enum err offset_handle_delete(struct group_call *call,

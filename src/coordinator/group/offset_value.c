@@ -6,6 +6,8 @@
  */
 #include "coordinator/group/offset_internal.h"
 
+#include "base/bug.h"
+
 static size_t value_bytes(const struct offset_value *value)
 {
     return sizeof *value + value->metadata_bytes;
@@ -253,6 +255,8 @@ enum err offsets_replay(struct group_coordinator *coordinator, const struct offs
     struct offset_value *value;
     enum err err = OK;
 
+    if (BUG_IS(txn_offsets_before_marker))
+        producer_id = -1;
     if (!content && !slot)
         return OK;
     value = value_create(coordinator, content, record_offset);

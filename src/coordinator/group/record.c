@@ -34,7 +34,9 @@ enum err classic_group_record(struct group_call *call, const struct classic_grou
     value.protocol_type = slice_is_null(group->protocol_type) ? SLICE_EMPTY : group->protocol_type;
     value.generation = group->generation;
     value.protocol = group->protocol;
-    value.leader = group->leader;
+    /* Without a leader: not divided yet. Its members, which ask for nothing by themselves, must be told to
+     * come again also by a coordinator that is loaded meanwhile (classic_loaded). */
+    value.leader = group->rebalance_when_replayed ? SLICE_NULL : group->leader;
     value.current_state_timestamp = group->state_since_wall_ms;
     value.members = group_metadata_value_member_metadata_array(call->arena, group->members.count);
     if (!value.members)

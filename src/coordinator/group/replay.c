@@ -182,8 +182,10 @@ static enum err group_fill(struct replayed *record, struct classic_group *group,
                    &group->protocol));
     for (int32_t i = 0; i < value->members_count; i++)
         TRY(member_load(record, group, value, &value->members[i]));
-    if (slice_is_null(value->leader))
+    if (slice_is_null(value->leader)) {
+        group->rebalance_when_replayed = value->members_count > 0;
         return OK;
+    }
     /* A leader that is no member: the first one stands in, as after a leader's death. */
     return classic_member_find(group, value->leader)
                ? classic_leader_set(record->coordinator, group, value->leader)

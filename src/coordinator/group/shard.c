@@ -131,7 +131,7 @@ void group_coordinator_release(struct group_coordinator **coordinator)
 }
 
 static struct group_call call_of(struct group_coordinator *coordinator,
-                                 const struct group_request *request,
+                                 const struct coordinator_request *request,
                                  const struct coordinator_moment *moment,
                                  struct coordinator_effects *effects)
 {
@@ -158,6 +158,7 @@ enum err group_coordinator_loaded(struct group_coordinator *coordinator,
     HASH_MAP_EACH (node, &coordinator->groups) {
         struct group *group = HASH_MAP_ITEM(node, struct group, node);
 
+        group->rested_ms = coordinator->now_ms;
         if (group->kind == GROUP_CLASSIC)
             TRY(classic_loaded(&call, group_classic(group)));
         else
@@ -308,7 +309,7 @@ static enum err handle_leave(struct group_call *call, const struct leave_group_r
 }
 
 enum err group_coordinator_handle(struct group_coordinator *coordinator,
-                                  const struct group_request *request,
+                                  const struct coordinator_request *request,
                                   const struct coordinator_moment *moment,
                                   struct coordinator_effects *effects)
 {
@@ -327,6 +328,8 @@ enum err group_coordinator_handle(struct group_coordinator *coordinator,
         return handle_leave(&call, request->body);
     case API_OFFSET_COMMIT:
         return offset_handle_commit(&call, request->body);
+    case API_TXN_OFFSET_COMMIT:
+        return offset_handle_txn_commit(&call, request->body);
     case API_OFFSET_FETCH:
         return offset_handle_fetch(&call, request->body);
     case API_OFFSET_DELETE:

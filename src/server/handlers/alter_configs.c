@@ -23,15 +23,20 @@ typedef struct alter_configs_response_alter_configs_resource_response replace_re
 
 /* ---- reading ---- */
 
+static enum err alteration_begin(struct arena *arena, int8_t type, struct slice name,
+                                 int32_t config_count, struct alteration *to)
+{
+    to->type = type;
+    to->name = name;
+    to->count = (size_t)MAX(config_count, 0);
+    to->operations = ARENA_ARRAY(arena, struct config_operation, to->count);
+    return to->operations ? OK : ERR_NO_MEMORY;
+}
+
 static enum err incremental_read(struct arena *arena, const incremental_resource *from,
                                  struct alteration *to)
 {
-    to->type = from->resource_type;
-    to->name = from->resource_name;
-    to->count = (size_t)MAX(from->configs_count, 0);
-    to->operations = ARENA_ARRAY(arena, struct config_operation, to->count);
-    if (!to->operations)
-        return ERR_NO_MEMORY;
+    TRY(alteration_begin(arena, from->resource_type, from->resource_name, from->configs_count, to));
     for (size_t i = 0; i < to->count; i++)
         to->operations[i] =
             (struct config_operation){(enum config_operation_kind)from->configs[i].config_operation,
@@ -42,12 +47,7 @@ static enum err incremental_read(struct arena *arena, const incremental_resource
 static enum err replace_read(struct arena *arena, const replace_resource *from,
                              struct alteration *to)
 {
-    to->type = from->resource_type;
-    to->name = from->resource_name;
-    to->count = (size_t)MAX(from->configs_count, 0);
-    to->operations = ARENA_ARRAY(arena, struct config_operation, to->count);
-    if (!to->operations)
-        return ERR_NO_MEMORY;
+    TRY(alteration_begin(arena, from->resource_type, from->resource_name, from->configs_count, to));
     for (size_t i = 0; i < to->count; i++)
         to->operations[i] =
             (struct config_operation){CONFIG_SET, from->configs[i].name, from->configs[i].value};
@@ -77,42 +77,28 @@ enum err alterations_read(struct request *request, struct alterations *out)
 
 /* ---- the rest, for the controller ---- */
 
-static const void *incremental_rest(const struct alterations *alterations)
-{
-    const struct incremental_alter_configs_request *from = alterations->request->body;
-    struct arena *arena = &alterations->request->arena;
-    struct incremental_alter_configs_request *to =
-        incremental_alter_configs_request_array(arena, 1);
-    incremental_resource *resources = ARENA_ARRAY(arena, incremental_resource, alterations->count);
-
-    if (!to || !resources)
-        return NULL;
-    to->validate_only = from->validate_only;
-    to->resources = resources;
-    to->resources_count = 0;
-    for (size_t i = 0; i < alterations->count; i++)
-        if (!alterations->items[i].is_settled)
-            resources[to->resources_count++] = from->resources[i];
-    return to;
-}
-
-static const void *replace_rest(const struct alterations *alterations)
-{
-    const struct alter_configs_request *from = alterations->request->body;
-    struct arena *arena = &alterations->request->arena;
-    struct alter_configs_request *to = alter_configs_request_array(arena, 1);
-    replace_resource *resources = ARENA_ARRAY(arena, replace_resource, alterations->count);
-
-    if (!to || !resources)
-        return NULL;
-    to->validate_only = from->validate_only;
-    to->resources = resources;
-    to->resources_count = 0;
-    for (size_t i = 0; i < alterations->count; i++)
-        if (!alterations->items[i].is_settled)
-            resources[to->resources_count++] = from->resources[i];
-    return to;
-}
+/* Both APIs have the same fields here, in types of their own: `kind` is the API's name. */
+#define REST_DEFINE(function, kind)                                                               \
+    static const void *function(const struct alterations *alterations)                            \
+    {                                                                                             \
+        const struct kind##_request *from = alterations->request->body;                           \
+        struct arena *arena = &alterations->request->arena;                                       \
+        struct kind##_request *to = kind##_request_array(arena, 1);                               \
+        struct kind##_request_alter_configs_resource *resources =                                 \
+            ARENA_ARRAY(arena, struct kind##_request_alter_configs_resource, alterations->count); \
+                                                                                                  \
+        if (!to || !resources)                                                                    \
+            return NULL;                                                                          \
+        to->validate_only = from->validate_only;                                                  \
+        to->resources = resources;                                                                \
+        to->resources_count = 0;                                                                  \
+        for (size_t i = 0; i < alterations->count; i++)                                           \
+            if (!alterations->items[i].is_settled)                                                \
+                resources[to->resources_count++] = from->resources[i];                            \
+        return to;                                                                                \
+    }
+REST_DEFINE(incremental_rest, incremental_alter_configs)
+REST_DEFINE(replace_rest, alter_configs)
 
 /* ---- putting together ---- */
 
@@ -161,47 +147,35 @@ static void results_take(struct alterations *alterations, const void *response)
     }
 }
 
-static void answer_incremental(const struct alterations *alterations)
-{
-    struct request *request = alterations->request;
-    struct incremental_alter_configs_response *response = request_response(request);
+#define RESULT_FILL(result, item)                         \
+    do {                                                  \
+        __typeof__(result) result_ = (result);            \
+                                                          \
+        result_->error_code = err_wire_code((item)->err); \
+        result_->error_message = (item)->text;            \
+        result_->resource_type = (item)->type;            \
+        result_->resource_name = (item)->name;            \
+    } while (0)
 
-    response->responses = incremental_alter_configs_response_alter_configs_resource_response_array(
-        &request->arena, alterations->count);
-    if (!response->responses) {
-        request_answer_failed(request, ERR_NO_MEMORY, NULL);
-        return;
+#define ANSWER_DEFINE(function, kind)                                                \
+    static void function(const struct alterations *alterations)                      \
+    {                                                                                \
+        struct request *request = alterations->request;                              \
+        struct kind##_response *response = request_response(request);                \
+                                                                                     \
+        response->responses = kind##_response_alter_configs_resource_response_array( \
+            &request->arena, alterations->count);                                    \
+        if (!response->responses) {                                                  \
+            request_answer_failed(request, ERR_NO_MEMORY, NULL);                     \
+            return;                                                                  \
+        }                                                                            \
+        response->responses_count = (int32_t)alterations->count;                     \
+        for (size_t i = 0; i < alterations->count; i++)                              \
+            RESULT_FILL(&response->responses[i], &alterations->items[i]);            \
+        request_answer(request, response);                                           \
     }
-    response->responses_count = (int32_t)alterations->count;
-    for (size_t i = 0; i < alterations->count; i++) {
-        response->responses[i].error_code = err_wire_code(alterations->items[i].err);
-        response->responses[i].error_message = alterations->items[i].text;
-        response->responses[i].resource_type = alterations->items[i].type;
-        response->responses[i].resource_name = alterations->items[i].name;
-    }
-    request_answer(request, response);
-}
-
-static void answer_replace(const struct alterations *alterations)
-{
-    struct request *request = alterations->request;
-    struct alter_configs_response *response = request_response(request);
-
-    response->responses = alter_configs_response_alter_configs_resource_response_array(
-        &request->arena, alterations->count);
-    if (!response->responses) {
-        request_answer_failed(request, ERR_NO_MEMORY, NULL);
-        return;
-    }
-    response->responses_count = (int32_t)alterations->count;
-    for (size_t i = 0; i < alterations->count; i++) {
-        response->responses[i].error_code = err_wire_code(alterations->items[i].err);
-        response->responses[i].error_message = alterations->items[i].text;
-        response->responses[i].resource_type = alterations->items[i].type;
-        response->responses[i].resource_name = alterations->items[i].name;
-    }
-    request_answer(request, response);
-}
+ANSWER_DEFINE(answer_incremental, incremental_alter_configs)
+ANSWER_DEFINE(answer_replace, alter_configs)
 
 static void put_together(struct alterations *alterations, const void *response)
 {
@@ -241,12 +215,8 @@ static void controller_results_append(struct forward *forward, void *answer, enu
     for (size_t i = 0; i < alterations->count; i++) {
         const struct alteration *item = &alterations->items[i];
 
-        if (!item->is_settled)
-            continue;
-        to->responses[count].error_code = err_wire_code(item->err);
-        to->responses[count].error_message = item->text;
-        to->responses[count].resource_type = item->type;
-        to->responses[count++].resource_name = item->name;
+        if (item->is_settled)
+            RESULT_FILL(&to->responses[count++], item);
     }
     to->responses_count = (int32_t)count;
     request_answer(request, to);

@@ -5,9 +5,9 @@
  * the reference.
  */
 #include "base/fmt.h"
+#include "base/name_order.h"
 #include "base/parse.h"
 #include "server/handlers/alter_configs.h"
-#include "base/name_order.h"
 #include "server/node.h"
 
 /* One resource has some 300 keys; the checks of the config module compare each with each. */

@@ -24,8 +24,7 @@ static void part_merge(struct consumer_group_describe_response *response,
         return;
     }
     out->group_id = part->group_id;
-    out->error_code =
-        err_wire_code(part->call.err != OK ? part->call.err : ERR_UNKNOWN_SERVER_ERROR);
+    out->error_code = group_part_code(part);
 }
 
 static void describe_finish(struct group_parts *parts)
@@ -49,29 +48,12 @@ void handle_consumer_group_describe(struct request *request)
 {
     const struct consumer_group_describe_request *body = request->body;
     const struct publication *publication = image_view_publication(request);
-    size_t count = (size_t)MAX(body->group_ids_count, 0);
-    struct consumer_group_describe_request *bodies;
-    struct group_parts *parts;
 
     if (!publication)
         return;
-    if (!group_consumer_protocol_is_on(publication)) {
-        request_answer_failed(request, ERR_UNSUPPORTED_VERSION, NULL);
-        return;
-    }
-    bodies = ARENA_ARRAY(&request->arena, struct consumer_group_describe_request, count);
-    parts = group_parts_create(request, count, describe_finish);
-    if (!parts)
-        return;
-    for (size_t i = 0; bodies && i < count; i++) {
-        bodies[i] = *body;
-        bodies[i].group_ids = &body->group_ids[i];
-        bodies[i].group_ids_count = 1;
-        group_parts_add(parts, body->group_ids[i],
-                        coordinator_index_of(request->shard, body->group_ids[i]), &bodies[i]);
-    }
-    if (bodies)
-        group_parts_submit(parts);
+    if (group_consumer_protocol_is_on(publication))
+        group_parts_ask(request, GROUP_LIST(struct consumer_group_describe_request, group_ids),
+                        body->group_ids, (size_t)MAX(body->group_ids_count, 0), describe_finish);
     else
-        request_close(request, "no memory for ConsumerGroupDescribe");
+        request_answer_failed(request, ERR_UNSUPPORTED_VERSION, NULL);
 }

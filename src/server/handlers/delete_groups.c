@@ -3,11 +3,11 @@
  * server/handlers/delete_groups.c: DeleteGroups (42). groups.md §3.7 of the reference. A group that is
  * named twice is deleted, and answered, once.
  */
+#include "base/name_order.h"
 #include "protocol/generated/delete_groups_request.h"
 #include "protocol/generated/delete_groups_response.h"
 #include "server/handlers/group_request.h"
 #include "server/handlers/handlers.h"
-#include "base/name_order.h"
 
 static void delete_finish(struct group_parts *parts)
 {
@@ -31,8 +31,7 @@ static void delete_finish(struct group_parts *parts)
             continue;
         }
         out->group_id = part->group_id;
-        out->error_code =
-            err_wire_code(part->call.err != OK ? part->call.err : ERR_UNKNOWN_SERVER_ERROR);
+        out->error_code = group_part_code(part);
     }
     request_answer(request, response);
 }
@@ -41,29 +40,16 @@ void handle_delete_groups(struct request *request)
 {
     const struct delete_groups_request *body = request->body;
     size_t count = (size_t)MAX(body->groups_names_count, 0);
-    struct delete_groups_request *bodies =
-        ARENA_ARRAY(&request->arena, struct delete_groups_request, count);
     struct slice *names = ARENA_ARRAY(&request->arena, struct slice, count);
-    struct group_parts *parts;
 
-    if (bodies && names && count > 0) {
+    if (names && count > 0) {
         memcpy(names, body->groups_names, count * sizeof *names);
         if (name_set(&request->arena, names, &count) != OK)
             names = NULL;
     }
-    if (!bodies || !names) {
+    if (names)
+        group_parts_ask(request, GROUP_LIST(struct delete_groups_request, groups_names), names,
+                        count, delete_finish);
+    else
         request_close(request, "no memory for DeleteGroups");
-        return;
-    }
-    parts = group_parts_create(request, count, delete_finish);
-    if (!parts)
-        return;
-    for (size_t i = 0; i < count; i++) {
-        bodies[i] = *body;
-        bodies[i].groups_names = &names[i];
-        bodies[i].groups_names_count = 1;
-        group_parts_add(parts, names[i], coordinator_index_of(request->shard, names[i]),
-                        &bodies[i]);
-    }
-    group_parts_submit(parts);
 }

@@ -12,6 +12,16 @@
 
 #define OFFSET_HIGH_WATERMARK (-1)
 
+/* The answer is given when the start is durable: what was deleted for good does not come back. */
+static void start_raised(struct log_start_op *op)
+{
+    struct each_part *part = CONTAINER_OF(op, struct each_part, raise);
+
+    part->err = op->err;
+    part->offset = log_start_offset(op->log);
+    partition_op_finish(&part->op);
+}
+
 static void delete_run(struct each_part *part, struct partition *partition)
 {
     const struct delete_records_request_delete_records_partition *asked = part->asked;
@@ -26,9 +36,11 @@ static void delete_run(struct each_part *part, struct partition *partition)
             offset = partition->replica.high_watermark;
         if (offset < 0 || offset > partition->replica.high_watermark)
             part->err = ERR_OFFSET_OUT_OF_RANGE;
-        else
-            part->err = log_set_start_offset(partition->log, offset);
-        part->offset = log_start_offset(partition->log);
+    }
+    if (part->err == OK) {
+        part->raise.done = start_raised;
+        log_raise_start(partition->log, offset, &part->raise);
+        return;
     }
     partition_op_finish(&part->op);
 }

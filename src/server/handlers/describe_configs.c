@@ -10,7 +10,7 @@
 #include "server/handlers/handlers.h"
 #include "server/handlers/image_view.h"
 #include "server/node.h"
-#include "metadata/topic_name.h"
+#include "server/topic_name.h"
 
 typedef const struct describe_configs_request_describe_configs_resource asked_resource;
 typedef struct describe_configs_response_describe_configs_result answer_result;

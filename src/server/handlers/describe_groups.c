@@ -21,8 +21,7 @@ static void part_merge(struct describe_groups_response *response, const struct g
         return;
     }
     out->group_id = part->group_id;
-    out->error_code =
-        err_wire_code(part->call.err != OK ? part->call.err : ERR_UNKNOWN_SERVER_ERROR);
+    out->error_code = group_part_code(part);
 }
 
 static void describe_finish(struct group_parts *parts)
@@ -49,22 +48,7 @@ static void describe_finish(struct group_parts *parts)
 void handle_describe_groups(struct request *request)
 {
     const struct describe_groups_request *body = request->body;
-    size_t count = (size_t)MAX(body->groups_count, 0);
-    struct describe_groups_request *bodies =
-        ARENA_ARRAY(&request->arena, struct describe_groups_request, count);
-    struct group_parts *parts = group_parts_create(request, count, describe_finish);
 
-    if (!parts)
-        return;
-    for (size_t i = 0; bodies && i < count; i++) {
-        bodies[i] = *body;
-        bodies[i].groups = &body->groups[i];
-        bodies[i].groups_count = 1;
-        group_parts_add(parts, body->groups[i],
-                        coordinator_index_of(request->shard, body->groups[i]), &bodies[i]);
-    }
-    if (bodies)
-        group_parts_submit(parts);
-    else
-        request_close(request, "no memory for DescribeGroups");
+    group_parts_ask(request, GROUP_LIST(struct describe_groups_request, groups), body->groups,
+                    (size_t)MAX(body->groups_count, 0), describe_finish);
 }

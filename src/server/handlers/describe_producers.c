@@ -8,7 +8,7 @@
 #include "protocol/generated/describe_producers_request.h"
 #include "protocol/generated/describe_producers_response.h"
 #include "server/handlers/handlers.h"
-#include "metadata/topic_name.h"
+#include "server/topic_name.h"
 
 struct producer_row {
     int64_t id, timestamp, transaction_start;

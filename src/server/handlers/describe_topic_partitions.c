@@ -4,12 +4,12 @@
  * (DescribeTopicPartitions, KIP-966; requests.md §3.4 of the reference). A page ends after `limit`
  * partitions; the cursor says where the next one starts.
  */
+#include "base/name_order.h"
 #include "protocol/generated/describe_topic_partitions_request.h"
 #include "protocol/generated/describe_topic_partitions_response.h"
 #include "server/handlers/handlers.h"
 #include "server/handlers/image_view.h"
-#include "base/name_order.h"
-#include "metadata/topic_name.h"
+#include "server/topic_name.h"
 
 typedef struct describe_topic_partitions_response_describe_topic_partitions_response_topic
     answer_topic;

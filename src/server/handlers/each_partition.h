@@ -20,6 +20,7 @@ struct each_part {
     int64_t offset, timestamp; /* what was found out; the handler's */
     int32_t epoch;
     struct log_lookup lookup;
+    struct log_start_op raise;
     void *result; /* from the heap of the owner */
     size_t result_bytes, result_count;
 };

@@ -10,13 +10,19 @@
 #include "server/handlers/handlers.h"
 #include "server/quota.h"
 
-static void part_resolve(struct fetch_state *state, struct fetch_part *part)
+/* *topic_before: of the part before, which mostly is this one's too. */
+static void part_resolve(struct fetch_state *state, struct fetch_part *part,
+                         const struct metadata_topic **topic_before)
 {
     const struct metadata_image *image = state->request->shard->publication->image;
     bool uses_ids = state->request->header.api_version >= 13;
-    const struct metadata_topic *topic =
-        uses_ids ? metadata_image_topic_by_id(image, part->params.topic_id)
-                 : metadata_image_topic(image, part->params.topic);
+    const struct metadata_topic *topic = *topic_before;
+
+    if (!topic || !(uses_ids ? uuid_equal(topic->id, part->params.topic_id)
+                             : slice_equal(topic->name, part->params.topic)))
+        topic = uses_ids ? metadata_image_topic_by_id(image, part->params.topic_id)
+                         : metadata_image_topic(image, part->params.topic);
+    *topic_before = topic;
 
     part->high_watermark = -1;
     part->last_stable = -1;
@@ -33,6 +39,19 @@ static void part_resolve(struct fetch_state *state, struct fetch_part *part)
     state->readable += part->is_readable;
 }
 
+/* A part is large, and half of it the planned read, which is set when it is planned. */
+static bool parts_allocate(struct fetch_state *state)
+{
+    if (state->count > SIZE_MAX / sizeof *state->parts)
+        return false;
+    state->parts = arena_allocate(&state->request->arena, state->count * sizeof *state->parts);
+    for (size_t i = 0; state->parts && i < state->count; i++) {
+        memset(&state->parts[i], 0, offsetof(struct fetch_part, read));
+        state->parts[i].state = state;
+    }
+    return state->parts != NULL;
+}
+
 static bool parts_of_request(struct fetch_state *state)
 {
     const struct fetch_request *body = state->request->body;
@@ -41,8 +60,7 @@ static bool parts_of_request(struct fetch_state *state)
 
     for (int32_t i = 0; i < body->topics_count; i++)
         state->count += (size_t)body->topics[i].partitions_count;
-    state->parts = ARENA_ARRAY(&state->request->arena, struct fetch_part, state->count);
-    if (!state->parts)
+    if (!parts_allocate(state))
         return false;
     for (int32_t i = 0; i < body->topics_count; i++) {
         for (int32_t j = 0; j < body->topics[i].partitions_count; j++) {
@@ -68,8 +86,7 @@ static bool parts_of_session(struct fetch_state *state)
     size_t at = 0;
 
     state->count = fetch_session_size(state->session);
-    state->parts = ARENA_ARRAY(&state->request->arena, struct fetch_part, state->count);
-    if (!state->parts)
+    if (!parts_allocate(state))
         return false;
     LIST_EACH (node, &state->session->order) {
         struct fetch_session_partition *cached =
@@ -86,6 +103,7 @@ static bool parts_of_session(struct fetch_state *state)
 void fetch_begin(struct fetch_state *state)
 {
     bool is_built = state->session ? parts_of_session(state) : parts_of_request(state);
+    const struct metadata_topic *topic = NULL;
 
     if (!is_built) {
         state->is_gone = true; /* the arena is at its limit */
@@ -97,8 +115,7 @@ void fetch_begin(struct fetch_state *state)
         return;
     }
     for (size_t i = 0; i < state->count; i++) {
-        state->parts[i].state = state;
-        part_resolve(state, &state->parts[i]);
+        part_resolve(state, &state->parts[i], &topic);
     }
     fetch_plan(state);
 }

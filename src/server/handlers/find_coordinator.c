@@ -2,8 +2,8 @@
 /*
  * server/handlers/find_coordinator.c: FindCoordinator (10). groups.md §1.1 of the reference.
  *
- * Transactions and share groups have no coordinator here yet: their topics are not made, and clients
- * are told COORDINATOR_NOT_AVAILABLE, as by a Kafka whose topic is still missing.
+ * Share groups have no coordinator here yet: their topic is not made, and clients are told
+ * COORDINATOR_NOT_AVAILABLE, as by a Kafka whose topic is still missing.
  */
 #include "protocol/generated/find_coordinator_request.h"
 #include "protocol/generated/find_coordinator_response.h"
@@ -49,21 +49,20 @@ static struct found nobody(enum err err)
     return (struct found){err, -1, SLICE_EMPTY, -1};
 }
 
-static struct found group_find(struct request *request, struct slice group_id)
+static struct found leader_find(struct request *request, const struct coordinator_kind *kind,
+                                struct slice name, struct slice key)
 {
     const struct metadata_image *image = request->shard->publication->image;
-    const struct metadata_topic *topic = metadata_image_topic(image, SLICE("__consumer_offsets"));
+    const struct metadata_topic *topic = metadata_image_topic(image, name);
     const struct metadata_partition *partition;
     struct found found = {.err = OK};
 
     if (!topic) {
-        struct slice name = SLICE("__consumer_offsets");
-
         auto_create_topics(request->shard, &name, 1, request->session->principal,
                            request->header.client_id);
         return nobody(ERR_COORDINATOR_NOT_AVAILABLE);
     }
-    partition = metadata_topic_partition(topic, coordinator_index_of(request->shard, group_id));
+    partition = metadata_topic_partition(topic, coordinator_key_index(request->shard, kind, key));
     if (!partition || partition->leader < 0)
         return nobody(ERR_COORDINATOR_NOT_AVAILABLE);
     found.node_id = partition->leader;
@@ -78,15 +77,16 @@ static struct found key_find(struct request *request, int8_t key_type, struct sl
 {
     switch (key_type) {
     case KEY_GROUP:
-        return group_find(request, key);
+        return leader_find(request, &coordinator_kind_group, SLICE("__consumer_offsets"), key);
     case KEY_TRANSACTION:
-        return nobody(ERR_COORDINATOR_NOT_AVAILABLE);
+        return leader_find(request, &coordinator_kind_transaction, SLICE("__transaction_state"),
+                           key);
     case KEY_SHARE:
         if (request->header.api_version < SHARE_VERSION_MIN || !share_key_is_good(key))
             return nobody(ERR_INVALID_REQUEST);
         return nobody(ERR_COORDINATOR_NOT_AVAILABLE);
     default:
-        return nobody(ERR_UNKNOWN_SERVER_ERROR); /* Kafka's own failure of the whole request */
+        return nobody(ERR_INVALID_REQUEST);
     }
 }
 
@@ -114,8 +114,9 @@ void handle_find_coordinator(struct request *request)
         one_answer(request, body);
         return;
     }
-    if (body->key_type < KEY_GROUP || body->key_type > KEY_SHARE) {
-        request_answer_failed(request, ERR_UNKNOWN_SERVER_ERROR, NULL);
+    if (body->coordinator_keys_count > 0 &&
+        (body->key_type < KEY_GROUP || body->key_type > KEY_SHARE)) {
+        request_answer_failed(request, ERR_INVALID_REQUEST, NULL);
         return;
     }
     response = request_response(request);

@@ -7,6 +7,7 @@
 #include "base/assert.h"
 #include "base/fmt.h"
 #include "network/network.h"
+#include "protocol/generated/api_keys.h"
 
 /* ---- the client's address, as Java prints an InetAddress: "/127.0.0.1", "/0:0:0:0:0:0:0:1" ---- */
 
@@ -75,6 +76,7 @@ static void call_fill(struct coordinator_call *call, struct request *request, in
                       const void *body, void (*done)(struct coordinator_call *call))
 {
     *call = (struct coordinator_call){
+        .kind = &coordinator_kind_group,
         .request = request,
         .index = index,
         .api_key = request->header.api_key,
@@ -112,27 +114,72 @@ static void forward_done(struct coordinator_call *call)
     coordinator_call_end(call);
 }
 
-void group_request_call(struct request *request, struct slice group_id, const void *body,
-                        void (*done)(struct coordinator_call *call), void *context)
+/* NULL: the request was closed. */
+static struct group_forward *
+forward_create(struct request *request, const struct coordinator_kind *kind, struct slice key,
+               const void *body, void (*done)(struct coordinator_call *call), void *context)
 {
     struct group_forward *forward = ARENA_NEW(&request->arena, struct group_forward);
 
     if (!forward) {
         request_close(request, "no memory for a request of a group");
-        return;
+        return NULL;
     }
-    call_fill(&forward->call, request, coordinator_index_of(request->shard, group_id), body,
+    call_fill(&forward->call, request, coordinator_key_index(request->shard, kind, key), body,
               forward_done);
+    forward->call.kind = kind;
     forward->call.client_host = client_host(request);
     forward->call.context = context;
     forward->done = done;
     if (slice_is_null(forward->call.client_host)) {
         request_close(request, "no memory for a request of a group");
-        return;
+        return NULL;
     }
     request->state = forward;
     request->cancelled = forward_cancelled;
+    return forward;
+}
+
+void coordinator_request_call(struct request *request, const struct coordinator_kind *kind,
+                              struct slice key, const void *body,
+                              void (*done)(struct coordinator_call *call), void *context)
+{
+    struct group_forward *forward = forward_create(request, kind, key, body, done, context);
+
+    if (forward)
+        coordinator_call_submit(request->shard, &forward->call);
+}
+
+void transaction_request_add(struct request *request, const struct transaction_add *add,
+                             void (*done)(struct coordinator_call *call), void *context)
+{
+    struct group_forward *forward = forward_create(request, &coordinator_kind_transaction,
+                                                   add->transactional_id, add, done, context);
+
+    if (!forward)
+        return;
+    forward->call.api_key = API_ADD_PARTITIONS_TO_TXN;
     coordinator_call_submit(request->shard, &forward->call);
+}
+
+void group_request_call_verified(struct request *request, struct slice group_id, const void *body,
+                                 uint64_t guard, bool guard_required,
+                                 void (*done)(struct coordinator_call *call), void *context)
+{
+    struct group_forward *forward =
+        forward_create(request, &coordinator_kind_group, group_id, body, done, context);
+
+    if (!forward)
+        return;
+    forward->call.verification_guard = guard;
+    forward->call.verification_required = guard_required;
+    coordinator_call_submit(request->shard, &forward->call);
+}
+
+void group_request_call(struct request *request, struct slice group_id, const void *body,
+                        void (*done)(struct coordinator_call *call), void *context)
+{
+    coordinator_request_call(request, &coordinator_kind_group, group_id, body, done, context);
 }
 
 void group_request_forward(struct request *request, struct slice group_id)
@@ -207,6 +254,15 @@ struct group_part *group_parts_add(struct group_parts *parts, struct slice group
     return part;
 }
 
+struct group_part *transaction_parts_add(struct group_parts *parts, struct slice transactional_id,
+                                         int32_t index, const void *body)
+{
+    struct group_part *part = group_parts_add(parts, transactional_id, index, body);
+
+    part->call.kind = &coordinator_kind_transaction;
+    return part;
+}
+
 void group_parts_submit(struct group_parts *parts)
 {
     parts->is_submitting = true;
@@ -217,6 +273,34 @@ void group_parts_submit(struct group_parts *parts)
     parts->is_submitting = false;
     if (parts->left == 0)
         parts_end(parts);
+}
+
+void group_parts_ask(struct request *request, struct group_list list, const struct slice *names,
+                     size_t count, void (*finish)(struct group_parts *parts))
+{
+    uint8_t *bodies = arena_zeroed(&request->arena, count, list.body_bytes);
+    struct group_parts *parts = group_parts_create(request, count, finish);
+
+    if (!parts)
+        return;
+    if (!bodies) {
+        request_close(request, "no memory for a request of groups");
+        return;
+    }
+    for (size_t i = 0; i < count; i++) {
+        uint8_t *body = bodies + i * list.body_bytes;
+
+        memcpy(body, request->body, list.body_bytes);
+        *(const struct slice **)(void *)(body + list.names_at) = &names[i];
+        *(int32_t *)(void *)(body + list.count_at) = 1;
+        group_parts_add(parts, names[i], coordinator_index_of(request->shard, names[i]), body);
+    }
+    group_parts_submit(parts);
+}
+
+int16_t group_part_code(const struct group_part *part)
+{
+    return err_wire_code(part->call.err != OK ? part->call.err : ERR_UNKNOWN_SERVER_ERROR);
 }
 
 bool group_consumer_protocol_is_on(const struct publication *publication)

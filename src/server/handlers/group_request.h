@@ -22,6 +22,19 @@ void group_request_forward(struct request *request, struct slice group_id);
 void group_request_call(struct request *request, struct slice group_id, const void *body,
                         void (*done)(struct coordinator_call *call), void *context);
 
+/* TxnOffsetCommit: with what verification of the transaction gave. */
+void group_request_call_verified(struct request *request, struct slice group_id, const void *body,
+                                 uint64_t guard, bool guard_required,
+                                 void (*done)(struct coordinator_call *call), void *context);
+/* The same of any kind of coordinator. `key`: the group or the transactional id. */
+void coordinator_request_call(struct request *request, const struct coordinator_kind *kind,
+                              struct slice key, const void *body,
+                              void (*done)(struct coordinator_call *call), void *context);
+
+/* What comes to the transaction coordinator as AddPartitionsToTxn, whatever API brought it. */
+void transaction_request_add(struct request *request, const struct transaction_add *add,
+                             void (*done)(struct coordinator_call *call), void *context);
+
 /* ---- many ---- */
 
 struct group_parts;
@@ -46,7 +59,24 @@ struct group_parts *group_parts_create(struct request *request, size_t capacity,
                                        void (*finish)(struct group_parts *parts));
 struct group_part *group_parts_add(struct group_parts *parts, struct slice group_id, int32_t index,
                                    const void *body);
+/* Of transactional ids: all parts of a request are of one kind. */
+struct group_part *transaction_parts_add(struct group_parts *parts, struct slice transactional_id,
+                                         int32_t index, const void *body);
 void group_parts_submit(struct group_parts *parts);
+
+/* Where a request has the list of groups that it names. */
+struct group_list {
+    size_t body_bytes;
+    size_t names_at, count_at;
+};
+#define GROUP_LIST(type, names) \
+    ((struct group_list){sizeof(type), offsetof(type, names), offsetof(type, names##_count)})
+/* Asks for each of `names` alone: parts whose bodies are the request's but for the list. Then, or closed for
+ * lack of memory. */
+void group_parts_ask(struct request *request, struct group_list list, const struct slice *names,
+                     size_t count, void (*finish)(struct group_parts *parts));
+/* What a group is told whose coordinator did not answer for it. */
+int16_t group_part_code(const struct group_part *part);
 
 /* Consumer groups: group.coordinator.rebalance.protocols and group.version. */
 bool group_consumer_protocol_is_on(const struct publication *publication);

@@ -26,6 +26,7 @@ void handle_sync_group(struct request *request);
 void handle_heartbeat(struct request *request);
 void handle_leave_group(struct request *request);
 void handle_offset_commit(struct request *request);
+void handle_txn_offset_commit(struct request *request);
 void handle_offset_fetch(struct request *request);
 void handle_offset_delete(struct request *request);
 void handle_describe_groups(struct request *request);
@@ -33,6 +34,14 @@ void handle_list_groups(struct request *request);
 void handle_delete_groups(struct request *request);
 void handle_consumer_group_heartbeat(struct request *request);
 void handle_consumer_group_describe(struct request *request);
+
+/* of transactions (InitProducerId is above) */
+void handle_add_partitions_to_txn(struct request *request);
+void handle_add_offsets_to_txn(struct request *request);
+void handle_end_txn(struct request *request);
+void handle_write_txn_markers(struct request *request);
+void handle_describe_transactions(struct request *request);
+void handle_list_transactions(struct request *request);
 
 /* from the image and the configuration */
 void handle_api_versions(struct request *request);

@@ -12,6 +12,7 @@
 #define LEADER_EPOCH_VERSION_MIN 4 /* older answers have no place for it */
 #define REPLICA_CONSUMER (-1)
 #define REPLICA_DEBUGGER (-2)
+#define ISOLATION_COMMITTED 1
 
 /* Versions that know each special timestamp, by its negative. */
 static bool timestamp_is_known(int64_t timestamp, int16_t version)
@@ -33,8 +34,8 @@ static int64_t visible_end(const struct list_offsets_request *body, struct parti
 {
     if (body->replica_id != REPLICA_CONSUMER)
         return INT64_MAX;
-    return body->isolation_level == 1 ? log_last_stable_offset(partition->log)
-                                      : partition->replica.high_watermark;
+    return body->isolation_level == ISOLATION_COMMITTED ? log_last_stable_offset(partition->log)
+                                                        : partition->replica.high_watermark;
 }
 
 static void lookup_done(struct log_lookup *lookup)
@@ -171,11 +172,15 @@ static struct asked_partition *asked_list(struct request *request,
 
 static enum err partition_check(const struct asked_partition *asked,
                                 const struct list_offsets_request_list_offsets_partition *wanted,
-                                const struct metadata_topic *topic, int16_t version)
+                                const struct metadata_topic *topic, const struct request *request)
 {
+    const struct list_offsets_request *body = request->body;
+
+    if (body->isolation_level != 0 && body->isolation_level != ISOLATION_COMMITTED)
+        return ERR_UNKNOWN_SERVER_ERROR; /* what Kafka makes of it */
     if (asked->is_repeated)
         return ERR_INVALID_REQUEST;
-    if (!timestamp_is_known(wanted->timestamp, version))
+    if (!timestamp_is_known(wanted->timestamp, request->header.api_version))
         return ERR_UNSUPPORTED_VERSION;
     return each_known(topic, wanted->partition_index);
 }
@@ -214,9 +219,8 @@ static bool topic_add(struct each_state *state,
             continue;
         answer = &topic->partitions[topic->partitions_count++];
         answer->partition_index = partition->partition_index;
-        (void)each_add(
-            state, metadata, partition->partition_index, partition, answer,
-            partition_check(&asked[i], partition, metadata, request->header.api_version));
+        (void)each_add(state, metadata, partition->partition_index, partition, answer,
+                       partition_check(&asked[i], partition, metadata, request));
     }
     response->topics_count += topic->partitions_count > 0 || wanted->partitions_count == 0;
     return true;

@@ -3,14 +3,14 @@
  * server/handlers/metadata.c: Metadata, all versions (requests.md §3.4 of the reference; KIP-4,
  * 103, 430, 516). Order of topics: unknown ids, then those that exist, then the missing ones.
  */
+#include "base/name_order.h"
 #include "protocol/generated/metadata_request.h"
 #include "protocol/generated/metadata_response.h"
 #include "server/auto_create.h"
 #include "server/handlers/handlers.h"
 #include "server/handlers/image_view.h"
-#include "base/name_order.h"
 #include "server/node.h"
-#include "metadata/topic_name.h"
+#include "server/topic_name.h"
 
 typedef struct metadata_response_metadata_response_topic answer_topic;
 typedef struct metadata_response_metadata_response_partition answer_partition;

@@ -4,12 +4,13 @@
  * stamped, queued, committed. docs/design/produce.md §3; storage.md §2 of the reference.
  *
  * Order       Batches of one partition reach its log in the order in which they came, also when
- * one of             them is checked by a job: those behind it queue.
+ *             one of them is checked by a job: those behind it queue.
  */
 #include "server/handlers/produce_internal.h"
 
 #include "base/assert.h"
 #include "base/bug.h"
+#include "base/fault_point.h"
 
 struct produce_job {
     struct os_op op;
@@ -21,7 +22,7 @@ struct produce_job {
     struct slice rebuilt;
 };
 
-static struct produce_failure *failure_of(struct produce_part *part)
+struct produce_failure *produce_failure_of(struct produce_part *part)
 {
     if (!part->failure) {
         part->failure = SERVER_NEW(struct produce_failure);
@@ -74,6 +75,14 @@ static void part_fail(struct produce_part *part, enum err err)
     part_settle(part);
 }
 
+void produce_part_refuse(struct produce_part *part, enum err err)
+{
+    part->err = err;
+    part->base_offset = part->log_append_time_ms = part->log_start_offset = -1;
+    part->pending_count = 1;
+    part_settle(part);
+}
+
 static void committed(struct commit_wait *wait, enum err err)
 {
     struct produce_part *part = CONTAINER_OF(wait, struct produce_part, wait);
@@ -121,28 +130,6 @@ static void appended(struct log_append *append)
 
 /* ---- the append ---- */
 
-static bool needs_verification(const struct produce_part *part, enum err *err_out)
-{
-    struct partition *partition = part->partition;
-    const struct batch_header *header = &part->info.first;
-    const struct shard *shard = partition->shard;
-    const struct request *request = part->state->request;
-
-    *err_out = OK;
-    if (!batch_is_transactional(header))
-        return false;
-    if (producer_state_has_open_transaction(log_producers(partition->log), header->producer_id,
-                                            header->producer_epoch))
-        return false;
-    if (request->header.api_version < 12 &&
-        !config_boolean(shard->publication->config,
-                        BROKER_TRANSACTION_PARTITION_VERIFICATION_ENABLE))
-        return false;
-    /* There is no transaction coordinator to ask: what Kafka answers while it cannot be reached. */
-    *err_out = ERR_NOT_ENOUGH_REPLICAS;
-    return true;
-}
-
 static void count_in(struct produce_part *part)
 {
     struct shard_metrics *metrics = &part->partition->shard->metrics;
@@ -163,6 +150,8 @@ static void part_append(struct produce_part *part, struct slice bytes)
         .size_bytes = bytes.size_bytes,
         .origin = APPEND_ORIGIN_CLIENT,
         .leader_epoch = partition->replica.leader_epoch,
+        .verification_guard = part->guard,
+        .verification_required = part->guard_required,
         .done = appended,
     };
     err = log_append(partition->log, &part->append, &why);
@@ -193,7 +182,7 @@ static void validated(struct produce_part *part, enum err err, struct slice rebu
     enum err leader;
 
     if (err != OK) {
-        struct produce_failure *failure = failure_of(part);
+        struct produce_failure *failure = produce_failure_of(part);
 
         failure->why = *why;
         failure->message = part->info.message;
@@ -230,8 +219,6 @@ static void job_run(struct os_op *op)
                                &part->info, &job->rebuilt, &failure->why);
 }
 
-static void queue_run(struct hosted *hosted);
-
 static void job_done(struct os_op *op)
 {
     struct produce_job *job = CONTAINER_OF(op, struct produce_job, op);
@@ -248,7 +235,7 @@ static void job_done(struct os_op *op)
     partition_use(&hosted->partition);
     validated(part, err, rebuilt, &why);
     hosted->produce_busy = false;
-    queue_run(hosted);
+    produce_queue_run(hosted);
     partition_unuse(&hosted->partition);
 }
 
@@ -261,7 +248,7 @@ static bool job_start(struct produce_part *part)
         SERVER_DELETE(job);
         return false;
     }
-    (void)failure_of(part);
+    (void)produce_failure_of(part);
     job->part = part;
     job->settings = topic_settings_ref(partition->settings);
     job->now_ms = reactor_wall_ms(partition->shard->reactor);
@@ -288,7 +275,7 @@ static void validate_inline(struct produce_part *part)
                           partition->shard->compress, &arena, &part->rebuilt, &part->info, &rebuilt,
                           &why);
     if (err != OK)
-        failure_of(part)->arena = arena; /* the record errors live in it */
+        produce_failure_of(part)->arena = arena; /* the record errors live in it */
     else
         arena_release(&arena);
     validated(part, err, rebuilt, &why);
@@ -306,7 +293,8 @@ static void part_start(struct produce_part *part)
     struct why why = {{0}};
     enum err err;
 
-    if (partition->stage != PARTITION_OPEN || replica->role != REPLICA_LEADER) {
+    if (partition->stage != PARTITION_OPEN || replica->role != REPLICA_LEADER ||
+        hosted_of(partition)->table->is_stopped || FAULT_POINT(produce_refused)) {
         part->leader_id = replica->leader_id;
         part->leader_epoch = replica->leader_epoch;
         part_fail(part, partition->stage == PARTITION_OFFLINE ? ERR_KAFKA_STORAGE_ERROR
@@ -316,7 +304,7 @@ static void part_start(struct produce_part *part)
     err = replica_check_produce(replica, part->state->acks,
                                 partition->settings->topic.min_insync_replicas);
     if (err == OK && space_is_low(partition)) {
-        struct produce_failure *failure = failure_of(part);
+        struct produce_failure *failure = produce_failure_of(part);
 
         (void)why_set(&failure->why, ERR_KAFKA_STORAGE_ERROR,
                       "The disk of %s is nearly full: writes to user topics are refused until "
@@ -331,14 +319,12 @@ static void part_start(struct produce_part *part)
                           &part->info, &why);
     if (err != OK) {
         if (why.text[0] != '\0')
-            failure_of(part)->why = why;
+            produce_failure_of(part)->why = why;
         part_fail(part, err);
         return;
     }
-    if (needs_verification(part, &err)) {
-        part_fail(part, err);
+    if (!part->is_verified && produce_verify(part))
         return;
-    }
     part->info.topic = partition->topic;
     part->info.partition = partition->index;
     writer_init(&part->rebuilt, &heap_allocator, SIZE_MAX);
@@ -349,7 +335,7 @@ static void part_start(struct produce_part *part)
     validate_inline(part);
 }
 
-static void queue_run(struct hosted *hosted)
+void produce_queue_run(struct hosted *hosted)
 {
     while (!hosted->produce_busy && !list_is_empty(&hosted->produce_queue))
         part_start(

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * server/handlers/produce_internal.h: one Produce request under way: the home's side (produce.c,
- * produce_answer.c) and the owner's (produce_append.c). docs/design/produce.md.
+ * produce_answer.c) and the owner's (produce_append.c, produce_verify.c). docs/design/produce.md.
  */
 #ifndef SERVER_HANDLERS_PRODUCE_INTERNAL_H
 #define SERVER_HANDLERS_PRODUCE_INTERNAL_H
@@ -51,10 +51,17 @@ struct produce_part {
     struct log_append append;
     struct commit_wait wait;
     struct append_info info;
-    struct list_node queue_node; /* of hosted->produce_queue */
+    struct list_node
+        queue_node; /* of hosted->produce_queue, or of what is said in produce_verify.c */
     struct produce_job *job;
     struct writer rebuilt; /* a recompressed batch, until it is written */
     bool has_rebuilt;
+    /* its transaction: produce_verify.c */
+    struct transaction_check *check; /* NULL: nothing is asked */
+    struct list_node behind;         /* struct produce_part of the same producer, while it is */
+    uint64_t guard;
+    bool guard_required;
+    bool is_verified;
     struct mail expire;
     bool expire_home;
 };
@@ -78,6 +85,13 @@ struct produce_state {
 void produce_run(struct partition_op *op, struct partition *partition);
 /* The home has answered: stop waiting for the commit. On the owner. */
 void produce_expire(struct produce_part *part);
+/* Begins what is queued on the partition, as far as nothing holds it up. */
+void produce_queue_run(struct hosted *hosted);
+/* Failed before the log was looked at. */
+void produce_part_refuse(struct produce_part *part, enum err err);
+/* produce_verify.c, on the owner. True: the part waits (it comes back by the queue) or was refused. */
+bool produce_verify(struct produce_part *part);
+struct produce_failure *produce_failure_of(struct produce_part *part);
 /* produce_answer.c */
 void produce_answer(struct produce_state *state);
 void produce_part_answer(struct produce_part *part);

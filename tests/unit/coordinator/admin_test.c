@@ -88,7 +88,7 @@ static void a_missing_group_is_dead_and_from_version_6_an_error(void **state) /*
     assert_true(slice_equal_text(group->group_state, "Dead"));
 }
 
-static void members_show_metadata_and_assignment_in_stable_only(void **state)
+static void members_show_metadata_in_stable_only_and_what_they_were_assigned_last(void **state)
 {
     struct fixture *fixture = *state;
     const char *member = stable_one(fixture, "g");
@@ -108,8 +108,10 @@ static void members_show_metadata_and_assignment_in_stable_only(void **state)
     assert_true(slice_equal_text(group->group_state, "PreparingRebalance"));
     assert_int_equal(group->protocol_data.size_bytes, 0);
     assert_int_equal(group->members_count, 2);
-    assert_int_equal(group->members[0].member_assignment.size_bytes, 0);
-    assert_false(slice_is_null(group->members[0].member_assignment));
+    assert_int_equal(group->members[0].member_metadata.size_bytes, 0);
+    assert_true(slice_equal_text(group->members[0].member_assignment, "all"));
+    assert_int_equal(group->members[1].member_assignment.size_bytes, 0);
+    assert_false(slice_is_null(group->members[1].member_assignment));
 }
 
 /* ---- DeleteGroups ---- */
@@ -362,7 +364,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(groups_are_listed_by_state_and_type),
         TEST(a_missing_group_is_dead_and_from_version_6_an_error),
-        TEST(members_show_metadata_and_assignment_in_stable_only),
+        TEST(members_show_metadata_in_stable_only_and_what_they_were_assigned_last),
         TEST(groups_are_deleted_when_empty_with_their_offsets),
         TEST(a_deletion_that_is_not_committed_hides_no_offset),
         TEST(a_large_group_is_deleted_in_steps_and_answered_once),

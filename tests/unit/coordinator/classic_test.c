@@ -56,6 +56,29 @@ static struct pair stable_two(struct fixture *fixture)
 
 /* ---- JoinGroup: what is refused ---- */
 
+static void a_join_that_selects_nothing_has_no_protocol_name_once_that_may_be_null(void **state)
+{
+    struct fixture *fixture = *state;
+    const struct join rows[] = {{.session_ms = 1},
+                                {.member = "nobody"},
+                                {.group = ""},
+                                {.instance = "i", .member = "nobody"}};
+    uint64_t token;
+
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++)
+        for (int16_t version = 5; version <= 9; version++) {
+            struct join join = rows[i];
+
+            join.version = version;
+            token = send_join(fixture, join);
+            assert_true(joined(fixture, token)->error_code != 0);
+            assert_true(slice_is_null(joined(fixture, token)->protocol_name) == (version >= 7));
+        }
+    token = send_join(fixture, (struct join){.version = 9});
+    assert_code(joined(fixture, token)->error_code, ERR_MEMBER_ID_REQUIRED);
+    assert_true(slice_is_null(joined(fixture, token)->protocol_name));
+}
+
 static void what_join_refuses(void **state)
 {
     struct fixture *fixture = *state;
@@ -687,6 +710,7 @@ static void views_tell_who_holds_a_rebalance_up(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(a_join_that_selects_nothing_has_no_protocol_name_once_that_may_be_null),
         TEST(what_join_refuses),
         TEST(member_id_required_on_a_new_group_persists_an_empty_group),
         TEST(old_clients_are_members_without_a_second_round),

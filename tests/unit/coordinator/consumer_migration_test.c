@@ -5,31 +5,15 @@
 #include "coordinator/group/classic_internal.h"
 #include "protocol/generated/messages.h"
 
-static int setup(void **state)
-{
-    struct fixture *fixture = calloc(1, sizeof *fixture);
-
-    consumer_start(fixture);
-    *state = fixture;
-    return 0;
-}
-
 static int teardown(void **state)
 {
-    struct fixture *fixture = *state;
-
-    consumer_check(fixture);
-    fixture_check_replay(fixture);
-    fixture_end(fixture);
-    free(fixture);
-    return 0;
+    fixture_check_replay(*state);
+    return consumer_teardown(state);
 }
-
-#define BEAT(expected, ...) \
-    assert_string_equal(told(f, beat(f, (struct beat){__VA_ARGS__})), expected)
 
 static const char *const only_t2[] = {"t2", NULL};
 static const char *const only_t4[] = {"t4", NULL};
+static const char *const t1_and_t2[] = {"t1", "t2", NULL};
 
 /* The embedded assignment: "t2:0,1". */
 static struct slice assignment_bytes(struct fixture *f, const char *topic, int32_t count,
@@ -54,13 +38,11 @@ static struct slice assignment_bytes(struct fixture *f, const char *topic, int32
     return writer_slice(&writer);
 }
 
-/* A Stable classic group of one member that has all of t2. */
-static const char *classic_start(struct fixture *f, struct join join, struct slice assignment)
+/* The group's only member has asked to join: what the leader says then. */
+static void classic_divide(struct fixture *f, uint64_t token, struct slice assignment)
 {
     struct sync_group_request *sync = sync_group_request_array(&f->arena, 1);
     struct join_group_response *response;
-    const char *member;
-    uint64_t token = enter(f, join, &member);
 
     fixture_advance(f, 3000);
     response = joined(f, token);
@@ -68,12 +50,20 @@ static const char *classic_start(struct fixture *f, struct join join, struct sli
     assert_code(response->error_code, OK);
     sync->group_id = text("g");
     sync->generation_id = response->generation_id;
-    sync->member_id = text(member);
+    sync->member_id = response->member_id;
     sync->assignments = sync_group_request_sync_group_request_assignment_array(&f->arena, 1);
     sync->assignments_count = 1;
     sync->assignments[0].member_id = sync->member_id;
     sync->assignments[0].assignment = assignment;
     assert_code(synced(f, fixture_send(f, API_SYNC_GROUP, 5, sync))->error_code, OK);
+}
+
+/* A Stable classic group of one member that has all of t2. */
+static const char *classic_start(struct fixture *f, struct join join, struct slice assignment)
+{
+    const char *member;
+
+    classic_divide(f, enter(f, join, &member), assignment);
     return member;
 }
 
@@ -143,6 +133,27 @@ static void a_consumer_member_upgrades_a_classic_group_that_goes_on(void **state
                 strlen("2:0"));
     assert_code(heartbeat(f, "g", a, 2), OK);
     assert_string_equal(consumer_group_state(the_group(f, "g")), "Stable");
+}
+
+static void what_the_classic_leader_left_over_is_divided_at_the_upgrade(void **state)
+{
+    struct fixture *f = *state;
+    struct join join = rejoin("", t1_and_t2);
+
+    join.instance = "i";
+    classic_divide(f, send_join(f, join), assignment_bytes(f, "t2", 2, NULL));
+    /* It subscribes to what was subscribed: nothing but t1, which the leader had not seen, asks for an epoch. */
+    BEAT("2 1:0;2:0,1", .member = "zz", .instance = "i", .topics = "t1,t2");
+}
+
+static void a_static_member_that_upgrades_a_whole_group_keeps_its_epoch(void **state)
+{
+    struct fixture *f = *state;
+    struct join join = rejoin("", only_t2);
+
+    join.instance = "i";
+    classic_divide(f, send_join(f, join), assignment_bytes(f, "t2", 2, NULL));
+    BEAT("1 2:0,1", .member = "zz", .instance = "i", .topics = "t2");
 }
 
 static void upgrades_that_would_lose_something_are_refused(void **state)
@@ -419,6 +430,31 @@ static void without_the_policy_the_group_stays_a_consumer_group(void **state)
     assert_int_equal(the_group(f, "g")->member_count, 1);
 }
 
+static void classic_members_alone_in_a_consumer_group_are_told_to_divide_anew(void **state)
+{
+    struct fixture *f = *state;
+    const char *a;
+
+    f->options.consumer_migration = GROUP_MIGRATION_UPGRADE;
+    fixture_load(f);
+    a = classic_start(f, rejoin("", only_t2), assignment_bytes(f, "t2", 2, NULL));
+    (void)beat(f, (struct beat){.member = "b", .topics = "t2"});
+    assert_code(heartbeat(f, "g", a, 1), ERR_REBALANCE_IN_PROGRESS);
+    assert_int_equal(joined(f, send_join(f, rejoin(a, only_t2)))->generation_id, 2);
+    assert_code(heartbeat(f, "g", a, 2), OK); /* b sees to it */
+    BEAT("-1 -", .member = "b", .epoch = -1);
+    assert_code(heartbeat(f, "g", a, 2), ERR_REBALANCE_IN_PROGRESS);
+    assert_int_equal(joined(f, send_join(f, rejoin(a, only_t2)))->generation_id, 3);
+    assert_string_equal(sync_text(f, a, 3), "t2:01");
+    assert_code(heartbeat(f, "g", a, 3), OK);
+    topic_grow(f, 2, 2, 3);
+    image_publish(f);
+    assert_code(heartbeat(f, "g", a, 3), ERR_REBALANCE_IN_PROGRESS);
+    assert_int_equal(joined(f, send_join(f, rejoin(a, only_t2)))->generation_id, 4);
+    assert_string_equal(sync_text(f, a, 4), "t2:012");
+    assert_code(heartbeat(f, "g", a, 4), OK);
+}
+
 static void
 a_classic_static_member_replaces_the_last_consumer_member_without_a_rebalance(void **state)
 {
@@ -464,12 +500,72 @@ static void a_static_member_may_change_its_protocol_in_a_mixed_group(void **stat
         the_group(f, "g"), slice_of(response->member_id.data, response->member_id.size_bytes)));
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, consumer_setup, teardown)
+
+static void a_downgrade_while_a_member_waits_for_partitions_rebalances(void **state)
+{
+    struct fixture *f = *state;
+    struct join join = rejoin("", only_t2);
+    const char *c;
+
+    BEAT("2 2:0,1", .member = "a", .instance = "i", .topics = "t2");
+    c = ask_member_id(f, rejoin("", only_t2));
+    assert_int_equal(joined(f, send_join(f, rejoin(c, only_t2)))->generation_id, 3);
+    assert_string_equal(sync_text(f, c, 3), ""); /* a has not given up yet */
+    join.instance = "i";
+    (void)send_join(f, join);
+    fixture_tick(f);
+    assert_non_null(group_classic(group_find(f->coordinator, text("g"))));
+    assert_code(heartbeat(f, "g", c, 3), ERR_REBALANCE_IN_PROGRESS);
+}
+
+/* No member asks again by itself: it would own nothing for ever. */
+static void a_failover_amid_the_rebalance_of_a_downgrade_divides_behind_it(void **state)
+{
+    struct fixture *f = *state;
+    struct join join = rejoin("", only_t2);
+    const char *c;
+
+    BEAT("2 2:0,1", .member = "a", .instance = "i", .topics = "t2");
+    c = ask_member_id(f, rejoin("", only_t2));
+    assert_int_equal(joined(f, send_join(f, rejoin(c, only_t2)))->generation_id, 3);
+    assert_string_equal(sync_text(f, c, 3), "");
+    join.instance = "i";
+    (void)send_join(f, join);
+    fixture_tick(f);
+    fixture_load(f);
+    assert_non_null(group_classic(group_find(f->coordinator, text("g"))));
+    assert_code(heartbeat(f, "g", c, 3), ERR_REBALANCE_IN_PROGRESS);
+}
+
+static void a_member_that_changed_to_the_classic_protocol_owes_nothing_of_the_other(void **state)
+{
+    struct fixture *f = *state;
+    struct join join = rejoin("", only_t4);
+    struct join_group_response *response;
+    const char *member;
+
+    BEAT("2 4:0,1,2,3", .member = "a", .instance = "i", .topics = "t4", .rebalance_ms = 10000);
+    BEAT("3 ", .member = "b", .topics = "t4");
+    BEAT("2 4:0,1", .member = "a", .instance = "i", .epoch = 2); /* it owes two of them */
+    join.instance = "i";
+    response = joined(f, send_join(f, join));
+    assert_code(response->error_code, OK);
+    member = arena_format(&f->arena, "%.*s", SLICE_ARGS(response->member_id));
+    assert_string_equal(sync_text(f, member, response->generation_id), "t4:01");
+    for (int i = 0; i < 4; i++) {
+        fixture_advance(f, 5000);
+        assert_code(heartbeat(f, "g", member, response->generation_id), OK);
+        BEAT(i == 0 ? "3 4:2,3" : "3 -", .member = "b", .epoch = 3, .owned = "4:2,3");
+    }
+}
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_consumer_member_upgrades_a_classic_group_that_goes_on),
+        TEST(what_the_classic_leader_left_over_is_divided_at_the_upgrade),
+        TEST(a_static_member_that_upgrades_a_whole_group_keeps_its_epoch),
         TEST(upgrades_that_would_lose_something_are_refused),
         TEST(an_empty_classic_group_converts_whatever_the_policy),
         TEST(parked_joins_are_told_to_come_again),
@@ -482,8 +578,12 @@ int main(void)
         TEST(the_last_consumer_member_leaves_a_classic_group_that_rebalances),
         TEST(a_refused_downgrade_leaves_the_consumer_group),
         TEST(without_the_policy_the_group_stays_a_consumer_group),
+        TEST(classic_members_alone_in_a_consumer_group_are_told_to_divide_anew),
         TEST(a_classic_static_member_replaces_the_last_consumer_member_without_a_rebalance),
         TEST(a_static_member_may_change_its_protocol_in_a_mixed_group),
+        TEST(a_downgrade_while_a_member_waits_for_partitions_rebalances),
+        TEST(a_failover_amid_the_rebalance_of_a_downgrade_divides_behind_it),
+        TEST(a_member_that_changed_to_the_classic_protocol_owes_nothing_of_the_other),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -64,27 +64,6 @@ static void owners_check(struct model *model)
 
 /* ---- consumer protocol ---- */
 
-static const char *owned_text(struct model *model, const struct client *client)
-{
-    char *buffer = arena_allocate(&model->f.arena, 512);
-    struct text out;
-
-    text_init(&out, buffer, 512);
-    for (int topic = 0; topic < PLACES / 8; topic++) {
-        bool first = true;
-
-        for (int i = 0; i < 8; i++) {
-            if (!client->owns[topic * 8 + i])
-                continue;
-            if (first)
-                text_add(&out, "%s%d:", out.size_bytes > 0 ? ";" : "", topic + 1);
-            text_add(&out, "%s%d", first ? "" : ",", i);
-            first = false;
-        }
-    }
-    return buffer;
-}
-
 static void consumer_step(struct model *model, struct client *client)
 {
     struct fixture *f = &model->f;
@@ -96,7 +75,7 @@ static void consumer_step(struct model *model, struct client *client)
         beat.topics = "t2,t4";
         beat.rebalance_ms = 60000;
     }
-    beat.owned = joins ? "" : owned_text(model, client);
+    beat.owned = joins ? "" : owned_text(&model->f, client->owns, PLACES / 8);
     response = fixture_reply(f, beat_send(f, beat));
     client->tell_all = !response || below(model, 12) == 0;
     if (client->tell_all)

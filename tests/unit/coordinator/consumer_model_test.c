@@ -46,27 +46,6 @@ static void client_fresh(struct model *model, struct client *client)
     client->is_static = is_static;
 }
 
-static const char *owned_text(struct model *model, const struct client *client)
-{
-    char *buffer = arena_allocate(&model->f.arena, 512);
-    struct text out;
-
-    text_init(&out, buffer, 512);
-    for (int topic = 0; topic < PARTITIONS_MAX / 8; topic++) {
-        bool first = true;
-
-        for (int i = 0; i < 8; i++) {
-            if (!client->owns[topic * 8 + i])
-                continue;
-            if (first)
-                text_add(&out, "%s%d:", out.size_bytes > 0 ? ";" : "", topic + 1);
-            text_add(&out, "%s%d", first ? "" : ",", i);
-            first = false;
-        }
-    }
-    return buffer;
-}
-
 static void client_take(struct client *client,
                         const struct consumer_group_heartbeat_response *response)
 {
@@ -118,7 +97,7 @@ static void client_beat(struct model *model, struct client *client)
         beat.regex = client->regex ? client->regex : "";
     }
     client->beat_ms = f->moment.now_ms;
-    beat.owned = client->must_join ? "" : owned_text(model, client);
+    beat.owned = client->must_join ? "" : owned_text(&model->f, client->owns, PARTITIONS_MAX / 8);
     if (below(model, 20) == 0)
         f->refuse = ERR_NOT_ENOUGH_REPLICAS;
     token = beat_send(f, beat);

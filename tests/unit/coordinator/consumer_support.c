@@ -364,10 +364,15 @@ void consumer_check(struct fixture *fixture)
     assert_int_equal(group_coordinator_create(&heap_allocator, &fixture->options, NULL, &loaded),
                      OK);
     for (size_t i = 0; i < fixture->log_count; i++) {
+        const struct logged *logged = &fixture->log[i];
         struct why why = {0};
+        enum err err = logged->is_marker
+                           ? group_coordinator_replay_marker(loaded, logged->producer_id, 0,
+                                                             logged->is_commit, (int64_t)i)
+                           : group_coordinator_replay(loaded, &logged->record, (int64_t)i,
+                                                      logged->producer_id, 0, &why);
 
-        if (group_coordinator_replay(loaded, &fixture->log[i].record, (int64_t)i, -1, 0, &why) !=
-            OK)
+        if (err != OK)
             fail_msg("replay of record %zu: %s", i, why.text);
     }
     ours = consumer_dump(fixture, fixture->coordinator);
@@ -395,6 +400,46 @@ const char *records_text(struct fixture *fixture)
 
         text_add(&out, "%s%s%d", out.size_bytes > 0 ? " " : "",
                  slice_is_null(record->value) ? "-" : "", record->key.data[1]);
+    }
+    return buffer;
+}
+
+int consumer_setup(void **state)
+{
+    struct fixture *fixture = calloc(1, sizeof *fixture);
+
+    consumer_start(fixture);
+    *state = fixture;
+    return 0;
+}
+
+int consumer_teardown(void **state)
+{
+    struct fixture *fixture = *state;
+
+    consumer_check(fixture);
+    fixture_end(fixture);
+    free(fixture);
+    return 0;
+}
+
+const char *owned_text(struct fixture *fixture, const bool *owns, int topics)
+{
+    char *buffer = arena_allocate(&fixture->arena, 512);
+    struct text out;
+
+    text_init(&out, buffer, 512);
+    for (int topic = 0; topic < topics; topic++) {
+        bool first = true;
+
+        for (int i = 0; i < 8; i++) {
+            if (!owns[topic * 8 + i])
+                continue;
+            if (first)
+                text_add(&out, "%s%d:", out.size_bytes > 0 ? ";" : "", topic + 1);
+            text_add(&out, "%s%d", first ? "" : ",", i);
+            first = false;
+        }
     }
     return buffer;
 }

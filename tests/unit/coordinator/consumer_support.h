@@ -9,6 +9,9 @@
 /* The fixture with group.version 1, no assignment interval unless asked for, and topics: "t1" of one partition, "t2"
  * of two, … "t6" of six, ids topic_id_of(1) …; "foo-a" (7) and "foo-b" (8) of one. */
 void consumer_start(struct fixture *fixture);
+/* For cmocka: `*state` is the fixture. Every test ends with: what the log says is what we have. */
+int consumer_setup(void **state);
+int consumer_teardown(void **state);
 void topic_make(struct fixture *fixture, const char *name, uint8_t number, int32_t partitions);
 void topic_grow(struct fixture *fixture, uint8_t number, int32_t from, int32_t to);
 void group_config(struct fixture *fixture, const char *group, const char *key, const char *value);
@@ -34,6 +37,12 @@ const char *given(struct fixture *fixture,
 const char *told(struct fixture *fixture, const struct consumer_group_heartbeat_response *response);
 #define assert_told(fixture, the_beat, expected) \
     assert_string_equal(told((fixture), beat((fixture), (struct beat)the_beat)), (expected))
+
+#define BEAT(expected, ...) \
+    assert_string_equal(told(f, beat(f, (struct beat){__VA_ARGS__})), expected)
+
+/* What a member owns as beat.owned takes it: eight partitions a topic, topics from 1 on. */
+const char *owned_text(struct fixture *fixture, const bool *owns, int topics);
 
 struct consumer_group *the_group(struct fixture *fixture, const char *group);
 /* "Stable 3/3" and a line for each member in order of ids: id epoch/previous state assigned | revoking | target. */

@@ -356,6 +356,18 @@ static void a_tombstone_drops_what_is_pending_too(void **state)
 
 /* ---- OffsetDelete ---- */
 
+static void a_group_without_a_name_has_no_offsets_to_delete(void **state)
+{
+    struct fixture *fixture = *state;
+    struct offset_delete_request request = offset_delete_request_default;
+    const struct offset_delete_response *response;
+
+    commit(fixture, (struct commit){.group = ""}); /* but it may have offsets */
+    request.group_id = SLICE("");
+    response = fixture_reply(fixture, fixture_send(fixture, API_OFFSET_DELETE, 0, &request));
+    assert_code(response->error_code, ERR_INVALID_GROUP_ID);
+}
+
 static const char *stable_subscribed(struct fixture *fixture, const char *type)
 {
     static const char *const topics[] = {"t", NULL};
@@ -691,6 +703,7 @@ int main(void)
         TEST(an_aborted_transaction_leaves_nothing),
         TEST(the_later_commit_in_the_log_stands_not_the_later_marker),
         TEST(a_tombstone_drops_what_is_pending_too),
+        TEST(a_group_without_a_name_has_no_offsets_to_delete),
         TEST(offsets_of_subscribed_topics_are_not_deleted),
         TEST(a_subscription_that_cannot_be_read_counts_as_all_topics),
         TEST(deleting_offsets_of_other_groups),

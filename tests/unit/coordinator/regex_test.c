@@ -45,6 +45,45 @@ static void the_syntax_is_that_of_re2(void **state)
     assert_false(matches("\\Qa.b\\E.", "aXbc"));
     assert_true(matches("(?P<year>\\d{4})\\..*", "2024.events"));
     assert_true(matches("\\pL+", "topic"));
+    assert_true(matches("(?<year>\\d{4})\\..*", "2024.events"));
+    assert_true(matches("\\Q(?<n>\\E[(?<]\\(\\?<", "(?<n>((?<"));
+    assert_false(matches("[^]:(?<[:alpha:]]+", "12]"));
+    assert_true(matches("[[:alpha:](?<]+(?<n>1)", "a(?<1"));
+    assert_true(matches("[]a]", "]"));
+}
+
+static void a_mistake_is_named_in_the_words_of_kafkas_library(void **state)
+{
+    static const struct {
+        const char *pattern, *words;
+    } rows[] = {
+        {"(", "missing closing )"},
+        {"(?<n>a", "missing closing )"},
+        {"[a", "missing closing ]"},
+        {"a**", "invalid nested repetition operator"},
+        {"a|*", "missing argument to repetition operator"},
+        {"a{2000}", "invalid repeat count"},
+        {"a\\", "trailing backslash at end of expression"},
+        {"a)b", "regexp/syntax: internal error"},
+        {"(?=a)", "invalid or unsupported Perl syntax"},
+        {"(?<=a)", "invalid named capture"},
+        {"(?P<n", "invalid named capture"},
+        {"(?P<a>b)(?<a>c)", "duplicate capture group name"},
+        {"[z-a]", "invalid character class range"},
+        {"[[:nope:]]", "invalid character class range"},
+        {"\\8", "invalid escape sequence"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct regex *regex;
+        struct why why = {{0}};
+
+        if (regex_compile(slice_from_text(rows[i].pattern), &regex, &why) !=
+            ERR_INVALID_REGULAR_EXPRESSION)
+            fail_msg("%s was taken", rows[i].pattern);
+        assert_string_equal(why.text, rows[i].words);
+    }
 }
 
 static void invalid_patterns_are_refused_with_a_reason(void **state)
@@ -122,6 +161,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_whole_name_must_match),
         cmocka_unit_test(the_syntax_is_that_of_re2),
+        cmocka_unit_test(a_mistake_is_named_in_the_words_of_kafkas_library),
         cmocka_unit_test(invalid_patterns_are_refused_with_a_reason),
         cmocka_unit_test(a_bomb_is_refused_before_it_takes_memory),
         cmocka_unit_test(what_backtracks_elsewhere_is_fast_here),

@@ -216,7 +216,8 @@ static void settle(struct fixture *fixture, struct coordinator_effects *effects)
     if (effects->write != 0)
         fixture->refuse = OK;
     for (size_t i = 0; i < effects->record_count && refuse == OK && fixture->failure == OK; i++)
-        fixture_append(fixture, effects->records[i].key, effects->records[i].value, -1);
+        fixture_append(fixture, effects->records[i].key, effects->records[i].value,
+                       effects->producer_id);
     fixture->parked = more(fixture->parked, fixture->parked_count, &fixture->parked_capacity,
                            sizeof *fixture->parked);
     parked = &fixture->parked[fixture->parked_count];
@@ -262,7 +263,7 @@ void fixture_tasks_run(struct fixture *fixture)
 uint64_t fixture_send(struct fixture *fixture, int16_t api_key, int16_t version, const void *body)
 {
     struct coordinator_effects effects;
-    struct group_request request = {
+    struct coordinator_request request = {
         .api_key = api_key,
         .api_version = version,
         .body = body,

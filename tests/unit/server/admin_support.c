@@ -8,7 +8,7 @@
 #include "server/quorum_bridge.h"
 #include "server/quota.h"
 #include "server/request_internal.h"
-#include "metadata/topic_name.h"
+#include "server/topic_name.h"
 
 static struct desk_request *of(struct request *request)
 {

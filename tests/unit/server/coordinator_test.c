@@ -9,6 +9,7 @@
 #include "fake_group.h"
 #include "protocol/generated/api_keys.h"
 #include "server/coordinator.h"
+#include "server/coordinator_internal.h"
 
 #define TOPIC_ID 8
 #define PARTITIONS 2
@@ -29,13 +30,15 @@ struct fixture {
 };
 
 static struct fixture fixture;
+static const struct coordinator_kind *kind_of_services = &coordinator_kind_group;
 
 /* ---- the fixture ---- */
 
 static void services_create(struct rig *rig)
 {
     for (size_t i = 0; i < rig->shard_count; i++)
-        OKAY(coordinator_service_create(&rig->shards[i], &rig->shards[i].coordinators));
+        OKAY(coordinator_service_create(&rig->shards[i], kind_of_services,
+                                        &rig->shards[i].coordinators));
 }
 
 static void publish(void)
@@ -119,6 +122,7 @@ static struct asked *ask(int home, int32_t index, struct fake_call body)
     asked->request.rig = &fixture.rig;
     asked->body = body;
     asked->call = (struct coordinator_call){
+        .kind = &coordinator_kind_group,
         .request = &asked->request.request,
         .index = index,
         .api_key = API_HEARTBEAT,
@@ -289,6 +293,66 @@ static void the_writes_of_one_turn_are_one_batch(void **state)
     assert_int_equal(log_end_written(partition()->log), 10);
     assert_int_equal(batches_in_log(), 1);
     assert_int_equal(core()->ended_ok, 5);
+}
+
+static void a_transactional_write_is_a_batch_of_its_own_and_its_producers(void **state)
+{
+    UNUSED(state);
+    open_led(1, NULL);
+    ask(0, 0, (struct fake_call){.records = 1, .value_bytes = 10});
+    ask(0, 0,
+        (struct fake_call){.records = 2, .value_bytes = 10, .producer_id = 7, .producer_epoch = 3});
+    assert_int_equal(core()->last_offset, 2);
+    assert_int_equal(core()->last_producer_id, 7);
+    assert_int_equal(core()->last_producer_epoch, 3);
+    assert_true(producer_state_has_open_transaction(log_producers(partition()->log), 7, 3));
+    ask(0, 0, (struct fake_call){.records = 1, .value_bytes = 10});
+    assert_int_equal(core()->last_producer_id, -1);
+    rig_pass(&fixture.rig, 300);
+    assert_int_equal(batches_in_log(), 3);
+    assert_int_equal(core()->ended_ok, 3);
+    assert_int_equal(log_last_stable_offset(partition()->log), 1);
+    for (size_t i = 0; i < fixture.asked_count; i++)
+        expect(&fixture.asked[i], OK);
+}
+
+static void a_producer_that_the_log_has_fenced_is_refused_before_the_replay(void **state)
+{
+    UNUSED(state);
+    open_led(1, NULL);
+    expect(ASK(.records = 1, .value_bytes = 10, .producer_id = 7, .producer_epoch = 3), OK);
+    expect(ASK(.records = 1, .value_bytes = 10, .producer_id = 7, .producer_epoch = 2),
+           ERR_INVALID_PRODUCER_EPOCH);
+    assert_int_equal(core()->replayed, 1);
+    assert_int_equal(core()->last_bad, ERR_INVALID_PRODUCER_EPOCH);
+    expect(ASK(.records = 1, .value_bytes = 10), OK);
+    assert_int_equal(core()->last_offset, 1);
+    assert_int_equal(batches_in_log(), 2);
+}
+
+static void a_transactional_write_that_was_to_be_verified_and_was_not_is_refused(void **state)
+{
+    struct asked *asked = &fixture.asked[0];
+
+    UNUSED(state);
+    open_led(1, NULL);
+    fixture.asked_count = 1;
+    asked->request.rig = &fixture.rig;
+    asked->body =
+        (struct fake_call){.records = 1, .value_bytes = 10, .producer_id = 7, .producer_epoch = 3};
+    asked->call = (struct coordinator_call){
+        .kind = &coordinator_kind_group,
+        .request = &asked->request.request,
+        .api_key = API_TXN_OFFSET_COMMIT,
+        .body = &asked->body,
+        .done = answered,
+        .verification_guard = 5,
+        .verification_required = true,
+    };
+    coordinator_call_submit(&fixture.rig.shards[0], &asked->call);
+    rig_pass(&fixture.rig, 300);
+    expect(asked, ERR_INVALID_TXN_STATE);
+    assert_int_equal(log_end_queued(partition()->log), 0);
 }
 
 static void without_linger_each_write_is_a_batch(void **state)
@@ -504,6 +568,36 @@ static void a_leader_again_loads_what_it_wrote(void **state)
     assert_int_equal(core()->loaded_replayed, 5);
 }
 
+/* What the core was loaded with after the epoch rose and the leader stayed. */
+static int64_t loaded_with_the_next_epoch(const struct coordinator_kind *kind)
+{
+    kind_of_services = kind;
+    open_led(1, NULL);
+    kind_of_services = &coordinator_kind_group;
+    expect(ASK(.records = 3, .value_bytes = 1), OK);
+    rig_leader(&fixture.rig, TOPIC_ID, 0, RIG_NODE);
+    publish();
+    rig_pass(&fixture.rig, 500);
+    expect(ASK(0), OK);
+    return core()->loaded_replayed;
+}
+
+static void a_core_that_is_not_of_an_epoch_goes_on_when_the_epoch_rises(void **state)
+{
+    UNUSED(state);
+    assert_int_equal(loaded_with_the_next_epoch(&coordinator_kind_group), 0);
+}
+
+static void a_core_of_an_epoch_is_loaded_anew_when_the_epoch_rises(void **state)
+{
+    static struct coordinator_kind kind;
+
+    UNUSED(state);
+    kind = coordinator_kind_group;
+    kind.reloads_on_epoch = true;
+    assert_int_equal(loaded_with_the_next_epoch(&kind), 3);
+}
+
 static void a_deleted_topic_takes_its_coordinators_away(void **state)
 {
     struct asked *parked;
@@ -657,6 +751,9 @@ int main(void)
         TEST(a_write_is_replayed_at_its_offset_and_answered_when_committed),
         TEST(a_reply_that_needs_no_commit_comes_at_once),
         TEST(the_writes_of_one_turn_are_one_batch),
+        TEST(a_transactional_write_is_a_batch_of_its_own_and_its_producers),
+        TEST(a_producer_that_the_log_has_fenced_is_refused_before_the_replay),
+        TEST(a_transactional_write_that_was_to_be_verified_and_was_not_is_refused),
         TEST(without_linger_each_write_is_a_batch),
         TEST(a_linger_collects_writes_of_several_turns),
         TEST(a_full_batch_leaves_before_the_next_write),
@@ -671,6 +768,8 @@ int main(void)
         TEST(a_log_that_cannot_be_replayed_fails_until_the_next_epoch),
         TEST(a_deposed_coordinator_tells_all_that_wait),
         TEST(a_leader_again_loads_what_it_wrote),
+        TEST(a_core_that_is_not_of_an_epoch_goes_on_when_the_epoch_rises),
+        TEST(a_core_of_an_epoch_is_loaded_anew_when_the_epoch_rises),
         TEST(a_deleted_topic_takes_its_coordinators_away),
         TEST(a_foreign_append_makes_it_load_anew),
         TEST(a_stopped_node_has_no_coordinator),

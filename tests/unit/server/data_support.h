@@ -32,6 +32,7 @@
 #define RIG_SHARDS_MAX 2
 #define RIG_DIRECTORIES 2
 #define RIG_NODE 1
+#define RIG_CHECKS_MAX 16
 #define RIG_CLUSTER "rig-cluster-id-000001x"
 
 struct rig {
@@ -62,6 +63,11 @@ struct rig {
     struct uuid assigned;      /* directory of the last assignment */
     int32_t quota_throttle_ms; /* of the next records */
     int64_t quota_fetch_max;
+    /* questions to transaction coordinators; answered at once with check_err unless held */
+    struct transaction_check *checks[RIG_CHECKS_MAX];
+    size_t check_count;
+    bool checks_held;
+    enum err check_err;
 };
 
 /* The machine, its directories, reactors, tables; an empty image with this broker is published. */
@@ -108,6 +114,10 @@ struct rig_request *rig_begin(struct rig *rig, int home, int16_t key, int16_t ve
 void *rig_wait(struct rig_request *request); /* the response; NULL when closed or nothing */
 void rig_hang_up(struct rig_request *request);
 void rig_request_free(struct rig_request *request);
+
+/* ---- transactions ---- */
+struct transaction_check;
+void rig_check_answer(struct rig *rig, size_t check, enum err err);
 
 /* ---- batches ---- */
 struct rig_batch {

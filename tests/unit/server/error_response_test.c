@@ -104,6 +104,22 @@ static void a_failed_produce_tells_every_partition(void **state)
     desk_request_end(&asked);
 }
 
+static void a_failed_join_has_no_protocol_name_once_that_may_be_null(void **state)
+{
+    struct join_group_request body;
+    const struct join_group_response *response;
+
+    UNUSED(state);
+    for (int16_t version = 6; version <= 7; version++) {
+        join_group_request_init(&body);
+        desk_ask(&desk, &asked, API_JOIN_GROUP, version, &body, fail_it);
+        response = asked.response;
+        assert_int_equal(response->error_code, ERR_POLICY_VIOLATION);
+        assert_true(slice_is_null(response->protocol_name) == (version == 7));
+        desk_request_end(&asked);
+    }
+}
+
 static const struct fetch_response *fetch_fail(int16_t version)
 {
     struct fetch_request body;
@@ -268,6 +284,7 @@ int main(void)
         T(every_served_api_can_fail_in_every_version),
         T(a_produce_without_acks_has_no_answer),
         T(a_failed_produce_tells_every_partition),
+        T(a_failed_join_has_no_protocol_name_once_that_may_be_null),
         T(a_failed_fetch_tells_partitions_until_version_12),
         T(a_description_without_error_has_an_empty_text),
         T(a_failed_quota_description_has_null_entries),

@@ -60,8 +60,8 @@ enum err group_coordinator_replay(struct group_coordinator *coordinator,
                                   int64_t producer_id, int16_t producer_epoch, struct why *why)
 {
     UNUSED(record);
-    UNUSED(producer_id);
-    UNUSED(producer_epoch);
+    coordinator->last_producer_id = producer_id;
+    coordinator->last_producer_epoch = producer_epoch;
     if (fake_load_err != OK)
         return why_set(why, fake_load_err, "as the test wants");
     ASSERT(offset > coordinator->last_offset);
@@ -125,7 +125,7 @@ static void reply(struct group_coordinator *coordinator, struct coordinator_effe
 }
 
 enum err group_coordinator_handle(struct group_coordinator *coordinator,
-                                  const struct group_request *request,
+                                  const struct coordinator_request *request,
                                   const struct coordinator_moment *moment,
                                   struct coordinator_effects *effects)
 {
@@ -144,6 +144,10 @@ enum err group_coordinator_handle(struct group_coordinator *coordinator,
     if (call->records > 0)
         effects->write = ++coordinator->next_write;
     effects->divisible = call->divisible;
+    if (call->producer_id != 0) {
+        effects->producer_id = call->producer_id;
+        effects->producer_epoch = call->producer_epoch;
+    }
     for (size_t i = 0; call->wakes && i < coordinator->parked_count; i++)
         reply(coordinator, effects, coordinator->parked[i], true);
     if (call->wakes)
@@ -217,6 +221,16 @@ enum err group_coordinator_task_done(struct group_coordinator *coordinator,
     ALLOCATOR_DELETE(&heap_allocator, *task);
     *task = NULL;
     return OK;
+}
+
+void group_coordinator_each_assigned(
+    const struct group_coordinator *coordinator, const struct metadata_image *image,
+    bool (*each)(void *context, const struct group_assigned_view *assigned), void *context)
+{
+    UNUSED(coordinator);
+    UNUSED(image);
+    UNUSED(each);
+    UNUSED(context);
 }
 
 void group_coordinator_each(const struct group_coordinator *coordinator,

@@ -14,13 +14,15 @@
 struct fake_call {
     int records;
     size_t value_bytes;
-    bool parks;     /* no reply now */
-    bool wakes;     /* replies to all that are parked, after the commit of its records */
-    bool early;     /* its own reply does not wait */
-    bool with_task; /* the reply comes with the task's end */
-    bool stable;    /* the reply waits for what was written before */
-    bool divisible; /* the write may be cut */
-    bool fails;     /* ERR_NO_MEMORY */
+    bool parks;          /* no reply now */
+    bool wakes;          /* replies to all that are parked, after the commit of its records */
+    bool early;          /* its own reply does not wait */
+    bool with_task;      /* the reply comes with the task's end */
+    bool stable;         /* the reply waits for what was written before */
+    bool divisible;      /* the write may be cut */
+    bool fails;          /* ERR_NO_MEMORY */
+    int64_t producer_id; /* of its transaction; 0: none */
+    int16_t producer_epoch;
 };
 struct fake_response {
     int64_t replayed; /* at the time of the call */
@@ -32,6 +34,8 @@ struct group_coordinator {
     int64_t first_offset, last_offset;
     int64_t loaded_replayed; /* records at the time of `loaded`; -1: not loaded */
     int64_t committed;
+    int64_t last_producer_id;
+    int16_t last_producer_epoch;
     int ended_ok, ended_bad, ticks, images, forgotten;
     enum err last_bad;
     uint64_t parked[FAKE_PARKED_MAX];

@@ -11,6 +11,7 @@
 #include "protocol/generated/assign_replicas_to_dirs_request.h"
 #include "protocol/generated/assign_replicas_to_dirs_response.h"
 #include "server/controller_gate.h"
+#include "server/handlers/group_request.h"
 #include "server/quota.h"
 
 static struct rig_request *of(struct request *request)
@@ -76,6 +77,21 @@ static void ended(struct request *request)
     of(request)->is_answered = true;
 }
 
+static void loan_end(struct request *request)
+{
+    struct request_loan *loan = TAKE(request->loan);
+
+    if (loan)
+        loan->release(loan);
+}
+
+void request_lend(struct request *request, struct request_loan *loan, size_t slices_max)
+{
+    UNUSED(slices_max);
+    assert_null(request->loan);
+    request->loan = loan;
+}
+
 void request_answer(struct request *request, void *response)
 {
     CLEANUP(writer_release) struct writer writer;
@@ -92,6 +108,7 @@ void request_answer(struct request *request, void *response)
         arena_zeroed(&of(request)->rig->arena, 1, message_struct_bytes(request->api->response));
     OKAY(message_decode(request->api->response, request->header.api_version, &cursor,
                         &of(request)->rig->arena, of(request)->response));
+    loan_end(request);
 }
 
 void request_answer_failed(struct request *request, enum err err, const char *message)
@@ -144,6 +161,22 @@ bool request_broker_endpoint(const struct request *request, int32_t broker_id,
     *host_out = SLICE("rig");
     *port_out = 9000 + broker_id;
     return true;
+}
+
+/* ---- transaction coordinators ---- */
+
+void coordinator_request_call(struct request *request, const struct coordinator_kind *kind,
+                              struct slice key, const void *body,
+                              void (*done)(struct coordinator_call *call), void *context)
+{
+    struct coordinator_call call = {.request = request,
+                                    .kind = kind,
+                                    .body = body,
+                                    .context = context,
+                                    .err = ERR_COORDINATOR_NOT_AVAILABLE};
+
+    UNUSED(key);
+    done(&call);
 }
 
 /* ---- quotas ---- */

@@ -176,6 +176,35 @@ static void errors_are_kafkas(void **state)
     rig_close(&rig);
 }
 
+/* What the log is told of partitions that nobody fetches rests on it. */
+static void a_consumers_fetch_leaves_its_time_and_offset_in_the_partition(void **state)
+{
+    struct rig rig;
+    struct fetch_request *body;
+    const struct partition *partition;
+    int64_t led_ms;
+
+    UNUSED(state);
+    start(&rig, 1, 1);
+    partition = rig_partition(&rig, 1, 0);
+    led_ms = partition->fetched_ms;
+    assert_int_equal(partition->fetched_offset, -1);
+    produce_to(&rig, 0, 3, 10);
+    rig_pass(&rig, 1000);
+    assert_int_equal(partition->fetched_ms, led_ms); /* since it is led here */
+    body = ask(&rig, 1);
+    body->replica_id = 7;
+    (void)fetch(&rig, 12, body);
+    assert_int_equal(partition->fetched_offset, -1); /* a replica is no consumer */
+    body = ask(&rig, 1);
+    body->replica_id = -1;
+    body->topics->partitions->fetch_offset = 2;
+    (void)fetch(&rig, 12, body);
+    assert_int_equal(partition->fetched_offset, 2);
+    assert_true(partition->fetched_ms >= led_ms + 1000);
+    rig_close(&rig);
+}
+
 static void divergence_is_told_with_the_end_of_the_epoch(void **state)
 {
     struct rig rig;
@@ -558,6 +587,7 @@ int main(void)
         cmocka_unit_test(what_was_written_is_read_in_every_version),
         cmocka_unit_test(empty_records_are_never_null),
         cmocka_unit_test(errors_are_kafkas),
+        cmocka_unit_test(a_consumers_fetch_leaves_its_time_and_offset_in_the_partition),
         cmocka_unit_test(divergence_is_told_with_the_end_of_the_epoch),
         cmocka_unit_test(limits_let_the_first_batch_pass_whole),
         cmocka_unit_test(fetch_at_the_end_waits_until_a_record_is_committed),

@@ -222,6 +222,7 @@ static void transactional_batches_need_an_id_and_a_coordinator(void **state)
 
     UNUSED(state);
     start(&rig, 1);
+    rig.check_err = ERR_COORDINATOR_NOT_AVAILABLE;
     assert_int_equal(produce(&rig, 9, rig_batch(&rig, &batch))->error_code, 53);
     body = produce_request_array(&rig.arena, 1);
     topic = produce_request_topic_produce_data_array(&rig.arena, 1);

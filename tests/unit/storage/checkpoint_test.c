@@ -219,6 +219,27 @@ static void unreadable_high_watermarks_take_the_directory_offline(void **state)
     bench_close(&bench);
 }
 
+static void starts_that_cannot_be_read_take_the_directory_offline(void **state)
+{
+    static const char *const paths[] = {"/data", "/data1"};
+    struct log_directories *directories;
+    struct why why = {""};
+    struct bench bench;
+
+    bench_prepare(&bench, 13, 2);
+    bench_file_put(&bench, STARTS, SLICE("0\n1\ntopic 0 43\n"));
+    sim_fault_add(bench.os, &(struct sim_fault){.calls = 1u << SIM_CALL_READ,
+                                                .path_part = STARTS,
+                                                .effect = SIM_EFFECT_ERROR,
+                                                .err = ERR_IO});
+    OKAY(log_directories_open(bench.os, &bench.logger, &bench.options, paths, 2, &directories,
+                              &why));
+    assert_true(log_directory_is_offline(log_directories_at(directories, 0)));
+    assert_false(log_directory_is_offline(log_directories_at(directories, 1)));
+    log_directories_close(&directories, false, -1);
+    bench_close(&bench);
+}
+
 static void what_apache_kept_of_other_partitions_is_not_lost_while_they_are_there(void **state)
 {
     char text[200];
@@ -273,6 +294,7 @@ int main(void)
         cmocka_unit_test(a_log_start_beyond_the_log_empties_it),
         cmocka_unit_test(unreadable_recovery_points_and_starts_are_forgiven),
         cmocka_unit_test(unreadable_high_watermarks_take_the_directory_offline),
+        cmocka_unit_test(starts_that_cannot_be_read_take_the_directory_offline),
         cmocka_unit_test(what_apache_kept_of_other_partitions_is_not_lost_while_they_are_there),
         cmocka_unit_test(a_log_made_anew_under_an_old_name_has_no_checkpoints),
     };

@@ -356,3 +356,18 @@ int compaction_check(struct bench *bench, struct log *log, const struct history 
     free(view);
     return count;
 }
+
+struct log *compaction_log(struct bench *bench, struct history *history, uint64_t seed)
+{
+    history->count = 0;
+    compaction_open(bench, seed);
+    return bench_log(bench, "topic", 0);
+}
+
+void compaction_fill(struct bench *bench, struct log *log, struct history *history, int keys,
+                     int rounds)
+{
+    for (int round = 0; round < rounds; round++)
+        for (int key = 0; key < keys; key++)
+            OKAY(put(bench, log, history, key, 100 * round + key));
+}

@@ -12,6 +12,8 @@
 #define TOPIC_FOLDER "/data/topic-0/"
 #define HISTORY_MAX 4000
 #define KEYS_MAX 64
+#define HOUR INT64_C(3600000)
+#define DAY (24 * HOUR)
 
 /* A record as it was appended; key -1: none; value -1: a tombstone. */
 struct written {
@@ -52,6 +54,11 @@ void history_cut(struct history *history, int64_t end);
 
 /* A bench whose cleaner looks every second and finds every log worth it. */
 void compaction_open(struct bench *bench, uint64_t seed);
+/* The log of such a bench; `history` is emptied. */
+struct log *compaction_log(struct bench *bench, struct history *history, uint64_t seed);
+/* Appends keys 0…keys-1, `rounds` times. */
+void compaction_fill(struct bench *bench, struct log *log, struct history *history, int keys,
+                     int rounds);
 /* Seals the active segment, raises the high watermark to the end and waits for all passes. */
 void compaction_run(struct bench *bench, struct log *log);
 /* The same with the high watermark left alone. */

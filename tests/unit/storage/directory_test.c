@@ -210,6 +210,7 @@ static void meta_properties_are_read_as_java_reads_them(void **state)
         {"! other comment\r\nnode.id : 3\r\nversion 1\r\n  cluster.id = abc", OK, 1, 3, "abc"},
         {"cluster.id=a\\\n   bc\nnode.id=3\nversion=1\n", OK, 1, 3, "abc"},
         {"cluster.id=a\\u0062c\nnode.id=3\nversion=1\n", OK, 1, 3, "abc"},
+        {"cluster.id=\\u00E9\\u20ac\\u20AC\nnode.id=3\nversion=1\n", OK, 1, 3, "é€€"},
         {"cluster\\.id=abc\nnode.id=3\nversion=1\n", OK, 1, 3, "abc"},
         {"version=0\nbroker.id=3\n", OK, 0, 3, NULL},
         {"version=0\nbroker.id=3\ncluster.id=abc\n", OK, 0, 3, "abc"},

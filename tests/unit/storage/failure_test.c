@@ -302,6 +302,27 @@ static void a_broken_batch_behind_the_recovery_point_ends_the_log_there(void **s
     }
 }
 
+static void a_batch_whose_base_offset_did_not_arrive_ends_the_log(void **state)
+{
+    struct bench bench;
+    struct log *log;
+    int64_t position;
+
+    bench_open(&bench, 31);
+    log = bench_log(&bench, "topic", 0);
+    OKAY(bench_append(&bench, log, 0, 3, 10));
+    position = bench_file_size(&bench, FOLDER "00000000000000000000.log");
+    OKAY(bench_append(&bench, log, 0, 5, 10));
+    bench_cut(&bench, &(struct sim_crash_options){.keep_weight = 1});
+    bench_file_put(&bench, "/data/recovery-point-offset-checkpoint", SLICE(""));
+    OKAY(sim_disk_flip(bench.os, FOLDER "00000000000000000000.log", position + 7, 3)); /* 0 to 4 */
+    bench_start(&bench);
+    log = bench_log(&bench, "topic", 0);
+    assert_int_equal(log_end_written(log), 3);
+    assert_int_equal(bench_verify(&bench, log), 3);
+    bench_close(&bench);
+}
+
 static void a_broken_batch_below_the_recovery_point_is_left_for_its_readers(void **state)
 {
     for (int restart = 0; restart < 2; restart++) {
@@ -325,6 +346,72 @@ static void a_broken_batch_below_the_recovery_point_is_left_for_its_readers(void
         assert_false(log_is_failed(log));
         bench_close(&bench);
     }
+}
+
+/* Foreign tools alone leave it: no batch is whole there, none has a frame, or one was cut. */
+static void a_clean_log_is_cut_behind_its_last_whole_batch(void **state)
+{
+    static const uint8_t zeros[40], ones[40] = {0, 0, 0, 0, 0, 0, 0, 8, 0, 0, 0, 60};
+    const struct slice tails[] = {slice_of(zeros, 5), slice_of(zeros, sizeof zeros),
+                                  slice_of(ones, sizeof ones), SLICE_EMPTY};
+
+    for (size_t i = 0; i < ARRAY_COUNT(tails); i++) {
+        struct bench bench;
+        struct os_file *file;
+        struct log *log;
+        int64_t size_bytes;
+        bool is_cut = tails[i].size_bytes == 0;
+
+        bench_open(&bench, 32);
+        log = bench_log(&bench, "topic", 0);
+        for (int k = 0; k < 8; k++)
+            OKAY(bench_append(&bench, log, 0, 1, 100));
+        bench_halt(&bench);
+        size_bytes = bench_file_size(&bench, FOLDER "00000000000000000000.log");
+        OKAY(os_file_open(bench.os, FOLDER "00000000000000000000.log", OS_OPEN_READ | OS_OPEN_WRITE,
+                          &file));
+        if (is_cut)
+            OKAY(os_file_truncate(file, size_bytes - 3));
+        else
+            OKAY(os_file_write(file, &tails[i], 1, size_bytes));
+        os_file_close(&file);
+        bench_start(&bench);
+        log = bench_log(&bench, "topic", 0);
+        assert_int_equal(log_end_written(log), is_cut ? 7 : 8);
+        assert_int_equal(bench_file_size(&bench, FOLDER "00000000000000000000.log"),
+                         is_cut ? size_bytes / 8 * 7 : size_bytes);
+        OKAY(bench_append(&bench, log, 0, 1, 100));
+        assert_int_equal(bench_verify(&bench, log), is_cut ? 8 : 9);
+        bench_close(&bench);
+    }
+    UNUSED(state);
+}
+
+/* Found by `./dev sim`, seed 22967: the other logs of the directory were taken offline too. */
+static void a_first_batch_that_rotted_in_a_trusted_prefix_takes_no_directory_offline(void **state)
+{
+    struct bench bench;
+    struct log *log;
+
+    bench_open(&bench, 31);
+    bench.config.index_interval_bytes = 1;
+    bench.config.flush_messages = 4;
+    log = bench_log(&bench, "topic", 0);
+    for (int i = 0; i < 8; i++)
+        OKAY(bench_append(&bench, log, 0, 1, 100));
+    bench_pass(&bench, 2000);
+    assert_true(log_recovery_point(log) >= 4); /* within the only segment */
+    OKAY(bench_flush(&bench, log, 8));
+    bench_cut(&bench, NULL);
+    OKAY(sim_disk_flip(bench.os, FOLDER "00000000000000000000.log", 16, 0x40)); /* magic */
+    bench.directories_failed = 0;
+    bench_start(&bench);
+    log = bench_log(&bench, "topic", 0);
+    assert_int_equal(log_end_written(log), 8);
+    assert_false(log_is_failed(log));
+    assert_int_equal(bench.directories_failed, 0);
+    bench_close(&bench);
+    UNUSED(state);
 }
 
 static void
@@ -354,6 +441,52 @@ a_broken_header_below_the_recovery_point_is_a_corrupt_message_to_its_readers(voi
     assert_false(log_is_failed(log));
     assert_int_equal(bench_verify_from(&bench, log, 8), 20);
     bench_close(&bench);
+}
+
+static void snapshots_remove(struct bench *bench)
+{
+    CLEANUP(arena_release) struct arena arena;
+    struct os_names names;
+
+    arena_init(&arena, &heap_allocator, SIZE_MAX);
+    OKAY(os_list(bench->os, FOLDER, &arena, &names));
+    for (size_t i = 0; i < names.count; i++) {
+        char path[200];
+
+        if (!strstr(names.names[i], ".snapshot"))
+            continue;
+        snprintf(path, sizeof path, FOLDER "%s", names.names[i]);
+        OKAY(os_unlink(bench->os, path));
+    }
+}
+
+/* Found by `./dev sim` (rotten log, producer snapshots skipped): the whole directory went offline for it. */
+static void a_broken_header_that_the_producers_are_read_from_leaves_a_log_that_opens(void **state)
+{
+    for (int clean = 0; clean < 2; clean++) {
+        struct bench bench;
+        struct log *log;
+        int64_t batch_bytes;
+
+        bench_open(&bench, 10);
+        log = filled(&bench);
+        bench_pass(&bench, 70000); /* recovery point above the first segments */
+        assert_true(log_recovery_point(log) >= 16);
+        batch_bytes = bench_file_size(&bench, FOLDER "00000000000000000004.log") / 4;
+        if (clean)
+            bench_halt(&bench);
+        else
+            bench_cut(&bench, &(struct sim_crash_options){.keep_weight = 1});
+        snapshots_remove(&bench);
+        OKAY(sim_disk_flip(bench.os, FOLDER "00000000000000000004.log", batch_bytes + 16, 0x40));
+        bench_start(&bench);
+        log = bench_log(&bench, "topic", 0);
+        assert_int_equal(log_end_written(log), 20);
+        assert_false(log_is_failed(log));
+        assert_int_equal(bench_verify_from(&bench, log, 8), 20);
+        OKAY(bench_append(&bench, log, 1, 2, 10));
+        bench_close(&bench);
+    }
 }
 
 static void any_flipped_bit_anywhere_in_a_log_leaves_a_log_that_opens(void **state)
@@ -397,9 +530,13 @@ int main(void)
         cmocka_unit_test(a_full_disk_takes_the_reserve_first_and_the_directory_offline_then),
         cmocka_unit_test(low_space_is_told_before_the_disk_is_full_and_taken_back),
         cmocka_unit_test(a_broken_batch_behind_the_recovery_point_ends_the_log_there),
+        cmocka_unit_test(a_batch_whose_base_offset_did_not_arrive_ends_the_log),
         cmocka_unit_test(a_broken_batch_below_the_recovery_point_is_left_for_its_readers),
+        cmocka_unit_test(a_clean_log_is_cut_behind_its_last_whole_batch),
+        cmocka_unit_test(a_first_batch_that_rotted_in_a_trusted_prefix_takes_no_directory_offline),
         cmocka_unit_test(
             a_broken_header_below_the_recovery_point_is_a_corrupt_message_to_its_readers),
+        cmocka_unit_test(a_broken_header_that_the_producers_are_read_from_leaves_a_log_that_opens),
         cmocka_unit_test(any_flipped_bit_anywhere_in_a_log_leaves_a_log_that_opens),
     };
 

@@ -329,6 +329,162 @@ a_death_while_indexes_are_written_anew_leaves_the_entries_that_were_durable(void
     }
 }
 
+static void the_match_behind_what_delete_records_passed_is_found(void **state)
+{
+    struct bench bench;
+    struct log *log;
+
+    bench_open(&bench, 21);
+    log = bench_log(&bench, "topic", 0);
+    append_at(&bench, log, 900); /* the only match of its segment */
+    append_at(&bench, log, 300);
+    log_roll(log);
+    append_at(&bench, log, 950);
+    log_set_high_watermark(log, 3);
+    OKAY(log_set_start_offset(log, 1));
+    assert_int_equal(looked_up(&bench, log, 500), 2);
+    bench_close(&bench);
+    UNUSED(state);
+}
+
+static void a_segment_that_is_still_being_made_is_not_searched(void **state)
+{
+    struct bench bench;
+    struct log *log;
+    struct log_lookup lookup;
+
+    bench_open(&bench, 22);
+    log = bench_log(&bench, "topic", 0);
+    append_at(&bench, log, 900);
+    sim_fault_add(bench.os, &(struct sim_fault){.calls = 1u << SIM_CALL_OPEN,
+                                                .path_part = "topic-0/00000000000000000001.log",
+                                                .effect = SIM_EFFECT_DELAY,
+                                                .delay_ns = 500 * 1000000ll});
+    log_roll(log); /* its file comes later */
+    OKAY(bench_lookup(&bench, log, 1000, &lookup));
+    assert_int_equal(lookup.offset, -1);
+    assert_false(log_is_failed(log));
+    bench_close(&bench);
+    UNUSED(state);
+}
+
+/* 12 batches with rising times 1000, 1010 … in the first segment, an entry for each; three in the second. */
+static void indexed(struct bench *bench, uint64_t seed)
+{
+    struct log *log;
+
+    bench_open(bench, seed);
+    bench->config.index_interval_bytes = 1;
+    log = bench_log(bench, "topic", 0);
+    for (int i = 0; i < 12; i++)
+        append_at(bench, log, 1000 + 10 * i);
+    log_roll(log);
+    for (int i = 12; i < 15; i++)
+        append_at(bench, log, 1000 + 10 * i);
+    log_set_high_watermark(log, 15);
+    bench_halt(bench);
+}
+
+static void no_byte_of_a_time_index_that_rots_hides_a_record(void **state)
+{
+    static const char *const paths[] = {"/data/topic-0/00000000000000000000.timeindex",
+                                        "/data/topic-0/00000000000000000012.timeindex"};
+    static const uint8_t masks[] = {0x01, 0x08, 0x7f};
+
+    for (size_t file = 0; file < ARRAY_COUNT(paths); file++) {
+        struct bench bench;
+        int64_t size_bytes;
+
+        indexed(&bench, 23);
+        size_bytes = bench_file_size(&bench, paths[file]);
+        bench_start(&bench);
+        bench_close(&bench);
+        assert_true(size_bytes > 0);
+        for (int64_t at = 0; at < size_bytes; at++) {
+            for (size_t mask = 0; mask < ARRAY_COUNT(masks); mask++) {
+                struct log *log;
+
+                indexed(&bench, 23);
+                OKAY(sim_disk_flip(bench.os, paths[file], at, masks[mask]));
+                bench_start(&bench);
+                log = bench_log(&bench, "topic", 0);
+                for (int i = 0; i < 15; i++) {
+                    int64_t found = looked_up(&bench, log, 995 + 10 * i);
+
+                    if (found != i)
+                        fail_msg("%s byte %lld mask %x: a search for %d found %lld, not %d",
+                                 paths[file], (long long)at, masks[mask], 995 + 10 * i,
+                                 (long long)found, i);
+                }
+                bench_close(&bench);
+            }
+        }
+    }
+    UNUSED(state);
+}
+
+static void a_time_index_that_rots_does_not_let_retention_take_what_is_young(void **state)
+{
+    struct bench bench;
+    struct log *log;
+    int64_t now_ms, size_bytes;
+
+    bench_open(&bench, 24);
+    log = bench_log(&bench, "topic", 0);
+    now_ms = os_wall_ms(bench.os);
+    append_at(&bench, log, now_ms);
+    log_roll(log);
+    append_at(&bench, log, now_ms);
+    log_set_high_watermark(log, 2);
+    bench_halt(&bench);
+    size_bytes = bench_file_size(&bench, "/data/topic-0/00000000000000000000.timeindex");
+    /* The bit of the last entry that takes seventeen years from its timestamp. */
+    OKAY(sim_disk_flip(bench.os, "/data/topic-0/00000000000000000000.timeindex",
+                       size_bytes - 12 + 3, 0x80));
+    bench.config.retention_ms = 86400000;
+    bench_start(&bench);
+    log = bench_log(&bench, "topic", 0);
+    log_set_high_watermark(log, 2);
+    log_retention_run(log);
+    bench_pass(&bench, 1000);
+    assert_int_equal(log_start_offset(log), 0);
+    bench_close(&bench);
+    UNUSED(state);
+}
+
+static void a_search_that_meets_broken_bytes_says_so(void **state)
+{
+    struct bench bench;
+    struct log *log;
+    struct log_lookup lookup;
+
+    indexed(&bench, 25);
+    OKAY(sim_disk_flip(bench.os, "/data/topic-0/00000000000000000000.log", 64, 0xff));
+    bench_start(&bench);
+    log = bench_log(&bench, "topic", 0);
+    assert_int_equal(bench_lookup(&bench, log, 1000, &lookup), ERR_CORRUPT_MESSAGE);
+    assert_int_equal(looked_up(&bench, log, 1010), 1);
+    bench_close(&bench);
+    UNUSED(state);
+}
+
+static void a_segment_that_cannot_be_read_to_its_end_makes_a_search_fail_as_corrupt(void **state)
+{
+    struct bench bench;
+    struct log *log;
+    struct log_lookup lookup;
+
+    indexed(&bench, 26);
+    OKAY(os_unlink(bench.os, "/data/topic-0/00000000000000000000.timeindex"));
+    OKAY(sim_disk_flip(bench.os, "/data/topic-0/00000000000000000000.log", 16, 0x40)); /* magic */
+    bench_start(&bench);
+    log = bench_log(&bench, "topic", 0);
+    assert_int_equal(bench_lookup(&bench, log, 1000, &lookup), ERR_CORRUPT_MESSAGE);
+    assert_false(log_is_failed(log));
+    bench_close(&bench);
+    UNUSED(state);
+}
+
 static void nothing_is_tiered(void **state)
 {
     struct bench bench;
@@ -372,6 +528,12 @@ int main(void)
             a_segment_sealed_where_a_flush_ended_keeps_its_largest_timestamp_over_a_crash),
         cmocka_unit_test(
             a_death_while_indexes_are_written_anew_leaves_the_entries_that_were_durable),
+        cmocka_unit_test(the_match_behind_what_delete_records_passed_is_found),
+        cmocka_unit_test(a_segment_that_is_still_being_made_is_not_searched),
+        cmocka_unit_test(no_byte_of_a_time_index_that_rots_hides_a_record),
+        cmocka_unit_test(a_time_index_that_rots_does_not_let_retention_take_what_is_young),
+        cmocka_unit_test(a_search_that_meets_broken_bytes_says_so),
+        cmocka_unit_test(a_segment_that_cannot_be_read_to_its_end_makes_a_search_fail_as_corrupt),
         cmocka_unit_test(nothing_is_tiered),
         cmocka_unit_test(an_empty_log_knows_its_ends_and_no_records),
     };

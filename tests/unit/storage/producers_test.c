@@ -295,6 +295,63 @@ static void producers_outlive_the_deletion_of_all_their_records(void **state)
     bench_close(&bench);
 }
 
+/* Found by `./dev sim` with the fault points retention_between and flush_full_early: retention took the batches,
+ * and the snapshot of the roll waited for a flush that had nothing else to do. */
+static void start_is_raised(struct log_start_op *op)
+{
+    *(bool *)op->context = true;
+}
+
+/* Found by `./dev sim`: after a crash the next sequence but one was taken from a producer whose batches lay below a start
+ * that DeleteRecords had raised. */
+static void a_producer_below_the_start_is_known_while_its_bytes_are_there(void **state)
+{
+    struct bench bench;
+    struct log *log;
+    bool is_done = false;
+    struct log_start_op op = {.done = start_is_raised, .context = &is_done};
+
+    bench_open(&bench, 18);
+    log = bench_log(&bench, "topic", 0);
+    produce(&bench, log, 7, 0, 6);
+    produce(&bench, log, 8, 0, 6);
+    OKAY(bench_flush(&bench, log, 12));
+    log_set_high_watermark(log, 12);
+    log_raise_start(log, 9, &op);
+    bench_run_until(&bench, &is_done);
+    bench_crash(&bench, NULL);
+    log = bench_log(&bench, "topic", 0);
+    assert_int_equal(log_start_offset(log), 9);
+    assert_int_equal(last_sequence(log, 7), 5);
+    assert_int_equal(last_sequence(log, 8), 5);
+    bench_close(&bench);
+}
+
+static void a_roll_where_the_last_flush_ended_keeps_its_producers(void **state)
+{
+    struct bench bench;
+    struct log *log;
+
+    bench_open(&bench, 15);
+    bench.config.flush_messages = 1;
+    log = bench_log(&bench, "topic", 0);
+    produce(&bench, log, 7, 0, 5);
+    bench_pass(&bench, 1000);
+    assert_int_equal(log_recovery_point(log), 5);
+    log_roll(log);
+    bench_pass(&bench, 1000);
+    assert_true(bench_file_size(&bench, FOLDER "00000000000000000005.snapshot") > 0);
+    log_set_high_watermark(log, 5);
+    OKAY(log_set_start_offset(log, 5));
+    log_retention_run(log);
+    bench_pass(&bench, 1000);
+    assert_int_equal(log_segment_count(log), 1);
+    bench_crash(&bench, &(struct sim_crash_options){.keep_weight = 1});
+    log = bench_log(&bench, "topic", 0);
+    assert_int_equal(last_sequence(log, 7), 4);
+    bench_close(&bench);
+}
+
 /* ---- transactions ---- */
 
 static void transact(struct bench *bench, struct log *log, int64_t producer_id, int32_t sequence)
@@ -481,6 +538,8 @@ int main(void)
         cmocka_unit_test(producers_that_were_silent_too_long_are_forgotten),
         cmocka_unit_test(snapshots_go_with_their_segments),
         cmocka_unit_test(producers_outlive_the_deletion_of_all_their_records),
+        cmocka_unit_test(a_producer_below_the_start_is_known_while_its_bytes_are_there),
+        cmocka_unit_test(a_roll_where_the_last_flush_ended_keeps_its_producers),
         cmocka_unit_test(the_last_stable_offset_waits_for_the_oldest_open_transaction),
         cmocka_unit_test(a_committed_read_is_told_of_the_aborted_transactions_it_overlaps),
         cmocka_unit_test(an_abort_marker_in_a_later_segment_is_found_from_an_earlier_one),

@@ -195,6 +195,47 @@ static void the_bytes_behind_a_planned_position_are_counted(void **state)
     bench_close(&bench);
 }
 
+static void read_is_done(struct log_read *op)
+{
+    CONTAINER_OF(op, struct bench_read, op)->is_done = true;
+}
+
+/* Found by `./dev sim` with the fault point recent_forgotten: it planned bytes of a file that was not there. */
+static void a_committed_read_whose_segment_goes_while_it_looks_is_out_of_range(void **state)
+{
+    struct bench bench;
+    struct log *log;
+    struct bench_read read = {.op = {.offset = 0,
+                                     .bound_offset = 20,
+                                     .bytes_max = 1 << 20,
+                                     .at_least_one = true,
+                                     .wants_aborted = true,
+                                     .done = read_is_done}};
+
+    bench_open(&bench, 9);
+    bench.config.segment_bytes = 5000;
+    bench.config.retention_ms = -1;
+    log = filled(&bench, 1000);
+    bench_restart(&bench); /* without the memory of recent batches */
+    log = bench_log(&bench, "topic", 0);
+    log_set_high_watermark(log, 20);
+    sim_fault_add(bench.os, &(struct sim_fault){.calls = 1u << SIM_CALL_READ,
+                                                .path_part = "00000000000000000000.log",
+                                                .effect = SIM_EFFECT_DELAY,
+                                                .delay_ns = INT64_C(5000000000)});
+    assert_false(log_read_plan(log, &read.op));
+    OKAY(log_set_start_offset(log, 8));
+    log_retention_run(log);
+    bench_pass(&bench, 1000);
+    assert_false(read.is_done);
+    assert_int_equal(log_segment_count(log), 3);
+    bench_run_until(&bench, &read.is_done);
+    assert_int_equal(read.op.err, ERR_OFFSET_OUT_OF_RANGE);
+    assert_int_equal(read.op.size_bytes, 0);
+    bench_read_release(&read);
+    bench_close(&bench);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -203,6 +244,7 @@ int main(void)
         cmocka_unit_test(a_read_at_its_bound_is_empty_and_beyond_the_log_it_is_out_of_range),
         cmocka_unit_test(the_first_batch_comes_whole_only_when_that_is_wished),
         cmocka_unit_test(a_read_ends_with_its_segment),
+        cmocka_unit_test(a_committed_read_whose_segment_goes_while_it_looks_is_out_of_range),
         cmocka_unit_test(the_bytes_of_a_planned_range_outlive_the_deletion_of_their_segment),
         cmocka_unit_test(few_files_stay_open_however_many_segments_are_read),
         cmocka_unit_test(the_bytes_behind_a_planned_position_are_counted),

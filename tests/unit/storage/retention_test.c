@@ -98,6 +98,39 @@ static void segments_beyond_retention_bytes_go_from_the_front(void **state)
     bench_close(&bench);
 }
 
+/* Found by `./dev sim` with the fault points segment_rolled_early and retention_between: D9. */
+static void segments_that_are_too_old_count_for_retention_bytes(void **state)
+{
+    struct bench bench;
+    struct log *log;
+    int64_t now, young_bytes;
+
+    bench_open(&bench, 12);
+    bench.config.retention_ms = 10 * HOUR;
+    log = bench_log(&bench, "topic", 0);
+    now = os_wall_ms(bench.os);
+    for (int i = 0; i < 4; i++)
+        OKAY(bench_append_batch(&bench, log, 0,
+                                &(struct bench_batch){.timestamp = now - 12 * HOUR}));
+    log_roll(log);
+    for (int i = 0; i < 2; i++) { /* young and small */
+        OKAY(bench_append_batch(&bench, log, 0, &(struct bench_batch){.timestamp = now}));
+        log_roll(log);
+    }
+    log_set_high_watermark(log, 6);
+    bench_pass(&bench, 1000);
+    young_bytes = bench_file_size(&bench, FOLDER "00000000000000000004.log");
+    assert_true(young_bytes > 0);
+    bench.config.retention_bytes = 2 * young_bytes;
+    log_set_config(log, &bench.config);
+    log_retention_run(log);
+    bench_pass(&bench, 1000);
+    /* Without the old one the log is just as large as it may be. */
+    assert_int_equal(log_start_offset(log), 4);
+    assert_int_equal(log_size_bytes(log), 2 * young_bytes);
+    bench_close(&bench);
+}
+
 static void nothing_at_or_above_the_high_watermark_goes(void **state)
 {
     struct bench bench;
@@ -380,6 +413,7 @@ int main(void)
         cmocka_unit_test(segments_older_than_retention_ms_go),
         cmocka_unit_test(retention_knows_the_age_of_segments_after_a_restart),
         cmocka_unit_test(segments_beyond_retention_bytes_go_from_the_front),
+        cmocka_unit_test(segments_that_are_too_old_count_for_retention_bytes),
         cmocka_unit_test(nothing_at_or_above_the_high_watermark_goes),
         cmocka_unit_test(when_everything_is_too_old_an_empty_segment_is_left),
         cmocka_unit_test(a_log_that_is_only_compacted_keeps_old_segments),

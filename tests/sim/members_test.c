@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * sim/members_test.c: what simulated members of groups once got wrong, in its smallest form: a defect here looks
+ * like one of the node (a partition that is nobody's, or that two have).
+ */
+#include "group.h"
+
+#include "base/assert.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+/* after the three above */
+#include <cmocka.h>
+
+struct lab {
+    struct world *world;
+    struct world_groups groups;
+    struct actor actor;
+    struct member member;
+};
+
+static int setup(void **state)
+{
+    struct lab *lab = calloc(1, sizeof *lab);
+
+    ASSERT(lab != NULL);
+    lab->world = calloc(1, sizeof *lab->world);
+    ASSERT(lab->world != NULL);
+    assert_int_equal(sim_create(1, NULL, &lab->world->sim), OK);
+    lab->world->history = history_new();
+    lab->world->groups = &lab->groups;
+    lab->world->node_count = 1;
+    sim_node_init(&lab->world->nodes[0].node, lab->world->sim, "node", NULL);
+    lab->world->slot_count = 1;
+    snprintf(lab->world->slots[0].name, sizeof lab->world->slots[0].name, "t0");
+    lab->actor.world = lab->world;
+    lab->member.actor = &lab->actor;
+    lab->member.group = &lab->groups.items[0];
+    lab->member.is_classic = true;
+    lab->groups.items[0].is_cooperative = true;
+    *state = lab;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct lab *lab = *state;
+
+    sim_node_release(&lab->world->nodes[0].node);
+    sim_release(&lab->world->sim);
+    history_free(&lab->world->history);
+    free(lab->world);
+    free(lab);
+    return 0;
+}
+
+/* The topic is made (anew). */
+static void topic_make(struct lab *lab, uint8_t id)
+{
+    struct slot *slot = &lab->world->slots[0];
+
+    slot->id = (struct uuid){.bytes = {id}};
+    slot->topic = id;
+    slot->generation = id;
+    slot->partitions = 2;
+    slot->is_live = true;
+}
+
+static void what_goes_with_its_topic_while_it_joins_is_given_up_for_its_leader_too(void **state)
+{
+    struct lab *lab = *state;
+    struct assigned one = {.topic_id = {.bytes = {1}}, .partition = 0};
+
+    topic_make(lab, 1);
+    assert_false(member_assign(&lab->member, &one, 1));
+    assert_int_equal(lab->member.owned_count, 1);
+    member_resolve(&lab->member);
+    assert_false(lab->member.has_dropped);
+    topic_make(lab, 2);
+    member_resolve(&lab->member);
+    assert_int_equal(lab->member.owned_count, 0);
+    assert_true(lab->member.has_dropped); /* it joins again with the answer */
+}
+
+static void partitions_of_a_topic_that_is_not_there_yet_are_waited_for(void **state)
+{
+    struct lab *lab = *state;
+    struct assigned one = {.topic_id = {.bytes = {1}}, .partition = 1}, list[OWNED_MAX];
+    struct arena arena;
+    struct slice bytes;
+    uint32_t unknown;
+    int count;
+
+    arena_init(&arena, &heap_allocator, SIZE_MAX);
+    topic_make(lab, 1);
+    bytes = embedded_assignment(lab->world, &one, 1, &arena);
+    assert_true(embedded_assignment_read(lab->world, bytes, list, &count, &unknown));
+    assert_int_equal(count, 1);
+    assert_int_equal(unknown, 0);
+    lab->world->slots[0].is_live = false;
+    assert_true(embedded_assignment_read(lab->world, bytes, list, &count, &unknown));
+    assert_int_equal(count, 0);
+    assert_int_equal(unknown, 1);
+    arena_release(&arena);
+}
+
+static void say(struct lab *lab, const char *event, const char *place)
+{
+    struct logger *logger = lab->world->nodes[0].node.logger;
+
+    logger->write(logger, LOG_LEVEL_INFO, "coordinator", event, place);
+}
+
+static void a_heartbeat_says_nothing_while_a_coordinator_may_be_loading(void **state)
+{
+    struct lab *lab = *state;
+    struct group_loads *loads = &lab->groups.loads;
+    static const char zero[] = "topic=__consumer_offsets partition=0 epoch=0";
+    static const char one[] = "topic=__consumer_offsets partition=1 epoch=0";
+    int64_t before_ns, after_ns;
+
+    group_loads_init(loads, lab->world);
+    lab->world->nodes[0].starts = 1;
+    before_ns = sim_now_ns(lab->world->sim);
+    sim_run_until(lab->world->sim, before_ns + 1000, NULL, NULL);
+    say(lab, "loaded", zero);
+    say(lab, "loaded", one);
+    after_ns = sim_now_ns(lab->world->sim) + 1;
+    assert_false(group_loads_are_done(loads, before_ns)); /* sent while it was loading */
+    assert_true(group_loads_are_done(loads, after_ns));
+    say(lab, "loaded", "topic=__transaction_state partition=2 epoch=0");
+    assert_true(group_loads_are_done(loads, after_ns));
+    say(lab, "unloaded", one);
+    assert_false(group_loads_are_done(loads, after_ns));
+    say(lab, "loaded", one);
+    assert_true(group_loads_are_done(loads, after_ns));
+    lab->world->nodes[0].starts = 2; /* a new process has loaded nothing */
+    assert_false(group_loads_are_done(loads, after_ns));
+    say(lab, "loaded", zero);
+    assert_false(group_loads_are_done(loads, after_ns));
+    say(lab, "loaded", one);
+    assert_true(group_loads_are_done(loads, after_ns));
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(what_goes_with_its_topic_while_it_joins_is_given_up_for_its_leader_too),
+        TEST(partitions_of_a_topic_that_is_not_there_yet_are_waited_for),
+        TEST(a_heartbeat_says_nothing_while_a_coordinator_may_be_loading),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

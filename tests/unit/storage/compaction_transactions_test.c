@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Compaction of transactions: what was aborted goes, and markers as soon as nothing needs them. */
+#include "compaction_support.h"
+
+#include <stdio.h>
+
+static struct history history;
+static struct view view;
+
+static void nothing_above_the_last_stable_offset_is_cleaned(void **state)
+{
+    const int pair[1][2] = {{0, 7}};
+    struct bench bench;
+    struct log *log = compaction_log(&bench, &history, 4);
+
+    compaction_fill(&bench, log, &history, 1, 3);
+    log_roll(log);
+    OKAY(keyed_append(
+        &bench, log, &history,
+        &(struct keyed){.pairs = pair, .count = 1, .producer_id = 5, .transactional = true}));
+    compaction_run(&bench, log);
+    assert_int_equal(log_clean_offset(log), 3);
+    OKAY(mark(&bench, log, &history, 5, false));
+    compaction_run(&bench, log);
+    assert_int_equal(log_clean_offset(log), 5);
+    assert_int_equal(compaction_check(&bench, log, &history), 1);
+    bench_close(&bench);
+}
+
+static void transaction(struct bench *bench, struct log *log, int64_t producer, int32_t sequence,
+                        int key, int value, bool is_abort)
+{
+    const int pair[1][2] = {{key, value}};
+
+    OKAY(keyed_append(bench, log, &history,
+                      &(struct keyed){.pairs = pair,
+                                      .count = 1,
+                                      .producer_id = producer,
+                                      .sequence = sequence,
+                                      .transactional = true}));
+    OKAY(mark(bench, log, &history, producer, is_abort));
+}
+
+static void aborted_records_go_and_their_marker_when_nothing_needs_it(void **state)
+{
+    struct bench bench;
+    struct log *log = compaction_log(&bench, &history, 13);
+
+    OKAY(put(&bench, log, &history, 0, 1));
+    transaction(&bench, log, 5, 0, 0, 2, true);
+    transaction(&bench, log, 5, 1, 1, 3, true); /* its header is the producer's last */
+    OKAY(put(&bench, log, &history, 2, 1));
+    compaction_run(&bench, log);
+    assert_int_equal(compaction_check(&bench, log, &history), 2); /* key 0 has its old value */
+    view_read(&bench, log, log_end_written(log), false, &view);
+    assert_int_equal(view.count, 2);
+    assert_int_equal(view.markers, 2);
+    assert_int_equal(view.horizons, 0);
+    assert_int_equal(view.empty_batches, 1);
+    assert_int_equal(bench_file_size(&bench, TOPIC_FOLDER "00000000000000000000.txnindex"), 68);
+    OKAY(put(&bench, log, &history, 2, 2));
+    compaction_run(&bench, log); /* the first has no batch left: its time begins */
+    view_read(&bench, log, log_end_written(log), false, &view);
+    assert_int_equal(view.markers, 2);
+    assert_int_equal(view.horizons, 1);
+    bench_pass(&bench, DAY);
+    OKAY(put(&bench, log, &history, 2, 3));
+    compaction_run(&bench, log);
+    view_read(&bench, log, log_end_written(log), false, &view);
+    assert_int_equal(view.markers, 1);
+    compaction_check(&bench, log, &history);
+    bench_close(&bench);
+}
+
+static void a_commit_stays_as_long_as_a_record_of_its_transaction(void **state)
+{
+    struct bench bench;
+    struct log *log = compaction_log(&bench, &history, 14);
+
+    transaction(&bench, log, 5, 0, 0, 1, false);
+    transaction(&bench, log, 5, 1, 1, 1, false);
+    OKAY(put(&bench, log, &history, 7, 0));
+    compaction_run(&bench, log);
+    bench_pass(&bench, 2 * DAY);
+    OKAY(put(&bench, log, &history, 7, 1));
+    compaction_run(&bench, log);
+    view_read(&bench, log, log_end_written(log), false, &view);
+    assert_int_equal(view.markers, 2);
+    assert_int_equal(view.horizons, 0);
+    OKAY(put(&bench, log, &history, 0, 2)); /* the first transaction's record is superseded */
+    compaction_run(&bench, log);
+    OKAY(put(&bench, log, &history, 7, 2));
+    compaction_run(&bench, log);
+    view_read(&bench, log, log_end_written(log), false, &view);
+    assert_int_equal(view.markers, 2);
+    assert_int_equal(view.horizons, 1);
+    bench_pass(&bench, DAY);
+    OKAY(put(&bench, log, &history, 7, 3));
+    compaction_run(&bench, log);
+    view_read(&bench, log, log_end_written(log), false, &view);
+    assert_int_equal(view.markers, 1);
+    assert_int_equal(compaction_check(&bench, log, &history), 3);
+    bench_close(&bench);
+}
+
+/* Found by a simulated power cut: a replay from such a snapshot left the transaction open for ever. */
+static void a_marker_takes_older_producer_snapshots_with_it(void **state)
+{
+    const int pair[1][2] = {{0, 1}};
+    struct bench bench;
+    struct log *log;
+
+    compaction_open(&bench, 16);
+    history.count = 0;
+    bench.config.segment_bytes = 1000;
+    log = bench_log(&bench, "topic", 0);
+    for (int key = 20; key < 32; key++) /* keeps the segment from becoming one with the next */
+        OKAY(put(&bench, log, &history, key, 0));
+    OKAY(keyed_append(
+        &bench, log, &history,
+        &(struct keyed){.pairs = pair, .count = 1, .producer_id = 5, .transactional = true}));
+    log_roll(log);
+    bench_pass(&bench, 100);
+    assert_true(bench_file_size(&bench, TOPIC_FOLDER "00000000000000000013.snapshot") > 0);
+    OKAY(mark(&bench, log, &history, 5, false));
+    transaction(&bench, log, 5, 1, 1, 1, false);
+    for (int round = 0; round < 4; round++) {
+        OKAY(put(&bench, log, &history, 0, 2 + round));
+        compaction_run(&bench, log);
+        bench_pass(&bench, DAY);
+    }
+    view_read(&bench, log, log_end_written(log), false, &view);
+    assert_int_equal(view.markers, 1);
+    assert_int_equal(bench_file_size(&bench, TOPIC_FOLDER "00000000000000000013.snapshot"), -1);
+    bench_close(&bench);
+}
+
+static void the_last_batch_of_a_known_producer_stays_empty(void **state)
+{
+    const int pair[1][2] = {{0, 1}};
+    struct bench bench;
+    struct log *log = compaction_log(&bench, &history, 15);
+    struct keyed keyed = {.pairs = pair, .count = 1, .producer_id = 5, .epoch = 2};
+
+    for (int32_t sequence = 0; sequence < 3; sequence++) {
+        keyed.sequence = sequence;
+        OKAY(keyed_append(&bench, log, &history, &keyed));
+    }
+    OKAY(put(&bench, log, &history, 0, 9));
+    compaction_run(&bench, log);
+    view_read(&bench, log, log_end_written(log), false, &view);
+    assert_int_equal(view.count, 1);
+    assert_int_equal(view.empty_batches, 1);
+    /* From the log alone the producer is known again. */
+    bench_cut(&bench, &(struct sim_crash_options){.keep_weight = 1});
+    {
+        struct arena arena;
+        struct os_names names;
+
+        arena_init(&arena, &heap_allocator, SIZE_MAX);
+        OKAY(os_list(bench.os, "/data/topic-0", &arena, &names));
+        for (size_t i = 0; i < names.count; i++) {
+            char path[200];
+
+            if (!strstr(names.names[i], ".snapshot"))
+                continue;
+            snprintf(path, sizeof path, TOPIC_FOLDER "%s", names.names[i]);
+            OKAY(os_unlink(bench.os, path));
+        }
+        arena_release(&arena);
+    }
+    bench_start(&bench);
+    log = bench_log(&bench, "topic", 0);
+    keyed.sequence = 7;
+    assert_int_equal(keyed_append(&bench, log, &history, &keyed), ERR_OUT_OF_ORDER_SEQUENCE_NUMBER);
+    keyed.sequence = 3;
+    OKAY(keyed_append(&bench, log, &history, &keyed));
+    bench_close(&bench);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(nothing_above_the_last_stable_offset_is_cleaned),
+        cmocka_unit_test(aborted_records_go_and_their_marker_when_nothing_needs_it),
+        cmocka_unit_test(a_commit_stays_as_long_as_a_record_of_its_transaction),
+        cmocka_unit_test(a_marker_takes_older_producer_snapshots_with_it),
+        cmocka_unit_test(the_last_batch_of_a_known_producer_stays_empty),
+    };
+
+    return cmocka_run_group_tests_name("storage/compaction_transactions", tests, NULL, NULL);
+}
