@@ -59,3 +59,49 @@ def joined(*batches):
 
 def cut(text, count):
     return base64.b64encode(base64.b64decode(text)[:-count]).decode()
+
+
+# ---- reading ----
+
+def read_varint(data, at):
+    value = shift = 0
+    while True:
+        value |= (data[at] & 0x7F) << shift
+        shift += 7
+        at += 1
+        if data[at - 1] < 0x80:
+            return value >> 1 ^ -(value & 1), at
+
+
+def read_record(data, at):
+    """(offset delta, key, value) of an uncompressed record, and where the next one begins."""
+    size, at = read_varint(data, at)
+    end, at = at + size, at + 1
+    _, at = read_varint(data, at)
+    delta, at = read_varint(data, at)
+    parts = []
+    for _ in range(2):
+        size, at = read_varint(data, at)
+        parts.append(None if size < 0 else data[at:at + size])
+        at += max(size, 0)
+    return (delta, *parts), end
+
+
+def parsed(text):
+    """What whole, uncompressed batches hold, a dictionary each; an incomplete one at the end is left out."""
+    data, at, found = base64.b64decode(text), 0, []
+    while at + 61 <= len(data):
+        base, size, epoch = struct.unpack_from(">qii", data, at)
+        if at + 12 + size > len(data):
+            break
+        attributes, last, first_time, max_time, producer, producer_epoch, sequence, count = \
+            struct.unpack_from(">hiqqqhii", data, at + 21)
+        place, records = at + 61, []
+        for _ in range(count):
+            each, place = read_record(data, place)
+            records.append([part.hex() if isinstance(part, bytes) else part for part in each])
+        found.append({"offset": base, "leaderEpoch": epoch, "attributes": attributes, "lastDelta": last,
+                      "firstTimestamp": first_time, "maxTimestamp": max_time, "producerId": producer,
+                      "producerEpoch": producer_epoch, "sequence": sequence, "data": records})
+        at += 12 + size
+    return found

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """One node for the whole session, of the kind that BARNABAS_INTEROP_NODE names: "barnabas", or
 "apache" to check the tests themselves. Tests keep to topics of their own."""
+import contextlib
 import itertools
 import os
 import re
@@ -51,6 +52,21 @@ def node(nodes):
     the_node.revive()
     yield the_node
     assert the_node.is_alive(), "the node ended during this test"
+
+
+@contextlib.contextmanager
+def node_of_its_own(tools, folder, **more):
+    """In place of the session's node, for tests that kill it; formatted and started."""
+    kind = kafka.KINDS[KIND]
+    if not kind.available():
+        pytest.skip(f"there is no {KIND} node")
+    own = kind(folder / "node", tools, **more)
+    try:
+        own.format()
+        own.start()
+        yield own
+    finally:
+        own.close()
 
 
 @pytest.fixture

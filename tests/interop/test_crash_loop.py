@@ -22,15 +22,8 @@ SESSION = {"broker.session.timeout.ms": 500, "broker.heartbeat.interval.ms": 100
 
 @pytest.fixture
 def node(tools, tmp_path):
-    """In place of the session's node: this one is killed."""
-    kind = kafka.KINDS[conftest.KIND]
-    if not kind.available():
-        pytest.skip(f"there is no {conftest.KIND} node")
-    the_node = kind(tmp_path / "node", tools, directories=2, properties=SESSION)
-    the_node.format()
-    the_node.start()
-    yield the_node
-    the_node.close()
+    with conftest.node_of_its_own(tools, tmp_path, directories=2, properties=SESSION) as own:
+        yield own
 
 
 class Killer(threading.Thread):

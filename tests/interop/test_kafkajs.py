@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The JavaScript client kafkajs, pinned in package.json: admin and producer."""
+"""The JavaScript client kafkajs, pinned in package.json: admin, producer, transactions."""
 import re
 
 import pytest

@@ -12,6 +12,8 @@ import conftest
 import kafka
 import wire
 import wire_cases
+import wire_cases_groups
+import wire_cases_transactions
 from batches import batch
 
 # What differs from one run of the same node to the next, at whatever depth it stands.
@@ -150,10 +152,8 @@ def test_every_version_that_is_advertised_is_swept(sides, node):
     swept = {api: (first, last) for api, first, last in wire_cases.SWEPT}
     elsewhere = {"ApiVersions", "Produce", "ListPartitionReassignments", "DescribeUserScramCredentials",
                  "AlterUserScramCredentials"}
-    # Of groups: test_groups.py, by Apache's clients and tools.
-    elsewhere |= {"FindCoordinator", "JoinGroup", "SyncGroup", "Heartbeat", "LeaveGroup", "OffsetCommit",
-                  "OffsetFetch", "OffsetDelete", "DescribeGroups", "ListGroups", "DeleteGroups",
-                  "ConsumerGroupHeartbeat", "ConsumerGroupDescribe"}
+    elsewhere |= set(wire_cases_groups.RANGES)  # test_wire_groups.py
+    elsewhere |= set(wire_cases_transactions.RANGES)  # test_wire_transactions.py
     assert {api: span for api, span in ranges.items() if swept.get(api) != span}.keys() <= elsewhere
 
 

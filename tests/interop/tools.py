@@ -9,7 +9,8 @@ import java_tools
 
 SOURCES = ("tools/ToolRunner.java", "tools/WireCodec.java", "clients/RecordPipe.java",
            "clients/Check.java", "clients/RecordChecks.java", "clients/AdminChecks.java",
-           "clients/ClusterChecks.java", "clients/GroupChecks.java", "clients/KillLoop.java")
+           "clients/ClusterChecks.java", "clients/GroupChecks.java", "clients/KillLoop.java",
+           "clients/TransactionChecks.java", "clients/TransactionLoop.java")
 CLASSES = {
     "kafka-broker-api-versions": "org.apache.kafka.tools.BrokerApiVersionsCommand",
     "kafka-cluster": "org.apache.kafka.tools.ClusterTool",
@@ -31,6 +32,7 @@ CLASSES = {
     "kafka-reassign-partitions": "org.apache.kafka.tools.reassign.ReassignPartitionsCommand",
     "kafka-storage": "kafka.tools.StorageTool",
     "kafka-topics": "org.apache.kafka.tools.TopicCommand",
+    "kafka-transactions": "org.apache.kafka.tools.TransactionsCommand",
 }
 # These need the classes of 4.4.0: the others run as they were released.
 ON_NODE_LIBRARIES = ("kafka-features", "kafka-metadata-shell", "kafka-storage")

@@ -24,6 +24,10 @@ async function withProducer (kafka, options, body) {
   }
 }
 
+function transactional (kafka, transactionalId) {
+  return kafka.producer({ transactionalId, idempotent: true, maxInFlightRequests: 1 })
+}
+
 const checks = {
   async adminMakesDescribesAndDeletesTopics (kafka, topic) {
     await withAdmin(kafka, async admin => {
@@ -99,6 +103,81 @@ const checks = {
       await admin.deleteTopicRecords({ topic, partitions: [{ partition: 0, offset: '2' }] })
       assert.equal((await admin.fetchTopicOffsets(topic))[0].low, '2')
     })
+  },
+
+  async transactionalProducerCommitsAndAborts (kafka, topic) {
+    await withAdmin(kafka, admin => admin.createTopics({ waitForLeaders: true, topics: [{ topic, numPartitions: 2 }] }))
+    const producer = transactional(kafka, topic)
+    await producer.connect()
+    const expected = [[], []]
+    for (let i = 0; i < 8; i++) {
+      const transaction = await producer.transaction()
+      for (const partition of [0, 1]) {
+        await transaction.send({ topic, messages: ['a', 'b'].map(each => ({ partition, value: `${each}${i}` })) })
+      }
+      if (i % 3 === 1) {
+        await transaction.abort()
+      } else {
+        await transaction.commit()
+        expected.forEach(values => values.push(`a${i}`, `b${i}`))
+      }
+    }
+    await producer.disconnect()
+    const found = [[], []]
+    const consumer = kafka.consumer({ groupId: topic, readUncommitted: false, maxWaitTimeInMs: 100 })
+    await consumer.connect()
+    await consumer.subscribe({ topics: [topic], fromBeginning: true })
+    await new Promise((resolve, reject) => {
+      setTimeout(() => reject(new Error(`found ${JSON.stringify(found)}`)), 30000)
+      consumer.run({
+        eachMessage: async ({ partition, message }) => {
+          found[partition].push(message.value.toString())
+          if (found.flat().length === expected.flat().length) {
+            resolve()
+          }
+        }
+      })
+    })
+    await consumer.disconnect()
+    assert.deepEqual(found, expected)
+  },
+
+  async transactionalProducerSendsOffsets (kafka, topic) {
+    await withAdmin(kafka, async admin => {
+      await admin.createTopics({ waitForLeaders: true, topics: [{ topic }] })
+      const producer = transactional(kafka, topic)
+      await producer.connect()
+      for (let i = 1; i <= 6; i++) {
+        const transaction = await producer.transaction()
+        await transaction.send({ topic, messages: [{ value: `v${i}` }] })
+        await transaction.sendOffsets({
+          consumerGroupId: topic, topics: [{ topic, partitions: [{ partition: 0, offset: `${i}` }] }]
+        })
+        await (i % 3 === 0 ? transaction.abort() : transaction.commit())
+      }
+      await producer.disconnect()
+      const [told] = await admin.fetchOffsets({ groupId: topic, topics: [topic] })
+      assert.deepEqual(told.partitions.map(each => each.offset), ['5'])
+    })
+  },
+
+  async transactionalProducerIsFencedByTheNext (kafka, topic) {
+    await withAdmin(kafka, admin => admin.createTopics({ waitForLeaders: true, topics: [{ topic }] }))
+    const old = transactional(kafka, topic)
+    await old.connect()
+    const late = await old.transaction()
+    await late.send({ topic, messages: [{ value: 'old' }] })
+    const fresh = transactional(kafka, topic)
+    await fresh.connect()
+    const transaction = await fresh.transaction()
+    await transaction.send({ topic, messages: [{ value: 'new' }] })
+    await transaction.commit()
+    await assert.rejects(async () => {
+      await late.send({ topic, messages: [{ value: 'late' }] })
+      await late.commit()
+    })
+    await fresh.disconnect()
+    await old.disconnect()
   }
 }
 

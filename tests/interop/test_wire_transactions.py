@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Requests of transactions to Apache Kafka and to our node: the answers are equal field by field, step by step.
+The scenes are in wire_cases_transactions.py; offsets of transactions are in wire_cases_groups.py."""
+import base64
+import json
+import re
+import time
+
+import pytest
+
+import batches
+import conftest
+import kafka
+import wire
+import wire_cases_transactions as cases
+from test_wire_groups import GroupSide
+from test_wire_oracle import differences
+
+PROPERTIES = {"transaction.abort.timed.out.transaction.cleanup.interval.ms": 600000}
+SETTLE_SECONDS = 20
+SCENES = ((2, cases.SCENES), (0, cases.SCENES_BEFORE))
+
+
+def made(value):
+    """A body with its records made."""
+    if isinstance(value, dict):
+        if "batches" in value:
+            return batches.joined(*map(made, value["batches"]))
+        if "batch" in value:
+            options = dict(value["batch"])
+            return batches.batch([each.encode() for each in options.pop("values")],
+                                 **{**options, "producer": tuple(options["producer"])})
+        return {name: made(each) for name, each in value.items()}
+    return [made(each) for each in value] if isinstance(value, list) else value
+
+
+def passes(step, answer):
+    text = json.dumps(answer)
+    found = {int(code) for code in re.findall(r'rrorCode": (-?\d+)', text)}
+    return any(each in found if isinstance(each, int) else each in text for each in step.settle)
+
+
+class TransactionSide(GroupSide):
+    prefix = ""
+
+    def set_up(self):
+        self.ask("CreateTopics", 7, {"timeoutMs": 30000, "topics": [
+            {"name": topic, "numPartitions": 2, "replicationFactor": 1,
+             "configs": [{"name": "retention.ms", "value": "-1"}]} for topic in cases.TOPICS]})
+        body = {"allowAutoTopicCreation": False, "topics": [{"name": topic} for topic in cases.TOPICS]}
+
+        def led():
+            told = self.ask("Metadata", 12, body)["topics"]
+            self.topic_ids = {each["name"]: each["topicId"] for each in told}
+            return all(each["errorCode"] == 0 and each["partitions"] and
+                       all(part["errorCode"] == 0 for part in each["partitions"]) for each in told)
+        kafka.wait_for(led)
+        for version, kind in ((3, 0), (3, 1)):
+            kafka.wait_for(lambda: self.ask("FindCoordinator", version, cases.find(version, "g", kind=kind))[
+                "errorCode"] == 0)
+        kafka.wait_for(lambda: self.ask("InitProducerId", 4, cases.init(4, "warm"))["errorCode"] == 0)
+        kafka.wait_for(lambda: self.ask("OffsetFetch", 7, {"groupId": "g", "topics": []})["errorCode"] == 0)
+        return self
+
+    def play(self, scene):
+        names, answers = {}, []
+        self.prefix = "list" if any(step.api == "ListTransactions" for step in scene) else ""
+        connection = wire.Connection(self.node)
+        try:
+            for step in scene:
+                deadline = time.monotonic() + SETTLE_SECONDS
+                while True:
+                    text = json.dumps(step.body)
+                    for name, value in names.items():
+                        text = text.replace(f'"<{name}>"', str(value))
+                    for name, value in self.topic_ids.items():
+                        text = text.replace(f"<id {name}>", value)
+                    try:
+                        answer = connection.ask(self.codec, step.api, step.version, made(json.loads(text)))
+                    except TimeoutError:
+                        answer = "none in time"
+                    if not isinstance(answer, dict):
+                        connection.socket.close()
+                        connection = wire.Connection(self.node)
+                    if not passes(step, answer) or time.monotonic() > deadline:
+                        break
+                    time.sleep(0.05)
+                for name, path in step.keep.items():
+                    value = answer
+                    for part in path:
+                        value = value[part]
+                    names[name] = value
+                answers.append(self.ordered(self.shared(answer, {
+                    value: f"<{name}>" for name, value in reversed(names.items()) if name.startswith("pid")}),
+                    {"topicId"}))
+        finally:
+            connection.socket.close()
+        return answers
+
+    def shared(self, value, producers, key=None):
+        """An answer in words that both sides share: producers by the names that the scene gave them."""
+        if isinstance(value, dict):
+            return {name: self.shared(each, producers, name) for name, each in value.items()}
+        if isinstance(value, list):
+            if key == "transactionStates":  # those of other scenes may be anything
+                value = [each for each in value if each["transactionalId"].startswith(self.prefix)]
+            return [self.shared(each, producers, key) for each in value]
+        if key == "records" and isinstance(value, str) and value:
+            assert base64.b64decode(value)
+            return self.shared(batches.parsed(value), producers)
+        if key == "producerId" and value != -1:
+            return producers.get(value, value if value in (123456, 123457) else "<another>")
+        if key and key.lower().endswith(("timestamp", "timems", "timestampms")) and isinstance(value, int):
+            return value if value < cases.TIME + 1000 else "<now>"
+        if key == "port":
+            return "<port>" if value == self.node.port else value
+        return value
+
+
+@pytest.fixture(scope="module")
+def pairs(tools, tmp_path_factory):
+    """Both nodes of a cluster with a level of transaction.version."""
+    made_pairs = {}
+
+    def start(pair, level):
+        for name, kind in (("oracle", "apache"), ("ours", conftest.KIND)):
+            if not kafka.KINDS[kind].available():
+                pytest.skip(f"there is no {kind} node")
+            node = kafka.KINDS[kind](tmp_path_factory.mktemp(name), tools, properties=PROPERTIES)
+            pair.append(TransactionSide(node, wire.Codec(tools)))
+            node.format("--standalone", "--feature", f"transaction.version={level}")
+            node.start()
+            pair[-1].set_up()
+
+    def get(level):
+        if level not in made_pairs:
+            made_pairs[level] = []
+            start(made_pairs[level], level)
+        return made_pairs[level]
+
+    yield get
+    for pair in made_pairs.values():
+        for side in pair:
+            side.node.close()
+
+
+@pytest.fixture
+def level():
+    return 2
+
+
+@pytest.fixture
+def sides(pairs, level):
+    return pairs(level)
+
+
+@pytest.fixture
+def node(sides):
+    both = [side.node for side in sides]
+    for each in both:
+        each.revive()
+    yield both
+    assert all(each.is_alive() for each in both), "a node ended during this test"
+
+
+@pytest.mark.parametrize("level, scene", [(level, scene) for level, scenes in SCENES for scene in scenes.values()],
+                         ids=[f"{name} at level {level}".replace(" ", "-") for level, scenes in SCENES for name in scenes])
+def test_the_answers_are_equal(sides, node, level, scene):
+    expected, found = [side.play(scene) for side in sides]
+    wrong = [f"{number}. {step.api} {step.version} {json.dumps(step.body)}\n   {line}"
+             for number, step, *pair in zip(range(len(scene)), scene, expected, found)
+             for line in differences(*pair)]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_every_version_of_the_transactions_apis_is_asked(sides, node):
+    asked = {(step.api, step.version) for scene in cases.SCENES.values() for step in scene}
+    with wire.Connection(sides[1].node) as connection:
+        told = connection.ask(sides[1].codec, "ApiVersions", 0, {})["apiKeys"]
+    names = {key: name for name, (key, _, _) in wire.schema().items()}
+    ranges = {names.get(each["apiKey"]): (each["minVersion"], each["maxVersion"]) for each in told}
+    for api, span in cases.RANGES.items():
+        assert ranges[api] == span
+        assert {(api, version) for version in range(span[0], span[1] + 1)} <= asked
+    for api, versions in (("Produce", cases.PRODUCE), ("Fetch", cases.FETCH), ("ListOffsets", cases.LIST_OFFSETS)):
+        assert {(api, version) for version in versions} <= asked
