@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Barnabas beside Apache Kafka on one machine, in pairs that alternate: see README.md."""
 import argparse
+import collections
+import itertools
 import json
 import pathlib
 import resource
@@ -8,29 +10,65 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 
 import nodes
 import report
+import rows_clean
+import rows_group
 import rows_life
 import rows_load
 import rows_request
+import rows_scaling
+import rows_steady
+import rows_transaction
+import schedule
 import tools as apache_tools
 
-ROWS = {"start": rows_life.start, "recover": rows_life.recover, "idle": rows_life.idle,
-        "produce": rows_load.produce, "fetch": rows_load.fetch, "ping": rows_request.ping}
+# In the order of importance. `quick`: its seconds in the quick form; `final`: its share of the minutes that the final
+# form is given; 0: not part of it.
+Row = collections.namedtuple("Row", "run quick final")
+ROWS = {
+    "produce": Row(rows_load.produce, 120, 180),
+    "default": Row(rows_load.default, 20, 30),
+    "ping": Row(rows_request.ping, 90, 140),
+    "steady": Row(rows_steady.steady, 80, 130),
+    "fetch": Row(rows_load.fetch, 50, 70),
+    "small": Row(rows_request.small, 20, 20),
+    "wide": Row(rows_request.wide, 30, 70),
+    "idle": Row(rows_life.idle, 60, 60),
+    "start": Row(rows_life.start, 60, 75),
+    "recover": Row(rows_life.recover, 0, 45),
+    "scaling": Row(rows_scaling.scaling, 50, 60),
+    "groups": Row(rows_group.groups, 30, 60),
+    "transactions": Row(rows_transaction.transactions, 0, 40),
+    "clean": Row(rows_clean.clean, 0, 0),
+}
+FORMS = ("quick", "final")
+FINAL_MINUTES = 15
+DESCRIPTORS = 131072
 
 
 class Bench:
     """One run: where it lives, which nodes it compares, and what has been found."""
 
-    def __init__(self, folder, kinds, quick):
-        self.folder, self.kinds, self.quick = pathlib.Path(folder), kinds, quick
+    def __init__(self, folder, options, form):
+        self.folder, self.form, self.output = pathlib.Path(folder), form, options.output
+        self.kinds = [options.only] if options.only else list(nodes.KINDS)
+        self.pairs_wanted = options.pairs
         self.tools = apache_tools.Tools()
         self.results = report.Results()
-        self.made = []
+        self.made, self.shared_nodes, self.numbers = [], {}, itertools.count(1)
+        seconds = (options.minutes or {"final": FINAL_MINUTES}.get(form, 0)) * 60
+        if form == "quick" and not seconds:
+            seconds = sum(ROWS[row].quick or ROWS[row].final or 60 for row in options.rows)
+        self.schedule = schedule.Schedule(self, seconds)
 
-    def choose(self, quick, full):
-        return quick if self.quick else full
+    def choose(self, short, full):
+        """Volumes: of the quick and the final form, and of the full one."""
+        return full if self.form == "full" else short
+
+    # ---- nodes ----
 
     def node(self, kind, name, properties=None):
         """A formatted node that does not run yet."""
@@ -41,31 +79,72 @@ class Bench:
         self.made.append(node)
         return node
 
+    def shared(self, properties):
+        """Running nodes of these properties, warm; the rows share them, for a JVM's warm-up is dear."""
+        ready = {}
+        for kind in self.kinds:
+            key = (kind, json.dumps(properties[kind], sort_keys=True))
+            node = self.shared_nodes.get(key)
+            if node and not node.is_alive():
+                self.fail(f"a node of {kind} is gone", AssertionError(node.log_tail(5)))
+                self.drop(node)
+                node = None
+            if not node:
+                node = self.node(kind, f"shared-{next(self.numbers)}", properties[kind]).start()
+                rows_load.warm(self, node)
+                self.shared_nodes[key] = node
+            ready[kind] = node
+        return ready
+
     def drop(self, *dropped):
         for node in dropped:
             node.close()
             shutil.rmtree(node.folder, ignore_errors=True)
             self.made.remove(node)
+            self.shared_nodes = {key: each for key, each in self.shared_nodes.items()
+                                 if each is not node}
 
-    def pairs(self, row, case, count, run):
-        """run(kind) gives figures by name. The order flips from pair to pair."""
-        for index in range(count):
-            pair = {}
-            for kind in self.kinds if index % 2 == 0 else reversed(self.kinds):
-                try:
-                    pair[kind] = run(kind)
-                except (AssertionError, OSError, subprocess.SubprocessError) as error:
-                    self.fail(f"{row}, {case}, {kind}", error)
-                    continue
-                shown = ", ".join(f"{name} {report.number(value)}"
-                                  for name, value in pair[kind].items())
-                print(f"{row}, {case}, {kind}: {shown}", flush=True)
-            self.results.add(row, case, pair)
+    def drop_unshared(self):
+        kept = list(self.shared_nodes.values())
+        self.drop(*(node for node in list(self.made) if node not in kept))
+
+    def close(self):
+        for node in self.made:
+            node.close()
+        self.tools.close()
+
+    # ---- figures ----
+
+    def pairs(self, row, case, run, most=None, floor=None, kinds=None):
+        """To be run in pairs by flush(): run(kind) gives figures by name. `most`: more pairs tell no more."""
+        wanted = self.pairs_wanted or {"quick": 3}.get(self.form, 5)
+        self.schedule.add(schedule.Case(
+            row, case, run, min(wanted, most or wanted), floor, kinds or self.kinds))
+
+    def flush(self):
+        self.schedule.flush()
+
+    def canary(self):
+        """How fast the machine is just now: computing, and waking another process."""
+        out = subprocess.run([nodes.PROBE, "canary"], check=True, capture_output=True, text=True)
+        found = json.loads(out.stdout)
+        self.results.canaries.append(found)
+        return found
+
+    def floor(self, *words):
+        """What receiving, a CRC and appending take alone: see floor.c."""
+        out = subprocess.run([nodes.FLOOR, self.folder, *map(str, words)], check=True,
+                             capture_output=True, text=True, timeout=120)
+        return json.loads(out.stdout)
+
+    def curve(self, name):
+        """A file for a distribution, next to the results."""
+        folder = self.output / "curves"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder / name
 
     def fail(self, what, error):
-        why = str(error).splitlines()[0] if str(error) else type(error).__name__
-        self.results.failures.append(f"{what}: {why}")
-        print(f"FAILED {what}: {error}", file=sys.stderr, flush=True)
+        schedule.fail(self.results, what, error)
 
     def sync_cost(self):
         """The machine's bare fdatasync just now, in microseconds."""
@@ -74,42 +153,84 @@ class Bench:
         found = json.loads(out.stdout)
         return f"{found['p50_ns'] / 1000:.0f} µs (p99 {found['p99_ns'] / 1000:.0f})"
 
-    def close(self):
-        for node in self.made:
-            node.close()
-        self.tools.close()
+
+def run_rows(bench, wanted):
+    weights = {row: (ROWS[row].quick if bench.form == "quick" else ROWS[row].final) or 60
+               for row in wanted}
+    for index, row in enumerate(wanted):
+        if bench.schedule.is_over():
+            bench.schedule.left_out += wanted[index:]
+            break
+        budget = bench.schedule.row_begin(weights[row], sum(weights[each] for each in wanted[index:]))
+        print(f"== {row}" + (f": {budget:.0f} seconds" if budget else ""), flush=True)
+        begun = time.monotonic()
+        bench.results.facts[f"bare fdatasync before {row}"] = bench.sync_cost()
+        try:
+            ROWS[row].run(bench)
+            bench.flush()
+        except schedule.FAILURES as error:
+            bench.fail(row, error)
+        bench.drop_unshared()
+        bench.results.seconds[row] = round(time.monotonic() - begun)
+        print(f"== {row}: took {bench.results.seconds[row]} seconds", flush=True)
+        write(bench)
 
 
-def main():
+def write(bench):
+    bench.results.left_out = bench.schedule.left_out
+    return report.write(bench.results, bench.output, sys.argv[1:])
+
+
+def read_options():
     parser = argparse.ArgumentParser(prog="./dev bench", description=__doc__.splitlines()[0])
     parser.add_argument("rows", nargs="*", metavar="ROW",
-                        help=f"of {', '.join(ROWS)}, or `quick` for small volumes (default: all rows)")
-    parser.add_argument("--output", default="build/bench", help="folder of bench.md and bench.json")
+                        help=f"of {', '.join(ROWS)} (default: all rows); `quick`: small volumes, in ten minutes; "
+                        f"`final`: the rows in the order of importance, as many pairs as the minutes give")
+    parser.add_argument("--pairs", type=int, help="pairs of each case (default: 5, quick 3)")
+    parser.add_argument("--minutes", type=float,
+                        help=f"begin nothing that would end later (default: final {FINAL_MINUTES}, full: none)")
+    parser.add_argument("--output", type=pathlib.Path, default=pathlib.Path("build/bench"),
+                        help="folder of bench.md and bench.json; a copy goes to bench/results/<date>.json")
     parser.add_argument("--only", choices=list(nodes.KINDS), help="one of the two, without ratios")
     parser.add_argument("--folder", help="where the nodes live (default: the system's)")
     options = parser.parse_args()
-    wanted = [row for row in options.rows if row != "quick"] or list(ROWS)
-    unknown = set(wanted) - set(ROWS)
-    if unknown:
-        parser.error(f"no such row: {', '.join(sorted(unknown))}")
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    forms = [word for word in options.rows if word in FORMS]
+    options.rows = [word for word in options.rows if word not in FORMS]
+    unknown = set(options.rows) - set(ROWS)
+    if unknown or len(forms) > 1:
+        parser.error(f"no such row: {', '.join(sorted(unknown))}" if unknown else "two forms")
+    form = forms[0] if forms else "full"
+    if not options.rows:
+        options.rows = [name for name, row in ROWS.items()
+                        if {"quick": row.quick, "final": row.final}.get(form, 1)]
+    return options, form
 
-    kinds = [options.only] if options.only else list(nodes.KINDS)
-    with tempfile.TemporaryDirectory(prefix="barnabas-bench-", dir=options.folder) as folder:
-        bench = Bench(folder, kinds, "quick" in options.rows)
+
+def descriptors_raise():
+    """As many as Kafka's documentation asks for at the least, for both nodes; what is allowed otherwise."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    for limit in (max(hard, DESCRIPTORS), hard):
         try:
-            for row in wanted:
-                bench.results.facts[f"bare fdatasync before {row}"] = bench.sync_cost()
-                try:
-                    ROWS[row](bench)
-                except (AssertionError, OSError, subprocess.SubprocessError) as error:
-                    bench.fail(row, error)
-                bench.drop(*list(bench.made))
-                report.write(bench.results, pathlib.Path(options.output), sys.argv[1:])
+            resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
+            return
+        except (ValueError, OSError):
+            pass
+
+
+def main():
+    options, form = read_options()
+    descriptors_raise()
+    with tempfile.TemporaryDirectory(prefix="barnabas-bench-", dir=options.folder) as folder:
+        bench = Bench(folder, options, form)
+        try:
+            run_rows(bench, options.rows)
+        except KeyboardInterrupt:
+            bench.fail("the run", AssertionError("was interrupted"))
         finally:
             bench.close()
-    page = report.write(bench.results, pathlib.Path(options.output), sys.argv[1:])
+    page = write(bench)
+    if not options.only and options.pairs != 1:  # a single pair is a trial
+        report.keep(options.output)
     print("\n" + "\n".join(page))
     return 1 if bench.results.failures else 0
 

@@ -2,6 +2,8 @@
 """What a process and the machine have used, from the kernel's own counts."""
 import collections
 import os
+import re
+import subprocess
 import time
 
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -33,6 +35,21 @@ def memory(pid):
             if name in ("VmRSS", "RssAnon"):
                 found[name] = int(value.split()[0]) * 1024 / 1e6
     return found["VmRSS"], found["RssAnon"]
+
+
+def private(pid):
+    """Megabytes that are the process's alone and written to: what one more connection or member adds to."""
+    with open(f"/proc/{pid}/smaps_rollup", encoding="utf-8") as file:
+        found = dict(line.split(":", 1) for line in file if line.startswith("Private_"))
+    return int(found["Private_Dirty"].split()[0]) * 1024 / 1e6
+
+
+def live_heap(pid):
+    """Megabytes that a JVM cannot free just now: its heap after a full collection."""
+    subprocess.run(["jcmd", str(pid), "GC.run"], check=True, capture_output=True, timeout=60)
+    out = subprocess.run(["jcmd", str(pid), "GC.heap_info"], check=True, capture_output=True,
+                         text=True, timeout=60).stdout
+    return int(re.search(r"used (\d+)K", out)[1]) * 1024 / 1e6
 
 
 class Span:

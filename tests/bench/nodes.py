@@ -8,11 +8,18 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests/interop"))
 
+import measure  # noqa: E402
 import java_tools  # noqa: E402
 import kafka  # noqa: E402
 
 TOOLS = kafka.BUILD / "tests/bench"
-PROBE, PING, LOAD = (str(TOOLS / f"bench-{name}") for name in ("probe", "ping", "rdkafka-load"))
+PROBE, PING, LOAD, STEADY, CALLS, GROUP, TRANSACT, FLOOR = (
+    str(TOOLS / f"bench-{name}")
+    for name in ("probe", "ping", "rdkafka-load", "steady", "calls", "group", "transact", "floor"))
+
+
+# A controller writes at most 10,000 records for one request.
+AT_ONCE_MAX = 5000
 
 
 class Benched:
@@ -27,8 +34,12 @@ class Benched:
 
     def topic(self, name, partitions, **settings):
         words = [f"{key.replace('_', '.')}={value}" for key, value in settings.items()]
+        first = min(partitions, AT_ONCE_MAX)
         subprocess.run([LOAD, "create", f"address={self.address}", f"topic={name}",
-                        f"partitions={partitions}", *words], check=True, timeout=180)
+                        f"partitions={first}", *words], check=True, timeout=180)
+        if first < partitions:
+            subprocess.run([LOAD, "grow", f"address={self.address}", f"topic={name}",
+                            f"partitions={partitions}"], check=True, timeout=180)
 
     def forget(self, name):
         """Frees the disk; a broker that cannot delete keeps its topic."""
@@ -51,7 +62,23 @@ class BenchedBarnabas(Benched, kafka.BarnabasNode):
     own_defaults = {"file.delete.delay.ms": 1000, "barnabas.shards": 1}
 
 
+def memory(node):
+    """Resident megabytes."""
+    return measure.memory(node.process.pid)[0]
+
+
+def held(node):
+    """Megabytes in use for what it holds; of Apache the live heap, which is the least that it needs."""
+    pid = node.process.pid
+    return measure.live_heap(pid) if node.kind == "apache" else measure.private(pid)
+
+
 KINDS = {"barnabas": BenchedBarnabas, "apache": BenchedApache}
-PAGE_CACHE = {"barnabas": {"barnabas.flush.mode": "os"}, "apache": {}}
+# Apache's default lets a group's first rebalance wait three seconds for more members; that is no work.
+GROUPS = {"group.initial.rebalance.delay.ms": 0, "group.max.size": 100000,
+          "group.consumer.max.size": 100000}
+PAGE_CACHE = {"barnabas": {"barnabas.flush.mode": "os", **GROUPS}, "apache": GROUPS}
 DURABLE = {"barnabas": {"barnabas.flush.mode": "commit"},
            "apache": {"log.flush.interval.messages": 1}}
+# Each as it comes: ours acknowledges what is on the disk, Apache's what is in memory.
+DEFAULT = {"barnabas": DURABLE["barnabas"], "apache": PAGE_CACHE["apache"]}

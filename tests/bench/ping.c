@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One-record produce requests, a closed loop in one thread.
  *
- *   ping run ADDRESS TOPIC ACKS CONNECTIONS IN_FLIGHT WARM_UP COUNT FIRST_SEQUENCE
- *       every connection keeps IN_FLIGHT requests under way to partition 0; WARM_UP answers are not
+ *   ping run ADDRESS TOPIC ACKS CONNECTIONS IN_FLIGHT WARM_UP COUNT FIRST_SEQUENCE [PARTITIONS]
+ *       every connection keeps IN_FLIGHT requests under way to one of the PARTITIONS (1), in turn;
+ *       their number is that of connections or divides it. WARM_UP answers are not
  *       measured. Between the two it prints "measure" and waits for a line on standard input, so
  *       that who measures the broker can look at its clock; at the end it prints one line of JSON.
  *   ping hold ADDRESS CONNECTIONS
@@ -24,6 +25,7 @@ enum {
     VALUE_SIZE = 100,
     CONNECTIONS_MAX = 1024,
     IN_FLIGHT_MAX = 64,
+    PARTITIONS_MAX = 1024,
     ROOM = 16384,
     STALL_MS = 30000
 };
@@ -34,6 +36,11 @@ struct connection {
     uint8_t bytes[ROOM];
     int64_t sent_ns[IN_FLIGHT_MAX]; /* a ring: answers come in order */
     uint32_t head, tail;
+    uint32_t partition;
+};
+
+struct offsets {
+    int64_t least, most;
 };
 
 struct ping {
@@ -44,7 +51,8 @@ struct ping {
     uint64_t left;     /* requests still to send */
     uint64_t answered;
     int64_t *taken_ns; /* NULL while warming up */
-    int64_t offset_least, offset_most;
+    uint32_t partition_count;
+    struct offsets offsets[PARTITIONS_MAX];
     int epoll;
     struct payload payload;
     struct connection *connections;
@@ -66,8 +74,8 @@ static void ping_send(struct ping *ping, struct connection *connection)
         return;
     ping->left--;
     payload_fill(&ping->payload, ping->sequence++, value, sizeof(value));
-    size = wire_produce(frame, (int32_t)connection->head, ping->topic, 0, ping->acks, value,
-                        sizeof(value));
+    size = wire_produce(frame, (int32_t)connection->head, ping->topic,
+                        (int32_t)connection->partition, ping->acks, value, sizeof(value));
     connection->sent_ns[connection->head++ % IN_FLIGHT_MAX] = wire_now_ns();
     if (!wire_send(connection->fd, frame, size))
         die("connection lost");
@@ -76,6 +84,7 @@ static void ping_send(struct ping *ping, struct connection *connection)
 static void ping_answer(struct ping *ping, struct connection *connection, const uint8_t *body,
                         size_t size)
 {
+    struct offsets *offsets = &ping->offsets[connection->partition];
     struct wire_answer answer;
     int64_t now_ns = wire_now_ns();
 
@@ -85,10 +94,10 @@ static void ping_answer(struct ping *ping, struct connection *connection, const 
     }
     if (answer.correlation != (int32_t)connection->tail)
         die("answers out of order");
-    if (answer.base_offset < ping->offset_least)
-        ping->offset_least = answer.base_offset;
-    if (answer.base_offset > ping->offset_most)
-        ping->offset_most = answer.base_offset;
+    if (answer.base_offset < offsets->least)
+        offsets->least = answer.base_offset;
+    if (answer.base_offset > offsets->most)
+        offsets->most = answer.base_offset;
     if (ping->taken_ns != NULL)
         ping->taken_ns[ping->answered] =
             now_ns - connection->sent_ns[connection->tail % IN_FLIGHT_MAX];
@@ -169,6 +178,17 @@ static int hello(int fd)
     return wire_send(fd, bytes, size) && wire_receive(fd, bytes, sizeof(bytes), &size);
 }
 
+/* How many offsets were given, if each once and none left out. */
+static int64_t offsets_count(const struct ping *ping)
+{
+    int64_t sum = 0;
+
+    for (uint32_t i = 0; i < ping->partition_count; i++)
+        if (ping->offsets[i].most >= 0)
+            sum += ping->offsets[i].most - ping->offsets[i].least + 1;
+    return sum;
+}
+
 static int run(char **arguments)
 {
     struct ping ping = {.topic = arguments[1],
@@ -176,8 +196,8 @@ static int run(char **arguments)
                         .connection_count = (uint32_t)strtoul(arguments[3], NULL, 10),
                         .in_flight = (uint32_t)strtoul(arguments[4], NULL, 10),
                         .sequence = strtoull(arguments[7], NULL, 10),
-                        .offset_least = INT64_MAX,
-                        .offset_most = -1};
+                        .partition_count =
+                            arguments[8] ? (uint32_t)strtoul(arguments[8], NULL, 10) : 1};
     uint64_t warm_up = strtoull(arguments[5], NULL, 10);
     uint64_t count = strtoull(arguments[6], NULL, 10);
     int64_t *taken_ns = calloc(count, sizeof(*taken_ns));
@@ -186,9 +206,11 @@ static int run(char **arguments)
     char line[16];
 
     if (ping.connection_count - 1 >= CONNECTIONS_MAX || ping.in_flight - 1 >= IN_FLIGHT_MAX ||
-        count == 0 || taken_ns == NULL)
+        ping.partition_count - 1 >= PARTITIONS_MAX || count == 0 || taken_ns == NULL)
         die("arguments out of range");
     payload_init(&ping.payload);
+    for (uint32_t i = 0; i < ping.partition_count; i++)
+        ping.offsets[i] = (struct offsets){INT64_MAX, -1};
     ping.connections = calloc(ping.connection_count, sizeof(*ping.connections));
     ping.epoll = epoll_create1(EPOLL_CLOEXEC);
     if (ping.connections == NULL || ping.epoll < 0)
@@ -197,6 +219,7 @@ static int run(char **arguments)
         struct connection *connection = &ping.connections[i];
         struct epoll_event event = {.events = EPOLLIN, .data.ptr = connection};
 
+        connection->partition = i % ping.partition_count;
         connection->fd = wire_connect(arguments[0]);
         if (connection->fd < 0 || !hello(connection->fd) ||
             epoll_ctl(ping.epoll, EPOLL_CTL_ADD, connection->fd, &event) != 0)
@@ -218,8 +241,7 @@ static int run(char **arguments)
            (unsigned long long)count, (double)spent_ns / 1e9, (double)cpu_ns / 1e9,
            (double)taken_ns[count / 2] / 1e3, (double)taken_ns[count * 99 / 100] / 1e3,
            (double)taken_ns[count * 999 / 1000] / 1e3, (double)taken_ns[count - 1] / 1e3,
-           (unsigned long long)ping.sequence,
-           (long long)(ping.offset_most - ping.offset_least + 1));
+           (unsigned long long)ping.sequence, (long long)offsets_count(&ping));
     return 0;
 }
 
@@ -244,11 +266,11 @@ static int hold(const char *address, uint32_t count)
 
 int main(int argc, char **argv)
 {
-    if (argc == 10 && strcmp(argv[1], "run") == 0)
+    if ((argc == 10 || argc == 11) && strcmp(argv[1], "run") == 0)
         return run(argv + 2);
     if (argc == 4 && strcmp(argv[1], "hold") == 0)
         return hold(argv[2], (uint32_t)strtoul(argv[3], NULL, 10));
     fprintf(stderr, "usage: ping run ADDRESS TOPIC ACKS CONNECTIONS IN_FLIGHT WARM_UP COUNT"
-                    " FIRST_SEQUENCE | hold ADDRESS CONNECTIONS\n");
+                    " FIRST_SEQUENCE [PARTITIONS] | hold ADDRESS CONNECTIONS\n");
     return 2;
 }

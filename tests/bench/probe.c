@@ -6,6 +6,8 @@
  *                                    acks=all to each of COUNT partitions, again until it is taken;
  *                                    prints when the first and when the last was acknowledged
  *   probe sync FOLDER COUNT          the machine's bare fdatasync after appending 4 KiB
+ *   probe canary                     a fifth of a second each of computing and of a byte going to and fro over
+ *                                    loopback: rounds per second, to see whether the machine is itself
  *
  * Times are nanoseconds of CLOCK_MONOTONIC. */
 #include <fcntl.h>
@@ -21,6 +23,7 @@
 #include "wire.h"
 
 enum { RETRY_NS = 200000, GIVE_UP_SECONDS = 120, ANSWER_SECONDS = 5, VALUE_SIZE = 100 };
+enum { CANARY_NS = 200000000 };
 
 static void pause_a_little(void)
 {
@@ -164,6 +167,52 @@ static int sync_cost(const char *folder, size_t count)
     return 0;
 }
 
+/* ---- the canary ---- */
+
+static double computing(void)
+{
+    int64_t start_ns = wire_now_ns();
+    uint64_t state = 1, rounds = 0;
+
+    while (wire_now_ns() - start_ns < CANARY_NS) {
+        for (int i = 0; i < 100000; i++)
+            state = state * 6364136223846793005U + (state >> 29);
+        rounds++;
+    }
+    return (double)rounds * 1e9 / (double)(wire_now_ns() - start_ns) + (double)(state & 1U) * 1e-9;
+}
+
+static double loopback(void)
+{
+    int64_t start_ns;
+    uint64_t rounds = 0;
+    uint8_t byte = 0;
+    int pair[2];
+
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) != 0)
+        return 0;
+    if (fork() == 0) {
+        close(pair[0]);
+        while (read(pair[1], &byte, 1) == 1 && write(pair[1], &byte, 1) == 1)
+            ;
+        _exit(0);
+    }
+    close(pair[1]);
+    start_ns = wire_now_ns();
+    while (wire_now_ns() - start_ns < CANARY_NS)
+        rounds += write(pair[0], &byte, 1) == 1 && read(pair[0], &byte, 1) == 1;
+    close(pair[0]);
+    return (double)rounds * 1e9 / (double)(wire_now_ns() - start_ns);
+}
+
+static int canary(void)
+{
+    double computed = computing();
+
+    printf("{\"computing\": %.1f, \"loopback\": %.1f}\n", computed, loopback());
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     if (argc >= 4 && strcmp(argv[1], "stamp") == 0)
@@ -172,7 +221,9 @@ int main(int argc, char **argv)
         return ack(argv[2], argv[3], (int32_t)strtol(argv[4], NULL, 10));
     if (argc == 4 && strcmp(argv[1], "sync") == 0)
         return sync_cost(argv[2], strtoul(argv[3], NULL, 10));
+    if (argc == 2 && strcmp(argv[1], "canary") == 0)
+        return canary();
     fprintf(stderr, "usage: probe stamp FILE COMMAND... | ack ADDRESS TOPIC COUNT |"
-                    " sync FOLDER COUNT\n");
+                    " sync FOLDER COUNT | canary\n");
     return 2;
 }

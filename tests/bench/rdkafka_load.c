@@ -2,9 +2,10 @@
 /* Load from librdkafka, a client that favours neither broker. Words are name=value.
  *
  *   rdkafka_load create  address= topic= partitions= [NAME=VALUE... of the topic]
+ *   rdkafka_load grow    address= topic= partitions=
  *   rdkafka_load delete  address= topic=
- *   rdkafka_load produce address= topic= partitions= count= size= acks= codec=
- *       batches are as full as they get, so that both brokers are sent the same ones
+ *   rdkafka_load produce address= topic= partitions= count= size= acks= codec= [keys=] [batch=]
+ *       batches are as full as they get (128 KiB), so that both brokers are sent the same ones
  *   rdkafka_load consume address= topic= partitions= count= readers= first= rounds= ordered= skip=
  *       each reader reads every partition from its beginning, in a thread and with a client of its
  *       own, and checks count, order in each partition (unless ordered=0: several connections
@@ -133,17 +134,22 @@ static bool is_own_word(const char *word)
 /* What is sent before a partition has its leader is sent again, and may overtake itself. */
 static void leaders_wait(rd_kafka_t *client, const char *topic, int partitions)
 {
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(partitions);
     double until = now() + STALL_SECONDS;
+    bool is_ready = false;
 
-    for (int i = 0; i < partitions; i++) {
-        int64_t low;
-        int64_t high;
-
-        while (rd_kafka_query_watermark_offsets(client, topic, i, &low, &high, 5000) !=
-                   RD_KAFKA_RESP_ERR_NO_ERROR &&
-               now() < until)
+    for (int i = 0; i < partitions; i++)
+        rd_kafka_topic_partition_list_add(list, topic, i);
+    while (!is_ready && now() < until) {
+        for (int i = 0; i < partitions; i++)
+            list->elems[i].offset = RD_KAFKA_OFFSET_END;
+        is_ready = rd_kafka_offsets_for_times(client, list, 10000) == RD_KAFKA_RESP_ERR_NO_ERROR;
+        for (int i = 0; i < partitions; i++)
+            is_ready = is_ready && list->elems[i].err == RD_KAFKA_RESP_ERR_NO_ERROR;
+        if (!is_ready)
             nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
     }
+    rd_kafka_topic_partition_list_destroy(list);
 }
 
 static int topic_create(const struct options *options)
@@ -180,6 +186,42 @@ static int topic_create(const struct options *options)
     return 0;
 }
 
+static int topic_grow(const struct options *options)
+{
+    rd_kafka_t *client = client_new(RD_KAFKA_PRODUCER, conf_new(options));
+    rd_kafka_queue_t *queue = rd_kafka_queue_new(client);
+    int partitions = (int)option_number(options, "partitions", NULL);
+    const char *topic = option(options, "topic", NULL);
+    const rd_kafka_topic_result_t **results;
+    rd_kafka_NewPartitions_t *grown;
+    rd_kafka_event_t *event;
+    char why[256];
+    size_t count = 0;
+
+    grown = rd_kafka_NewPartitions_new(topic, (size_t)partitions, why, sizeof(why));
+    if (grown == NULL) {
+        fprintf(stderr, "rdkafka_load: %s\n", why);
+        return 1;
+    }
+    rd_kafka_CreatePartitions(client, &grown, 1, NULL, queue);
+    event = rd_kafka_queue_poll(queue, ADMIN_MS);
+    if (event == NULL || rd_kafka_event_error(event) != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        fprintf(stderr, "rdkafka_load: %s\n",
+                event == NULL ? "no answer" : rd_kafka_event_error_string(event));
+        return 1;
+    }
+    results = rd_kafka_CreatePartitions_result_topics(rd_kafka_event_CreatePartitions_result(event),
+                                                      &count);
+    for (size_t i = 0; i < count; i++)
+        if (rd_kafka_topic_result_error(results[i]) != RD_KAFKA_RESP_ERR_NO_ERROR) {
+            fprintf(stderr, "rdkafka_load: %s: %s\n", rd_kafka_topic_result_name(results[i]),
+                    rd_kafka_err2str(rd_kafka_topic_result_error(results[i])));
+            return 1;
+        }
+    leaders_wait(client, topic, partitions);
+    return 0;
+}
+
 static int topic_delete(const struct options *options)
 {
     rd_kafka_t *client = client_new(RD_KAFKA_PRODUCER, conf_new(options));
@@ -208,17 +250,20 @@ static void delivered(rd_kafka_t *client, const rd_kafka_message_t *message, voi
         fprintf(stderr, "rdkafka_load: %s\n", rd_kafka_err2str(message->err));
 }
 
+/* keys 0: records have none; else record i has the key i % keys. */
 static void produce_all(rd_kafka_t *client, rd_kafka_topic_t *topic, uint64_t count, size_t size,
-                        uint64_t partitions)
+                        uint64_t partitions, uint64_t keys)
 {
     struct payload payload;
     uint8_t *value = malloc(PAYLOAD_SIZE_MAX);
 
     payload_init(&payload);
     for (uint64_t i = 0; value != NULL && i < count; i++) {
+        uint64_t key = keys > 0 ? i % keys : 0;
+
         payload_fill(&payload, i, value, size);
         while (rd_kafka_produce(topic, (int32_t)(i % partitions), RD_KAFKA_MSG_F_COPY, value, size,
-                                NULL, 0, NULL) != 0) {
+                                keys > 0 ? &key : NULL, keys > 0 ? sizeof(key) : 0, NULL) != 0) {
             if (rd_kafka_last_error() != RD_KAFKA_RESP_ERR__QUEUE_FULL) {
                 fprintf(stderr, "rdkafka_load: %s\n", rd_kafka_err2str(rd_kafka_last_error()));
                 exit(1);
@@ -248,7 +293,7 @@ static int produce(const struct options *options)
         return 2;
     set(conf, "acks", option(options, "acks", NULL));
     set(conf, "compression.codec", option(options, "codec", NULL));
-    set(conf, "batch.size", "131072");
+    set(conf, "batch.size", option(options, "batch", "131072"));
     set(conf, "linger.ms", "1000");
     set(conf, "queue.buffering.max.messages", "500000");
     set(conf, "queue.buffering.max.kbytes", "65536");
@@ -257,7 +302,7 @@ static int produce(const struct options *options)
     client = client_new(RD_KAFKA_PRODUCER, conf);
     topic = rd_kafka_topic_new(client, option(options, "topic", NULL), NULL);
     start = now();
-    produce_all(client, topic, count, size, partitions);
+    produce_all(client, topic, count, size, partitions, option_number(options, "keys", "0"));
     printf("{\"records\": %llu, \"seconds\": %.6f, \"client_cpu\": %.6f}\n",
            (unsigned long long)deliveries.taken, now() - start, client_cpu());
     return deliveries.taken == count && deliveries.refused == 0 ? 0 : 1;
@@ -393,12 +438,14 @@ int main(int argc, char **argv)
 
     if (argc >= 2 && strcmp(argv[1], "create") == 0)
         return topic_create(&options);
+    if (argc >= 2 && strcmp(argv[1], "grow") == 0)
+        return topic_grow(&options);
     if (argc >= 2 && strcmp(argv[1], "delete") == 0)
         return topic_delete(&options);
     if (argc >= 2 && strcmp(argv[1], "produce") == 0)
         return produce(&options);
     if (argc >= 2 && strcmp(argv[1], "consume") == 0)
         return consume(&options);
-    fprintf(stderr, "usage: rdkafka_load create|delete|produce|consume NAME=VALUE...\n");
+    fprintf(stderr, "usage: rdkafka_load create|grow|delete|produce|consume NAME=VALUE...\n");
     return 2;
 }

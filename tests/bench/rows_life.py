@@ -10,6 +10,7 @@ import measure
 import nodes
 import rows_load
 
+CONNECTIONS, FIRST = 1000, 100
 SYNCS = "fsync,fdatasync,syncfs,sync_file_range,msync"
 
 
@@ -40,7 +41,7 @@ def start(bench):
             first_acks(ready[kind], "probe", partitions)  # every log exists from here on
             ready[kind].stop()
 
-        def run(kind):
+        def run(kind, ready=ready, partitions=partitions):
             first, last, _ = first_acks(ready[kind], "probe", partitions)
             ready[kind].stop()
             figures = {"first ack, ms": first}
@@ -48,10 +49,10 @@ def start(bench):
                 figures["all partitions acked, ms"] = last
             return figures
 
-        bench.pairs("start", case, bench.choose(3 if partitions == 1 else 2, 5), run)
-        if shutil.which("strace"):
-            bench.pairs("start", case, 1, lambda kind: {"syncs until then": syncs(ready[kind])})
-        bench.drop(*ready.values())
+        bench.pairs("start", case, run, most=bench.choose(3, 5) if partitions > 1 else None)
+        if shutil.which("strace") and bench.form == "full":
+            bench.pairs("start", f"{case}, traced",
+                        lambda kind, ready=ready: {"syncs until then": syncs(ready[kind])}, most=1)
 
 
 def syncs(node):
@@ -81,29 +82,46 @@ def recover(bench):
             bench.drop(node)
         return {"first ack, ms": first, "all partitions acked, ms": last}
 
-    bench.pairs("recover", "2 GB unsynced, kill -9", bench.choose(1, 3), run)
+    bench.pairs("recover", "2 GB unsynced, kill -9", run, most=bench.choose(2, 3))
 
 
 def idle(bench):
     """The two idle at the same time: it is memory that is compared."""
-    seconds = bench.choose(15, 60)
+    seconds = bench.choose(8, 60)
     for _ in range(bench.choose(1, 3)):
         empty = {kind: bench.node(kind, "idle", http(kind)).start() for kind in bench.kinds}
         time.sleep(seconds)
-        bench.pairs("idle", "no topic", 1, lambda kind: resident(empty[kind]))
-        holders = [hold(node, 1000) for node in empty.values()]
-        time.sleep(5)
-        bench.pairs("idle", "1,000 connections", 1, lambda kind: resident(empty[kind]))
-        for holder in holders:
-            holder.communicate()
+        bench.pairs("idle", "no topic", lambda kind, nodes_of=empty: resident(nodes_of[kind]), most=1)
+        bench.flush()
+        connections(bench, empty)
         bench.drop(*empty.values())
 
         many = {kind: bench.node(kind, "many", http(kind)).start() for kind in bench.kinds}
         for node in many.values():
             node.topic("many", 5000)
         time.sleep(seconds)
-        bench.pairs("idle", "5,000 partitions", 1, lambda kind: resident(many[kind]))
+        bench.pairs("idle", "5,000 partitions",
+                    lambda kind, nodes_of=many: resident(nodes_of[kind]), most=1)
+        bench.flush()
         bench.drop(*many.values())
+
+
+def connections(bench, ready):
+    """What one more idle connection holds: the first hundred make room for the rest."""
+    holders = [hold(node, FIRST) for node in ready.values()]
+    time.sleep(1)
+    before = {kind: nodes.held(node) for kind, node in ready.items()}
+    holders += [hold(node, CONNECTIONS - FIRST) for node in ready.values()]
+    time.sleep(2)
+
+    def run(kind):
+        return {**resident(ready[kind]), "held a connection, KB":
+                max(nodes.held(ready[kind]) - before[kind], 0) * 1e3 / (CONNECTIONS - FIRST)}
+
+    bench.pairs("idle", f"{CONNECTIONS:,} connections", run, most=1)
+    bench.flush()
+    for holder in holders:
+        holder.communicate()
 
 
 def http(kind):

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""produce, fetch: megabytes through librdkafka, and every byte looked at afterwards."""
+"""produce, default, fetch: megabytes through librdkafka, and every byte looked at afterwards."""
+import functools
 import itertools
 import json
 import subprocess
@@ -8,8 +9,9 @@ import measure
 import nodes
 
 PARTITIONS = 6
-SIZES = {"1 KB": 1024, "100 B": 100}
+SIZES = {"1 KB": 1024, "100 B": 100, "10 KB": 10240}
 WARM_UP = ((1024, 1e9, "none"), (100, 3e8, "none"), (1024, 3e8, "lz4"), (100, 2e8, "zstd"))
+BATCH = 131072  # bytes that the client fills before it sends
 TOPICS = itertools.count(1)
 
 
@@ -35,9 +37,10 @@ def per_gb(span, found, size_bytes):
             "MB/s": size_bytes / 1e6 / found["seconds"]}
 
 
-def produce_once(bench, node, topic, count, size, acks, codec):
+def produce_once(bench, node, topic, count, size, acks, codec, **words):
     found, span = spent(bench, node, lambda: load(
-        "produce", node, topic, partitions=PARTITIONS, count=count, size=size, acks=acks, codec=codec))
+        "produce", node, topic, partitions=PARTITIONS, count=count, size=size, acks=acks, codec=codec,
+        **words))
     return per_gb(span, found, count * size)
 
 
@@ -45,57 +48,95 @@ def verify(node, topic, count, **words):
     return load("consume", node, topic, partitions=PARTITIONS, count=count, **words)
 
 
-def warm_nodes(bench, name):
-    """Both nodes running, and warmed by the same gigabyte or more."""
-    ready = {kind: bench.node(kind, name, nodes.PAGE_CACHE[kind]).start() for kind in bench.kinds}
-    for node in ready.values():
-        node.topic("warm", PARTITIONS)
-        for size, volume, codec in WARM_UP:
-            produce_once(bench, node, "warm", int(volume * bench.choose(0.5, 2)) // size, size, "1",
-                         codec)
-        node.forget("warm")
-    return ready
+def verify_one(node, topic, count):
+    """A topic of one partition that several connections wrote."""
+    return load("consume", node, topic, partitions=1, count=count, ordered=0)
+
+
+def warm(bench, node):
+    """The same gigabyte or more for each."""
+    node.topic("warm", PARTITIONS)
+    for size, volume, codec in WARM_UP:
+        produce_once(bench, node, "warm", int(volume * bench.choose(0.5, 2)) // size, size, "1", codec)
+    node.forget("warm")
+
+
+def produced(bench, node, count, size, acks, codec, **words):
+    """A topic of its own, written, read back, and gone."""
+    topic = f"produce-{next(TOPICS)}"
+    node.topic(topic, PARTITIONS)
+    figures = produce_once(bench, node, topic, count, size, acks, codec, **words)
+    verify(node, topic, count)
+    node.forget(topic)
+    return figures
+
+
+def floor(bench):
+    """Full batches to as many files, as many under way as librdkafka has: of bytes on the wire."""
+    found = bench.floor(1, 5, BATCH, PARTITIONS, 1, int(bench.choose(256e6, 1e9)) // BATCH, 1)
+    return {"CPU s/GB": found["cpu_seconds"] * 1e9 / (found["count"] * BATCH)}
 
 
 def produce(bench):
-    ready = warm_nodes(bench, "produce")
+    ready = bench.shared(nodes.PAGE_CACHE)
     codecs = bench.choose(("none 1", "none all", "lz4 1", "zstd 1"),
                           [f"{codec} {acks}" for codec in ("none", "lz4", "zstd")
                            for acks in ("1", "all")])
     for (name, size), (codec, acks) in itertools.product(SIZES.items(), map(str.split, codecs)):
+        if size > 1024 and codec != "none":
+            continue
         volume = bench.choose(256e6, 1e9) if size >= 1024 else bench.choose(64e6, 256e6)
         count = int(volume) // size
 
-        def run(kind):
-            topic = f"produce-{next(TOPICS)}"
-            ready[kind].topic(topic, PARTITIONS)
-            figures = produce_once(bench, ready[kind], topic, count, size, acks, codec)
-            verify(ready[kind], topic, count)
-            ready[kind].forget(topic)
-            return figures
+        def run(kind, count=count, size=size, acks=acks, codec=codec):
+            return produced(bench, ready[kind], count, size, acks, codec)
 
-        bench.pairs("produce", f"{name}, {codec}, acks={acks}", bench.choose(3, 5), run)
-    bench.drop(*ready.values())
+        bench.pairs("produce", f"{name}, {codec}, acks={acks}", run,
+                    floor=functools.partial(floor, bench) if codec == "none" else None)
+    for batch in (1024, 4096, 16384):  # what a batch costs: full ones are above
+        count = int(bench.choose(24e6, 128e6)) // 100
+
+        def run_small(kind, count=count, batch=batch):
+            return produced(bench, ready[kind], count, 100, "1", "none", batch=batch)
+
+        bench.pairs("produce", f"100 B, batches of {batch:,} bytes", run_small, most=bench.choose(1, 5))
+    bench.flush()
+    bench.pairs("produce", "after all of it", lambda kind: {"resident, MB": nodes.memory(ready[kind])},
+                most=1)
+
+
+def default(bench):
+    ready = bench.shared(nodes.DEFAULT)
+    size, count = 1024, int(bench.choose(256e6, 1e9)) // 1024
+    bench.pairs("default", "1 KB, none, acks=all; durable : page cache",
+                lambda kind: produced(bench, ready[kind], count, size, "all", "none"))
 
 
 def fetch(bench):
-    ready = {kind: bench.node(kind, "fetch", nodes.PAGE_CACHE[kind]).start() for kind in bench.kinds}
+    ready = bench.shared(nodes.PAGE_CACHE)
+    topics = []
     for name, size in SIZES.items():
+        if size > 1024:
+            continue
         volume = 256e6 if size >= 1024 else 64e6
         count = int(volume) // size
         topic = f"fetch-{size}"
+        topics.append(topic)
         for node in ready.values():
             node.topic(topic, PARTITIONS)
             produce_once(bench, node, topic, count, size, "1", "none")
             verify(node, topic, count, rounds=bench.choose(2, 10))
-        for readers in (1, 8):
+        for readers in (1, 8, 32):
             rounds = bench.choose(4, 16) if readers == 1 else bench.choose(1, 2)
 
-            def run(kind):
+            def run(kind, topic=topic, count=count, readers=readers, rounds=rounds):
                 found, span = spent(bench, ready[kind], lambda: verify(
                     ready[kind], topic, count, readers=readers, rounds=rounds))
                 return per_gb(span, found, found["bytes"])
 
-            bench.pairs("fetch", f"{name}, {readers} reader{'s' * (readers > 1)}",
-                        bench.choose(3, 5), run)
-    bench.drop(*ready.values())
+            bench.pairs("fetch", f"{name}, {readers} reader{'s' * (readers > 1)}", run,
+                        most=bench.choose(2, 5) if readers == 32 else None)
+    bench.flush()
+    for topic in topics:
+        for node in ready.values():
+            node.forget(topic)

@@ -1,48 +1,132 @@
 # SPDX-License-Identifier: Apache-2.0
-"""ping: one record a request, acknowledged by all; from the page cache, and durable."""
+"""ping, wide, small: many small requests; from the page cache, and durable."""
+import functools
 import itertools
-import json
-import subprocess
 
-import measure
 import nodes
 import rows_load
+from paced import Paced, per_request
 
-SHAPES = {"1 connection": (1, 1), "10 connections": (10, 1), "1 connection, 5 in flight": (1, 5)}
+# connections, in flight on each, partitions; in the order of importance
+SHAPES = {
+    "page cache": {"1 connection": (1, 1, 1), "10 connections": (10, 1, 1),
+                   "100 connections": (100, 1, 1), "1,000 connections": (1000, 1, 1),
+                   "1 connection, 5 in flight": (1, 5, 1)},
+    "durable": {"1 connection": (1, 1, 1), "64 connections": (64, 1, 1),
+                "64 connections, 64 partitions": (64, 1, 64), "10 connections": (10, 1, 1),
+                "1 connection, 5 in flight": (1, 5, 1)},
+}
+FEWER = ("100 connections", "10 connections")  # no row of the goals': fewer pairs do
+FRAME = 216  # bytes of a request with a record of 100
 TOPICS = itertools.count(1)
 
 
-def ping_once(bench, node, connections, in_flight, warm_up, count):
+def ping_once(bench, node, shape, warm_up, count):
+    connections, in_flight, partitions = shape
     topic = f"ping-{next(TOPICS)}"
-    node.topic(topic, 1)
-    words = [nodes.PING, "run", node.address, topic, -1, connections, in_flight, warm_up, count, 0]
-    client = subprocess.Popen([str(word) for word in words], stdin=subprocess.PIPE,
-                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert client.stdout.readline() == "measure\n", client.communicate()[1]
-    span = measure.Span(node.process.pid)
-    client.stdin.write("go\n")
-    client.stdin.flush()
-    line = client.stdout.readline()
-    assert line, client.communicate()[1]
-    found = json.loads(line)
-    bench.results.disturbances.append(span.end(found["client_cpu"]).disturbance)
-    client.communicate()
+    node.topic(topic, partitions)
+    client = Paced(nodes.PING, "run", node.address, topic, -1, connections, in_flight, warm_up,
+                   count, 0, partitions)
+    client.mark("measure")
+    found, span = client.measured(bench, node)
+    client.end()
     assert found["offsets"] == warm_up + count, "an offset was given twice or not at all"
-    rows_load.load("consume", node, topic, partitions=1, count=warm_up + count,
+    rows_load.load("consume", node, topic, partitions=partitions, count=warm_up + count,
                    ordered=int(connections == 1))
     node.forget(topic)
-    return {"CPU µs": span.total * 1e6 / count, "user µs": span.user * 1e6 / count,
-            "system µs": span.system * 1e6 / count, "p50 µs": found["p50_us"],
-            "p99 µs": found["p99_us"], "requests/s": count / found["seconds"]}
+    return {**per_request(span, count), "p50 µs": found["p50_us"], "p99 µs": found["p99_us"],
+            "requests/s": count / found["seconds"]}
+
+
+def floor(bench, shape, count):
+    connections, in_flight, partitions = shape
+    found = bench.floor(connections, in_flight, FRAME, partitions, 1, count, 1)
+    return {"CPU µs": found["cpu_us"]}
 
 
 def ping(bench):
-    modes = {"page cache": (nodes.PAGE_CACHE, bench.choose((30000, 30000), (200000, 200000))),
+    modes = {"page cache": (nodes.PAGE_CACHE, bench.choose((20000, 30000), (200000, 200000))),
              "durable": (nodes.DURABLE, bench.choose((500, 2000), (5000, 20000)))}
     for mode, (properties, (warm_up, count)) in modes.items():
-        ready = {kind: bench.node(kind, "ping", properties[kind]).start() for kind in bench.kinds}
-        for shape, (connections, in_flight) in SHAPES.items():
-            bench.pairs("ping", f"{mode}, {shape}", bench.choose(3, 5),
-                        lambda kind: ping_once(bench, ready[kind], connections, in_flight, warm_up,
-                                               count))
+        ready = bench.shared(properties)
+        for name, shape in SHAPES[mode].items():
+
+            def run(kind, ready=ready, shape=shape, warm_up=warm_up, count=count):
+                return ping_once(bench, ready[kind], shape, warm_up, count)
+
+            lowest = functools.partial(floor, bench, shape, count) if mode == "page cache" else None
+            few = name in FEWER and not (mode == "page cache" and name == "10 connections")
+            bench.pairs("ping", f"{mode}, {name}", run, floor=lowest,
+                        most=bench.choose(2, 5) if few else None)
+
+
+def wide_once(bench, node, partitions, warm_up, count, share=None):
+    topic = f"wide-{next(TOPICS)}"
+    node.topic(topic, partitions)
+    client = Paced(nodes.CALLS, "wide", node.address, topic, 1, partitions, warm_up, count,
+                   *([share] if share else []))
+    client.mark("measure")
+    found, span = client.measured(bench, node)
+    client.end()
+    return topic, found, span
+
+
+def wide(bench):
+    """One record for each of many partitions in every request."""
+    for partitions in (1000,) if bench.form == "quick" else (1000, 10000):
+        ready = {kind: bench.node(kind, f"wide-{partitions}", nodes.PAGE_CACHE[kind]).start()
+                 for kind in bench.kinds}
+        rounds = bench.choose(20 if partitions == 1000 else 5, 100)
+        for kind in bench.kinds:  # the JVM's warm-up
+            topic, _, _ = wide_once(bench, ready[kind], 1000, 20, bench.choose(30, 200))
+            ready[kind].forget(topic)
+
+        def run(kind, ready=ready, rounds=rounds, partitions=partitions):
+            node = ready[kind]
+            topic, found, span = wide_once(bench, node, partitions, rounds, rounds)
+            figures = {f"{name} a record": value for name, value in
+                       per_request(span, rounds * partitions).items()}
+            figures["records/s"] = rounds * partitions / found["seconds"]
+            figures["resident, MB"] = nodes.memory(node)
+            if partitions <= 1000:  # the reader's limit
+                rows_load.load("consume", node, topic, partitions=partitions,
+                               count=2 * rounds * partitions)
+            node.forget(topic)
+            return figures
+
+        bench.pairs("wide", f"{partitions:,} partitions", run,
+                    most=bench.choose(1, 5) if partitions > 1000 else None)
+        bench.flush()
         bench.drop(*ready.values())
+
+
+def small(bench):
+    """Fetch of one record after another."""
+    ready = bench.shared(nodes.PAGE_CACHE)
+    count = bench.choose(30000, 200000)
+    topic = f"small-{next(TOPICS)}"
+    for node in ready.values():
+        node.topic(topic, 1)
+        ping_fill(bench, node, topic, count)
+
+    def run(kind):
+        client = Paced(nodes.CALLS, "fetch", ready[kind].address, topic, 0, count)
+        client.mark("measure")
+        found, span = client.measured(bench, ready[kind])
+        client.end()
+        assert found["records"] == count, "not every record came"
+        return {**per_request(span, count), "requests/s": count / found["seconds"]}
+
+    for kind in bench.kinds:
+        run(kind)  # the JVM's warm-up
+    bench.pairs("small", "fetch of 1 record a request", run)
+    bench.flush()
+    for node in ready.values():
+        node.forget(topic)
+
+
+def ping_fill(bench, node, topic, count):
+    client = Paced(nodes.PING, "run", node.address, topic, 1, 1, 16, 1, count, 0)
+    client.mark("measure")
+    client.measured(bench, node)
+    client.end()

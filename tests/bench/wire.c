@@ -12,7 +12,14 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { API_PRODUCE = 0, API_VERSIONS = 18, PRODUCE_VERSION = 3, ACK_TIMEOUT_MS = 30000 };
+enum {
+    API_PRODUCE = 0,
+    API_FETCH = 1,
+    API_VERSIONS = 18,
+    PRODUCE_VERSION = 3,
+    FETCH_VERSION = 4,
+    ACK_TIMEOUT_MS = 30000
+};
 
 int64_t wire_now_ns(void)
 {
@@ -50,24 +57,24 @@ int wire_connect(const char *address)
 
 /* ---- writing ---- */
 
-static uint8_t *put(uint8_t *at, uint64_t value, size_t bytes)
+uint8_t *wire_put(uint8_t *at, uint64_t value, size_t bytes)
 {
     for (size_t i = 0; i < bytes; i++)
         at[i] = (uint8_t)(value >> (8 * (bytes - 1 - i)));
     return at + bytes;
 }
 
-static uint8_t *put_bytes(uint8_t *at, const void *bytes, size_t size)
+uint8_t *wire_put_bytes(uint8_t *at, const void *bytes, size_t size)
 {
     memcpy(at, bytes, size);
     return at + size;
 }
 
-static uint8_t *put_string(uint8_t *at, const char *text)
+uint8_t *wire_put_string(uint8_t *at, const char *text)
 {
     size_t size = strlen(text);
 
-    return put_bytes(put(at, size, 2), text, size);
+    return wire_put_bytes(wire_put(at, size, 2), text, size);
 }
 
 static uint8_t *put_varint(uint8_t *at, int64_t value)
@@ -98,29 +105,28 @@ static uint32_t crc32c(const uint8_t *bytes, size_t size)
     return ~crc;
 }
 
-static uint8_t *put_header(uint8_t *frame, uint16_t api, uint16_t version, int32_t correlation)
+uint8_t *wire_put_header(uint8_t *frame, uint16_t api, uint16_t version, int32_t correlation)
 {
     uint8_t *at = frame + 4;
 
-    at = put(at, api, 2);
-    at = put(at, version, 2);
-    at = put(at, (uint32_t)correlation, 4);
-    return put_string(at, "bench");
+    at = wire_put(at, api, 2);
+    at = wire_put(at, version, 2);
+    at = wire_put(at, (uint32_t)correlation, 4);
+    return wire_put_string(at, "bench");
 }
 
-static size_t finish(uint8_t *frame, const uint8_t *end)
+size_t wire_finish(uint8_t *frame, const uint8_t *end)
 {
-    put(frame, (uint64_t)(end - frame) - 4, 4);
+    wire_put(frame, (uint64_t)(end - frame) - 4, 4);
     return (size_t)(end - frame);
 }
 
 size_t wire_api_versions(uint8_t *frame, int32_t correlation)
 {
-    return finish(frame, put_header(frame, API_VERSIONS, 0, correlation));
+    return wire_finish(frame, wire_put_header(frame, API_VERSIONS, 0, correlation));
 }
 
-/* One batch of format 2 with one record that has no key and no header. */
-static uint8_t *put_batch(uint8_t *batch, const uint8_t *value, size_t value_size)
+uint8_t *wire_put_batch(uint8_t *batch, const uint8_t *value, size_t value_size)
 {
     struct timespec now;
     uint64_t now_ms;
@@ -131,54 +137,88 @@ static uint8_t *put_batch(uint8_t *batch, const uint8_t *value, size_t value_siz
 
     clock_gettime(CLOCK_REALTIME, &now);
     now_ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-    at = put(at, 0, 2); /* attributes */
-    at = put(at, 0, 4); /* last offset delta */
-    at = put(at, now_ms, 8);
-    at = put(at, now_ms, 8);
-    at = put(at, UINT64_MAX, 8); /* producer id */
-    at = put(at, UINT16_MAX, 2); /* producer epoch */
-    at = put(at, UINT32_MAX, 4); /* base sequence */
-    at = put(at, 1, 4);          /* records */
-    *head++ = 0;                 /* attributes */
-    head = put_varint(head, 0);  /* timestamp delta */
-    head = put_varint(head, 0);  /* offset delta */
-    head = put_varint(head, -1); /* key */
+    at = wire_put(at, 0, 2); /* attributes */
+    at = wire_put(at, 0, 4); /* last offset delta */
+    at = wire_put(at, now_ms, 8);
+    at = wire_put(at, now_ms, 8);
+    at = wire_put(at, UINT64_MAX, 8); /* producer id */
+    at = wire_put(at, UINT16_MAX, 2); /* producer epoch */
+    at = wire_put(at, UINT32_MAX, 4); /* base sequence */
+    at = wire_put(at, 1, 4);          /* records */
+    *head++ = 0;                      /* attributes */
+    head = put_varint(head, 0);       /* timestamp delta */
+    head = put_varint(head, 0);       /* offset delta */
+    head = put_varint(head, -1);      /* key */
     head = put_varint(head, (int64_t)value_size);
     at = put_varint(at, (int64_t)((size_t)(head - record) + value_size + 1));
-    at = put_bytes(at, record, (size_t)(head - record));
-    at = put_bytes(at, value, value_size);
+    at = wire_put_bytes(at, record, (size_t)(head - record));
+    at = wire_put_bytes(at, value, value_size);
     at = put_varint(at, 0); /* headers */
 
-    put(batch, 0, 8);                               /* base offset */
-    put(batch + 8, (uint64_t)(at - batch) - 12, 4); /* length of what follows */
-    put(batch + 12, UINT32_MAX, 4);                 /* partition leader epoch */
-    batch[16] = 2;                                  /* magic */
-    put(batch + 17, crc32c(checked, (size_t)(at - checked)), 4);
+    wire_put(batch, 0, 8);                               /* base offset */
+    wire_put(batch + 8, (uint64_t)(at - batch) - 12, 4); /* length of what follows */
+    wire_put(batch + 12, UINT32_MAX, 4);                 /* partition leader epoch */
+    batch[16] = 2;                                       /* magic */
+    wire_put(batch + 17, crc32c(checked, (size_t)(at - checked)), 4);
     return at;
 }
 
 size_t wire_produce(uint8_t *frame, int32_t correlation, const char *topic, int32_t partition,
                     int16_t acks, const uint8_t *value, size_t value_size)
 {
-    uint8_t *at = put_header(frame, API_PRODUCE, PRODUCE_VERSION, correlation);
+    uint8_t *at = wire_put_header(frame, API_PRODUCE, PRODUCE_VERSION, correlation);
     uint8_t *records;
 
-    at = put(at, UINT16_MAX, 2); /* transactional id */
-    at = put(at, (uint16_t)acks, 2);
-    at = put(at, ACK_TIMEOUT_MS, 4);
-    at = put(at, 1, 4);
-    at = put_string(at, topic);
-    at = put(at, 1, 4);
-    at = put(at, (uint32_t)partition, 4);
+    at = wire_put(at, UINT16_MAX, 2); /* transactional id */
+    at = wire_put(at, (uint16_t)acks, 2);
+    at = wire_put(at, ACK_TIMEOUT_MS, 4);
+    at = wire_put(at, 1, 4);
+    at = wire_put_string(at, topic);
+    at = wire_put(at, 1, 4);
+    at = wire_put(at, (uint32_t)partition, 4);
     records = at + 4;
-    at = put_batch(records, value, value_size);
-    put(records - 4, (uint64_t)(at - records), 4);
-    return finish(frame, at);
+    at = wire_put_batch(records, value, value_size);
+    wire_put(records - 4, (uint64_t)(at - records), 4);
+    return wire_finish(frame, at);
+}
+
+uint8_t *wire_put_uvarint(uint8_t *at, uint64_t value)
+{
+    for (; value >= 128; value >>= 7)
+        *at++ = (uint8_t)(value | 128U);
+    *at++ = (uint8_t)value;
+    return at;
+}
+
+uint8_t *wire_put_compact(uint8_t *at, const char *text)
+{
+    size_t size = strlen(text);
+
+    return wire_put_bytes(wire_put_uvarint(at, size + 1), text, size);
+}
+
+size_t wire_fetch(uint8_t *frame, int32_t correlation, const char *topic, int32_t partition,
+                  int64_t offset, int32_t max_wait_ms, int32_t bytes_max)
+{
+    uint8_t *at = wire_put_header(frame, API_FETCH, FETCH_VERSION, correlation);
+
+    at = wire_put(at, UINT32_MAX, 4); /* replica: a consumer */
+    at = wire_put(at, (uint32_t)max_wait_ms, 4);
+    at = wire_put(at, 1, 4); /* min bytes */
+    at = wire_put(at, (uint32_t)bytes_max, 4);
+    at = wire_put(at, 0, 1); /* read uncommitted */
+    at = wire_put(at, 1, 4);
+    at = wire_put_string(at, topic);
+    at = wire_put(at, 1, 4);
+    at = wire_put(at, (uint32_t)partition, 4);
+    at = wire_put(at, (uint64_t)offset, 8);
+    at = wire_put(at, (uint32_t)bytes_max, 4);
+    return wire_finish(frame, at);
 }
 
 /* ---- reading ---- */
 
-static uint64_t get(const uint8_t *at, size_t bytes)
+uint64_t wire_get(const uint8_t *at, size_t bytes)
 {
     uint64_t value = 0;
 
@@ -191,15 +231,15 @@ bool wire_produce_answer(const uint8_t *body, size_t size, struct wire_answer *o
 {
     size_t name;
 
-    if (size < 10 || get(body + 4, 4) != 1)
+    if (size < 10 || wire_get(body + 4, 4) != 1)
         return false;
-    name = get(body + 8, 2);
+    name = wire_get(body + 8, 2);
     if (size < 10 + name + 4 + 4 + 2 + 8 + 8 + 4)
         return false;
     body += 10 + name; /* count of partitions, index, error, base offset */
-    out->error = (int16_t)get(body + 8, 2);
-    out->base_offset = (int64_t)get(body + 10, 8);
-    out->correlation = (int32_t)get(body - 10 - name, 4);
+    out->error = (int16_t)wire_get(body + 8, 2);
+    out->base_offset = (int64_t)wire_get(body + 10, 8);
+    out->correlation = (int32_t)wire_get(body - 10 - name, 4);
     return true;
 }
 
@@ -239,6 +279,78 @@ bool wire_receive(int fd, uint8_t *body, size_t room, size_t *size_out)
 
     if (!receive_all(fd, length, sizeof(length)))
         return false;
-    *size_out = get(length, 4);
+    *size_out = wire_get(length, 4);
     return *size_out <= room && receive_all(fd, body, *size_out);
+}
+
+bool wire_fetch_answer(const uint8_t *body, size_t size, const uint8_t **records_out,
+                       size_t *records_size_out)
+{
+    size_t name, aborted;
+    const uint8_t *at = body + 4 + 4; /* correlation, throttle */
+
+    if (size < 14 || wire_get(at, 4) != 1)
+        return false;
+    name = wire_get(at + 4, 2);
+    at += 4 + 2 + name + 4;
+    if (size < (size_t)(at - body) + 30 || wire_get(at + 4, 2) != 0)
+        return false;
+    at += 4 + 2 + 8 + 8; /* index, error, high watermark, last stable offset */
+    aborted = wire_get(at, 4) == UINT32_MAX ? 0 : wire_get(at, 4);
+    at += 4 + aborted * 16;
+    *records_size_out = wire_get(at, 4) == UINT32_MAX ? 0 : wire_get(at, 4);
+    *records_out = at + 4;
+    return (size_t)(at + 4 - body) + *records_size_out <= size;
+}
+
+static int64_t get_varint(const uint8_t **at)
+{
+    uint64_t value = 0;
+
+    for (int shift = 0; shift < 64; shift += 7) {
+        uint8_t byte = *(*at)++;
+
+        value |= (uint64_t)(byte & 127) << shift;
+        if (byte < 128)
+            break;
+    }
+    return (int64_t)(value >> 1) ^ -(int64_t)(value & 1);
+}
+
+bool wire_records(const uint8_t *records, size_t size, wire_record_fn each, void *context,
+                  int64_t *next_offset)
+{
+    while (size >= 61) {
+        size_t length = wire_get(records + 8, 4) + 12;
+        int64_t base = (int64_t)wire_get(records, 8);
+        uint32_t count = (uint32_t)wire_get(records + 57, 4);
+        const uint8_t *at = records + 61;
+
+        if (length > size)
+            break; /* cut: it comes whole with the next fetch */
+        if (records[16] != 2 || wire_get(records + 17, 4) != crc32c(records + 21, length - 21))
+            return false;
+        for (uint32_t i = 0; i < count; i++) {
+            int64_t left = get_varint(&at);
+            const uint8_t *end = at + left;
+            int64_t offset, key;
+
+            at++; /* attributes */
+            get_varint(&at);
+            offset = base + get_varint(&at);
+            key = get_varint(&at);
+            at += key > 0 ? key : 0;
+            left = get_varint(&at);
+            if (offset >= *next_offset) { /* a fetch may begin in the midst of a batch */
+                if (offset != *next_offset)
+                    return false;
+                each(context, offset, at, (size_t)left);
+                *next_offset = offset + 1;
+            }
+            at = end;
+        }
+        records += length;
+        size -= length;
+    }
+    return true;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* As much of Kafka's protocol as a bench needs: one Produce v3 request with one record, and its
- * answer. Written from the protocol's description, apart from the code that is measured. */
+/* As much of Kafka's protocol as a bench needs: Produce v3 with one record for a partition, Fetch v4 of one
+ * partition, and what other requests are put together from. Written from the protocol's description, apart from the code that is measured. */
 #ifndef BENCH_WIRE_H
 #define BENCH_WIRE_H
 
@@ -25,6 +25,32 @@ int wire_connect(const char *address);
 size_t wire_api_versions(uint8_t *frame, int32_t correlation);
 size_t wire_produce(uint8_t *frame, int32_t correlation, const char *topic, int32_t partition,
                     int16_t acks, const uint8_t *value, size_t value_size);
+
+/* Fetch v4; min_bytes is 1. */
+size_t wire_fetch(uint8_t *frame, int32_t correlation, const char *topic, int32_t partition,
+                  int64_t offset, int32_t max_wait_ms, int32_t bytes_max);
+
+/* For requests of one's own: each gives the place behind what it wrote, numbers highest byte first. */
+uint8_t *wire_put_header(uint8_t *frame, uint16_t api, uint16_t version, int32_t correlation);
+uint8_t *wire_put(uint8_t *at, uint64_t value, size_t bytes);
+uint8_t *wire_put_bytes(uint8_t *at, const void *bytes, size_t size);
+uint8_t *wire_put_string(uint8_t *at, const char *text);
+uint8_t *wire_put_uvarint(uint8_t *at, uint64_t value);
+uint8_t *wire_put_compact(uint8_t *at, const char *text);
+/* One batch of format 2 with one record that has no key and no header. */
+uint8_t *wire_put_batch(uint8_t *batch, const uint8_t *value, size_t value_size);
+size_t wire_finish(uint8_t *frame,
+                   const uint8_t *end); /* sets the length and gives the whole size */
+uint64_t wire_get(const uint8_t *at, size_t bytes);
+
+/* What is behind a fetch answer's length; false if it is none or tells an error. */
+bool wire_fetch_answer(const uint8_t *body, size_t size, const uint8_t **records_out,
+                       size_t *records_size_out);
+typedef void (*wire_record_fn)(void *context, int64_t offset, const uint8_t *value, size_t size);
+/* Every record of whole, plain batches from *next_offset on, which moves; checks checksums, and that no offset
+ * is missing. */
+bool wire_records(const uint8_t *records, size_t size, wire_record_fn each, void *context,
+                  int64_t *next_offset);
 
 /* What is behind a produce answer's length; false if it is none. */
 bool wire_produce_answer(const uint8_t *body, size_t size, struct wire_answer *out);

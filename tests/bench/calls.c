@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One request after another on one connection.
+ *
+ *   calls wide  ADDRESS TOPIC ACKS PARTITIONS WARM_UP COUNT [SHARE]
+ *       Produce with one record for each of the partitions, or for SHARE of them in turn (a divisor of their
+ *       number); offsets must rise by one each time.
+ *   calls fetch ADDRESS TOPIC FIRST_OFFSET COUNT
+ *       Fetch of one batch of partition 0 after another; every record is looked at.
+ * Both print "measure" and wait for a line before what is measured, then print one line of JSON. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "payload.h"
+#include "wire.h"
+
+enum { API_PRODUCE = 0, PRODUCE_VERSION = 3, VALUE_SIZE = 100, PARTITION_BYTES = 256 };
+enum { PARTITIONS_MAX = 20000, ANSWER_BYTES = 64, FETCH_ROOM = 4 << 20 };
+
+static void die(const char *why)
+{
+    fprintf(stderr, "calls: %s\n", why);
+    exit(1);
+}
+
+static double cpu_seconds(void)
+{
+    struct rusage usage;
+
+    getrusage(RUSAGE_SELF, &usage);
+    return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
+           (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
+}
+
+static void measure_wait(void)
+{
+    char line[16];
+
+    puts("measure");
+    fflush(stdout);
+    if (fgets(line, sizeof(line), stdin) == NULL)
+        exit(1);
+}
+
+static int connect_to(const char *address)
+{
+    int fd = wire_connect(address);
+
+    if (fd < 0)
+        die("cannot connect");
+    return fd;
+}
+
+/* ---- wide ---- */
+
+struct wide {
+    int fd;
+    const char *topic;
+    int16_t acks;
+    uint32_t partitions;
+    uint32_t share, first; /* the partitions of one request */
+    uint64_t sequence;
+    int32_t correlation;
+    int64_t round;
+    uint8_t *frame, *answer;
+    struct payload payload;
+};
+
+static size_t wide_frame(struct wide *wide)
+{
+    uint8_t *at = wire_put_header(wide->frame, API_PRODUCE, PRODUCE_VERSION, wide->correlation);
+    uint8_t value[VALUE_SIZE];
+
+    at = wire_put(at, UINT16_MAX, 2);
+    at = wire_put(at, (uint16_t)wide->acks, 2);
+    at = wire_put(at, 60000, 4);
+    at = wire_put(at, 1, 4);
+    at = wire_put_string(at, wide->topic);
+    at = wire_put(at, wide->share, 4);
+    for (uint32_t i = 0; i < wide->share; i++) {
+        uint8_t *records = wire_put(at, wide->first + i, 4) + 4;
+
+        payload_fill(&wide->payload, wide->sequence++, value, sizeof(value));
+        at = wire_put_batch(records, value, sizeof(value));
+        wire_put(records - 4, (uint64_t)(at - records), 4);
+    }
+    return wire_finish(wide->frame, at);
+}
+
+static void wide_call(struct wide *wide)
+{
+    size_t size = wide_frame(wide);
+    const uint8_t *at = wide->answer + 4 + 4 + 2 + strlen(wide->topic) + 4;
+
+    if (!wire_send(wide->fd, wide->frame, size) ||
+        !wire_receive(wide->fd, wide->answer, (size_t)wide->partitions * ANSWER_BYTES + 1024,
+                      &size))
+        die("connection lost");
+    if ((int32_t)wire_get(wide->answer, 4) != wide->correlation++ ||
+        size < (size_t)wide->share * 22)
+        die("not the answer");
+    for (uint32_t i = 0; i < wide->share; i++, at += 22) {
+        if (wire_get(at + 4, 2) != 0)
+            die("a record was refused");
+        if ((int64_t)wire_get(at + 6, 8) != wide->round)
+            die("an offset that is not the next one");
+    }
+    wide->first += wide->share;
+    if (wide->first == wide->partitions) {
+        wide->first = 0;
+        wide->round++;
+    }
+}
+
+static int run_wide(char **arguments)
+{
+    struct wide wide = {.fd = connect_to(arguments[0]),
+                        .topic = arguments[1],
+                        .acks = (int16_t)strtol(arguments[2], NULL, 10),
+                        .partitions = (uint32_t)strtoul(arguments[3], NULL, 10),
+                        .share = (uint32_t)strtoul(arguments[arguments[6] ? 6 : 3], NULL, 10)};
+    uint64_t warm_up = strtoull(arguments[4], NULL, 10), count = strtoull(arguments[5], NULL, 10);
+    int64_t start_ns;
+    double cpu;
+
+    if (wide.partitions - 1 >= PARTITIONS_MAX || wide.acks == 0 || wide.share == 0 ||
+        wide.partitions % wide.share != 0)
+        die("arguments out of range");
+    payload_init(&wide.payload);
+    wide.frame = malloc((size_t)wide.partitions * PARTITION_BYTES + 1024);
+    wide.answer = malloc((size_t)wide.partitions * ANSWER_BYTES + 1024);
+    for (uint64_t i = 0; i < warm_up; i++)
+        wide_call(&wide);
+    measure_wait();
+    cpu = cpu_seconds();
+    start_ns = wire_now_ns();
+    for (uint64_t i = 0; i < count; i++)
+        wide_call(&wide);
+    printf("{\"count\": %llu, \"seconds\": %.6f, \"client_cpu\": %.6f}\n",
+           (unsigned long long)count, (double)(wire_now_ns() - start_ns) / 1e9,
+           cpu_seconds() - cpu);
+    return 0;
+}
+
+/* ---- fetch ---- */
+
+struct fetched {
+    struct payload payload;
+    uint64_t count;
+};
+
+static void record_check(void *context, int64_t offset, const uint8_t *value, size_t size)
+{
+    struct fetched *fetched = context;
+    uint64_t sequence = 0;
+
+    (void)offset;
+    if (!payload_check(&fetched->payload, value, size, &sequence))
+        die("a record came changed");
+    fetched->count++;
+}
+
+static int run_fetch(char **arguments)
+{
+    int fd = connect_to(arguments[0]);
+    int64_t offset = strtoll(arguments[2], NULL, 10);
+    uint64_t count = strtoull(arguments[3], NULL, 10);
+    uint8_t *answer = malloc(FETCH_ROOM);
+    struct fetched fetched = {0};
+    uint8_t frame[512];
+    int64_t start_ns;
+    double cpu;
+
+    payload_init(&fetched.payload);
+    measure_wait();
+    cpu = cpu_seconds();
+    start_ns = wire_now_ns();
+    for (uint64_t i = 0; i < count; i++) {
+        size_t size = wire_fetch(frame, (int32_t)i, arguments[1], 0, offset, 1000, 1);
+        const uint8_t *records;
+        size_t records_size;
+        int64_t before = offset;
+
+        if (!wire_send(fd, frame, size) || !wire_receive(fd, answer, FETCH_ROOM, &size))
+            die("connection lost");
+        if (!wire_fetch_answer(answer, size, &records, &records_size) ||
+            !wire_records(records, records_size, record_check, &fetched, &offset) ||
+            offset == before)
+            die("a fetch failed, or was broken");
+    }
+    printf("{\"count\": %llu, \"records\": %llu, \"seconds\": %.6f, \"client_cpu\": %.6f}\n",
+           (unsigned long long)count, (unsigned long long)fetched.count,
+           (double)(wire_now_ns() - start_ns) / 1e9, cpu_seconds() - cpu);
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    if ((argc == 8 || argc == 9) && strcmp(argv[1], "wide") == 0)
+        return run_wide(argv + 2);
+    if (argc == 6 && strcmp(argv[1], "fetch") == 0)
+        return run_fetch(argv + 2);
+    fprintf(stderr, "usage: calls wide ADDRESS TOPIC ACKS PARTITIONS WARM_UP COUNT [SHARE]"
+                    " | fetch ADDRESS TOPIC FIRST_OFFSET COUNT\n");
+    return 2;
+}
