@@ -60,9 +60,10 @@ public class Check implements AutoCloseable {
         return new KafkaConsumer<>(properties, new StringDeserializer(), new StringDeserializer());
     }
 
-    /** Creates the topic and waits until its partitions take records. */
+    /** Creates the topic and waits until its partitions take records. These are old: retention is off. */
     void create(int partitions) throws Exception {
-        await(admin.createTopics(List.of(new NewTopic(topic, partitions, (short) 1))).all());
+        await(admin.createTopics(List.of(new NewTopic(topic, partitions, (short) 1)
+            .configs(Map.of("retention.ms", "-1")))).all());
         Map<TopicPartition, OffsetSpec> places = new HashMap<>();
         for (int i = 0; i < partitions; i++)
             places.put(new TopicPartition(topic, i), OffsetSpec.latest());
