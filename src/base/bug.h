@@ -49,6 +49,7 @@
     X(partition_given_early, "G1", "a partition is given before its owner has given it up")       \
     X(join_does_not_wait, "G1", "a join phase ends without the slow member")                      \
     X(sessions_not_resumed, "L1", "no session ends behind a load of the coordinator")             \
+    X(markers_before_prepare, "D6", "markers are sent before their Prepare record is committed")  \
     X(complete_before_markers, "D6", "a transaction is complete before its markers are written")  \
     X(txn_offsets_before_marker, "D6", "a transaction's offsets count before its marker")         \
     X(transaction_not_verified, "KIP-890", "a late batch opens the next transaction")             \
@@ -56,7 +57,8 @@
     X(successor_epoch_kept, "D7", "InitProducerId raises no epoch: nobody is fenced")             \
     X(stable_before_marker_commits, "D6", "the last stable offset passes uncommitted markers")    \
     X(snapshots_outlive_markers, "ours", "compaction takes a marker that a replay needs")         \
-    X(overdue_by_wall_clock, "ours", "a clock that is set back keeps transactions open")
+    X(overdue_by_wall_clock, "ours", "a clock that is set back keeps transactions open")          \
+    X(shared_range_outlives_segment, "ours", "fetched bytes are known by their file's name")
 
 enum bug {
     BUG_none,

@@ -55,7 +55,10 @@
     X(quorum, controller_one_tick, "the controller does one thing by itself in a turn")         \
     X(coordinator, coordinator_batch_early, "a coordinator's batch leaves with what it has")    \
     X(coordinator, coordinator_load_one, "a coordinator loads one record in a step")            \
-    X(coordinator, coordinator_write_refused, "a coordinator's write is not admitted")
+    X(coordinator, coordinator_write_refused, "a coordinator's write is not admitted")          \
+    X(server, fetch_shares_small, "from now on fetches share ranges of any size")               \
+    X(server, fetch_share_dropped, "a range that fetches share is dropped")                     \
+    X(storage, blocks_taken_early, "a small or slow segment takes blocks ahead")
 
 enum fault_point {
 #define X(area, name, text) FAULT_POINT_##name,

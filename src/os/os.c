@@ -343,6 +343,11 @@ void os_usage(struct os *os, struct os_usage *out)
     os->table->usage(os, out);
 }
 
+void os_memory_trim(struct os *os)
+{
+    os->table->memory_trim(os);
+}
+
 enum err os_on_signal(struct os *os, void (*notify)(void *context, int signal), void *context)
 {
     return os->table->on_signal(os, notify, context);

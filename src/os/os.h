@@ -44,6 +44,8 @@ struct os_stat {
     bool exists;
     bool is_directory;
     int64_t size_bytes;
+    int64_t
+        held_bytes; /* of the disk: fewer where there are holes, more where blocks were reserved */
     int64_t modified_ms; /* wall clock */
 };
 struct os_names {
@@ -116,6 +118,8 @@ struct os_op {
     struct os_socket *socket;
     void *buffer;
     size_t size_bytes;
+    size_t
+        useful_bytes; /* OS_OP_RECEIVE, a hint: the owner can do nothing with fewer; they may come all the same */
     int64_t position_bytes;
     const struct slice *slices; /* must stay valid until done, as must the bytes */
     size_t slice_count;
@@ -197,6 +201,9 @@ struct os_usage {
     int64_t open_files;
 };
 void os_usage(struct os *os, struct os_usage *out);
+/* Pages of memory that the process has freed go back to the machine. It looks through the whole heap, some milliseconds
+ * of a large one: for whoever has been idle. */
+void os_memory_trim(struct os *os);
 /* Calls `notify(context, signal)` on an unspecified thread for SIGTERM, SIGINT and SIGHUP, from now on
  * to the next os_on_signal; NULL: no more, and none is running after it. What `notify` uses, a reactor
  * for one, is released after that. On one thread, before others were started by foreign means. */

@@ -90,6 +90,7 @@ struct os_table {
     int64_t (*descriptors_max)(struct os *os);
     enum err (*host_name)(struct os *os, char *out, size_t capacity_bytes);
     void (*usage)(struct os *os, struct os_usage *out); /* out is zeroed */
+    void (*memory_trim)(struct os *os);
     enum err (*on_signal)(struct os *os, void (*notify)(void *context, int signal), void *context);
 
     void (*release)(struct os *os);

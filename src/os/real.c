@@ -98,6 +98,7 @@ const struct os_table real_table = {
     .descriptors_max = real_descriptors_max,
     .host_name = real_host_name,
     .usage = real_usage,
+    .memory_trim = real_memory_trim,
     .on_signal = real_on_signal,
     .release = real_release,
 };

@@ -57,3 +57,10 @@ enum err real_err(int error_number)
         return ERR_IO;
     }
 }
+
+enum err real_sync_err(int error_number)
+{
+    enum err err = real_err(error_number);
+
+    return err == ERR_NO_MEMORY || err == ERR_TOO_MANY_FILES ? ERR_IO : err;
+}

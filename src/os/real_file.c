@@ -267,7 +267,7 @@ enum err real_file_sync(struct os_file *file)
 {
     while (fdatasync(real_of(file)->fd) < 0) {
         if (errno != EINTR)
-            return real_err(errno);
+            return real_sync_err(errno);
     }
     return OK;
 }

@@ -73,6 +73,8 @@ extern const struct os_table real_table;
 
 int64_t real_now_ns(struct os *os);
 enum err real_err(int error_number);
+/* Of a sync: it may have dropped pages, whatever it failed for, so nothing says that it may be tried again. */
+enum err real_sync_err(int error_number);
 
 /* ---- files ---- */
 struct real_file {
@@ -132,6 +134,7 @@ struct real_port {
     struct list_node again;              /* real_socket.again_node: to be tried without an event */
     struct list_node connects;           /* real_connect.node */
     size_t ops_under_way;
+    int accept_below_fd; /* descriptors below this one may be accepted; 0: look first how many are left */
 };
 
 enum err real_port_create(struct os *os, struct os_port **out);
@@ -162,6 +165,7 @@ struct real_socket {
     bool may_write;               /* likewise */
     bool has_hang_up;             /* the end of the stream or an error waits to be read */
     enum err broken;              /* could not be registered: every operation gets it */
+    int low_water_bytes;          /* SO_RCVLOWAT: an event is worth as many */
     struct real_port *port;       /* NULL: detached */
     struct list_node reads;       /* os_op.node: accepts or receives, in order */
     struct list_node writes;      /* os_op.node: sends, in order */
@@ -227,6 +231,7 @@ int real_core_count(struct os *os);
 int64_t real_descriptors_max(struct os *os);
 enum err real_host_name(struct os *os, char *out, size_t capacity_bytes);
 void real_usage(struct os *os, struct os_usage *out);
+void real_memory_trim(struct os *os);
 enum err real_on_signal(struct os *os, void (*notify)(void *context, int signal), void *context);
 void signals_fini(struct signals *signals);
 

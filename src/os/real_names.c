@@ -26,6 +26,7 @@ enum err real_stat(struct os *os, const char *path, struct os_stat *out)
     out->exists = true;
     out->is_directory = S_ISDIR(native.st_mode);
     out->size_bytes = native.st_size;
+    out->held_bytes = (int64_t)native.st_blocks * 512;
     out->modified_ms =
         (int64_t)native.st_mtim.tv_sec * 1000 + (int64_t)native.st_mtim.tv_nsec / 1000000;
     return OK;
@@ -114,7 +115,7 @@ enum err real_sync_directory(struct os *os, const char *path)
             continue;
         /* A file system that has no such call orders its names by itself or not at all. */
         if (errno != EINVAL)
-            err = real_err(errno);
+            err = real_sync_err(errno);
         break;
     }
     close(fd);

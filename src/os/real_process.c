@@ -6,6 +6,9 @@
 
 #include "base/fmt.h"
 
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -207,4 +210,12 @@ void real_usage(struct os *os, struct os_usage *out)
     }
     out->resident_bytes = resident_bytes();
     out->open_files = open_files();
+}
+
+void real_memory_trim(struct os *os)
+{
+    UNUSED(os);
+#ifdef __GLIBC__
+    malloc_trim(0);
+#endif
 }

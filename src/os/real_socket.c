@@ -48,6 +48,7 @@ enum err socket_new(int fd, struct real_port *port, struct real_socket **out)
     socket->port = port;
     socket->may_read = true;
     socket->may_write = true;
+    socket->low_water_bytes = 1;
     list_init(&socket->reads);
     list_init(&socket->writes);
     list_init(&socket->again_node);

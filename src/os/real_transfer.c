@@ -17,9 +17,14 @@
 #define SEND_BYTES_PER_TURN (1 * MIB)
 /* Without free descriptors a listener would be ready for ever. */
 #define ACCEPT_PAUSE_NS ((int64_t)100 * 1000000)
+#define LOW_WATER_BYTES_MIN (16 * KIB)
+#define LOW_WATER_BYTES_MAX (64 * KIB)
 /* Descriptors that connections leave to files, but at most half of all: a segment that cannot be opened takes
  * its directory down, a client that waits in the backlog loses nothing. */
 #define DESCRIPTORS_FOR_FILES 2048
+/* The kernel gives out the lowest free descriptor, so the one of the last connection tells how many are left. Only
+ * when they climb by so many is it asked. */
+#define DESCRIPTORS_UNLOOKED 64
 
 static struct os_op *first_of(struct list_node *list)
 {
@@ -72,20 +77,25 @@ static bool is_transient(int error_number)
     }
 }
 
-/* Would the next descriptor be one of those that are for files? */
-static bool descriptors_are_short(int any_fd)
+/* Would the next descriptor be one of those that are for files? The limit may have been changed from outside. */
+static bool descriptors_are_short(const struct real_socket *listener)
 {
     struct rlimit limit;
+    rlim_t for_files;
     int lowest_free;
 
-    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+    if (listener->port->accept_below_fd > 0 || getrlimit(RLIMIT_NOFILE, &limit) < 0)
         return false;
-    lowest_free = fcntl(any_fd, F_DUPFD_CLOEXEC, 0);
+    lowest_free = fcntl(listener->fd, F_DUPFD_CLOEXEC, 0);
     if (lowest_free < 0)
         return true;
     close(lowest_free);
-    return (rlim_t)lowest_free >=
-           limit.rlim_cur - MIN(limit.rlim_cur / 2, (rlim_t)DESCRIPTORS_FOR_FILES);
+    for_files = limit.rlim_cur - MIN(limit.rlim_cur / 2, (rlim_t)DESCRIPTORS_FOR_FILES);
+    if ((rlim_t)lowest_free >= for_files)
+        return true;
+    listener->port->accept_below_fd =
+        (int)MIN(for_files, (rlim_t)lowest_free + DESCRIPTORS_UNLOOKED);
+    return false;
 }
 
 static bool is_anybody_waiting(int listener_fd)
@@ -101,10 +111,12 @@ static bool try_accept(struct real_socket *socket, struct os_op *op)
     int fd = -1;
     enum err err;
 
-    if (!descriptors_are_short(socket->fd) || !is_anybody_waiting(socket->fd))
+    if (!descriptors_are_short(socket) || !is_anybody_waiting(socket->fd))
         fd = accept4(socket->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     else
         errno = EMFILE;
+    if (fd + 1 >= socket->port->accept_below_fd || (fd < 0 && errno != EAGAIN))
+        socket->port->accept_below_fd = 0;
     if (fd >= 0) {
         finish(socket, op, accepted_new(socket->port, fd, op));
         return true;
@@ -146,14 +158,30 @@ static bool try_receive(struct real_socket *socket, struct os_op *op)
     return true;
 }
 
+/* The rest of a large frame is received in few pieces: being woken costs more than copying some thousands of bytes,
+ * and a sender that is faster than the link would wake us for each of its packets. The kernel wakes us earlier when
+ * its buffer is full, the window closes or the peer has gone. */
+static void low_water_set(struct real_socket *socket, const struct os_op *op)
+{
+    size_t useful = op->kind == OS_OP_RECEIVE ? op->useful_bytes : 1;
+    int bytes = useful < LOW_WATER_BYTES_MIN ? 1 : (int)MIN(useful, LOW_WATER_BYTES_MAX);
+
+    if (bytes == socket->low_water_bytes)
+        return;
+    socket->low_water_bytes = bytes;
+    (void)setsockopt(socket->fd, SOL_SOCKET, SO_RCVLOWAT, &bytes, sizeof(bytes));
+}
+
 void socket_drive_reads(struct real_socket *socket)
 {
     struct os_op *op;
 
     while (socket->may_read && socket->again_ns == 0 && (op = first_of(&socket->reads)) != NULL) {
         if (!(op->kind == OS_OP_ACCEPT ? try_accept(socket, op) : try_receive(socket, op)))
-            return;
+            break;
     }
+    if (!socket->may_read && (op = first_of(&socket->reads)) != NULL)
+        low_water_set(socket, op);
 }
 
 /* ---- send ---- */

@@ -219,6 +219,7 @@ static enum err do_stat(struct sim_process *process, struct sim_io *io)
     io->stat.exists = true;
     io->stat.is_directory = inode->is_directory;
     io->stat.size_bytes = inode->size_bytes;
+    io->stat.held_bytes = (int64_t)(inode->live_pages * SIM_PAGE_BYTES);
     io->stat.modified_ms = inode->modified_ms;
     return OK;
 }

@@ -19,20 +19,31 @@ int sim_fault_add(struct os *os, const struct sim_fault *fault)
     return (int)machine->fault_count++;
 }
 
+static void fault_end(struct sim_process *process, size_t number)
+{
+    struct sim_fault_state *state = &process->machine->faults[number];
+
+    if (!state->is_active)
+        return; /* or used up: the call that it struck takes as long as it takes */
+    state->is_active = false;
+    if (state->fault.effect == SIM_EFFECT_DELAY)
+        sim_jobs_hasten(process, number);
+}
+
 void sim_fault_remove(struct os *os, int number)
 {
-    struct sim_machine *machine = sim_process_of(os)->machine;
+    struct sim_process *process = sim_process_of(os);
 
-    ASSERT(number >= 0 && (size_t)number < machine->fault_count);
-    machine->faults[number].is_active = false;
+    ASSERT(number >= 0 && (size_t)number < process->machine->fault_count);
+    fault_end(process, (size_t)number);
 }
 
 void sim_faults_clear(struct os *os)
 {
-    struct sim_machine *machine = sim_process_of(os)->machine;
+    struct sim_process *process = sim_process_of(os);
 
-    for (size_t i = 0; i < machine->fault_count; i++)
-        machine->faults[i].is_active = false;
+    for (size_t i = 0; i < process->machine->fault_count; i++)
+        fault_end(process, i);
 }
 
 int64_t sim_fault_hits(const struct os *os, int number)
@@ -88,6 +99,7 @@ void sim_fault_decide(struct sim_machine *machine, struct sim_io *io)
                  io->file ? io->file->path : io->path);
         if (state->fault.effect == SIM_EFFECT_DELAY) {
             io->delay_ns += state->fault.delay_ns;
+            state->job_delay_ns = sim_later(state->job_delay_ns, state->fault.delay_ns);
         } else if (!io->has_fault) {
             io->has_fault = true;
             io->effect = state->fault.effect;

@@ -211,13 +211,14 @@ enum err sim_inode_truncate(struct sim_inode *inode, int64_t size_bytes)
     size_t first = ((size_t)size_bytes + SIM_PAGE_BYTES - 1) / SIM_PAGE_BYTES;
     size_t tail = (size_t)size_bytes % SIM_PAGE_BYTES;
     bool shrinks = size_bytes < inode->size_bytes;
+    bool gives_back = false;
 
     inode->sequence++;
-    if (!shrinks) {
+    if (size_bytes > inode->size_bytes) {
         inode->size_bytes = size_bytes;
         return OK;
     }
-    if (tail > 0 && first <= inode->page_count && inode->live[first - 1]) {
+    if (shrinks && tail > 0 && first <= inode->page_count && inode->live[first - 1]) {
         struct sim_page *page = page_for_write(inode, first - 1);
 
         ASSERT(page != NULL); /* it was there */
@@ -230,8 +231,11 @@ enum err sim_inode_truncate(struct sim_inode *inode, int64_t size_bytes)
             dirty_subtract(inode);
         sim_page_set(&inode->live[i], NULL);
         live_pages_change(inode, false);
+        gives_back = true;
     }
     inode->size_bytes = size_bytes;
+    if (!shrinks && !gives_back)
+        return OK;
     SIM_GROW(inode->truncations, inode->truncation_count, inode->truncation_capacity);
     inode->truncations[inode->truncation_count++] =
         (struct sim_truncation){inode->sequence, size_bytes};
@@ -324,10 +328,9 @@ void sim_inode_stable_truncate(struct sim_inode *inode, int64_t size_bytes)
 {
     size_t first = ((size_t)size_bytes + SIM_PAGE_BYTES - 1) / SIM_PAGE_BYTES;
     size_t tail = (size_t)size_bytes % SIM_PAGE_BYTES;
+    bool shrinks = size_bytes < inode->stable_bytes;
 
-    if (size_bytes >= inode->stable_bytes)
-        return;
-    if (tail > 0 && first <= inode->page_count && inode->stable[first - 1]) {
+    if (shrinks && tail > 0 && first <= inode->page_count && inode->stable[first - 1]) {
         struct sim_page *page = sim_page_new(inode->stable[first - 1]);
 
         memset(page->data + tail, 0, SIM_PAGE_BYTES - tail);
@@ -335,12 +338,15 @@ void sim_inode_stable_truncate(struct sim_inode *inode, int64_t size_bytes)
         sim_page_set(&inode->stable[first - 1], page);
     }
     for (size_t i = first; i < inode->page_count; i++) {
-        if (inode->stable[i] != inode->live[i] || inode->stable[i] != inode->disk->reserved)
+        bool is_reserved = inode->stable[i] == inode->disk->reserved;
+
+        if (is_reserved ? inode->live[i] != inode->stable[i] : shrinks)
             sim_page_set(&inode->stable[i], NULL);
-        if (inode->lost[i] != inode->live[i]) /* else: written behind the truncation, then lost */
+        /* Else: written behind the truncation, then lost. */
+        if (shrinks && inode->lost[i] != inode->live[i])
             sim_page_set(&inode->lost[i], NULL);
     }
-    inode->stable_bytes = size_bytes;
+    inode->stable_bytes = MIN(inode->stable_bytes, size_bytes);
 }
 
 void sim_snapshot_apply(struct sim_snapshot *snapshot)

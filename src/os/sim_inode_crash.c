@@ -92,6 +92,11 @@ static void live_from_stable(struct sim_inode *inode, int64_t size_bytes)
     size_t pages = 0;
     size_t last = ((size_t)size_bytes + SIM_PAGE_BYTES - 1) / SIM_PAGE_BYTES;
 
+    /* Reserved blocks that were given back without a sync are there again. */
+    for (size_t i = last; i < inode->page_count; i++) {
+        if (inode->stable[i] == inode->disk->reserved)
+            sim_page_set(&inode->live[i], sim_page_ref(inode->stable[i]));
+    }
     inode->stable_bytes = INT64_MAX; /* cuts whatever lies behind */
     sim_inode_stable_truncate(inode, size_bytes);
     for (size_t i = 0; i < inode->page_count; i++) {

@@ -103,6 +103,7 @@ struct sim_fault_state {
     char *path_part;
     int64_t matched;
     int64_t hits;
+    int64_t job_delay_ns; /* by which it has delayed the job that runs */
     bool is_active;
 };
 
@@ -389,6 +390,8 @@ struct sim_work {
     bool is_run; /* the job did its work; from run_ns to due_ns its calls pass */
     int64_t run_ns, due_ns;
     int64_t job_calls, job_syncs;
+    int64_t *job_delays_ns; /* of run_ns to due_ns, by the number of the fault; NULL: none */
+    size_t job_delay_count;
     bool is_file_call;
 };
 
@@ -418,13 +421,18 @@ void sim_port_set_deadline(struct os_port *port, int64_t deadline_ns);
 /* The clock runs at another speed now. */
 void sim_port_clock_changed(struct sim_port *port);
 /* The outcome of the work is known: its operation is done at the next poll. */
-/* The latencies of the machine's disk have changed: calls that jobs have yet to make take the new ones. */
-void sim_jobs_redraw(struct sim_process *process);
 void sim_work_complete(struct sim_work *work, enum err err, int64_t result);
 /* The process is about to be ended: operations under way may take effect in part. */
 void sim_port_cut(struct sim_port *port);
 /* The process is dead: nothing of the port happens any more. */
 void sim_port_end(struct sim_port *port);
+
+/* ---- jobs: sim_job.c ---- */
+void sim_job_run(struct sim *sim, struct sim_work *work);
+/* The latencies of the machine's disk have changed: calls that jobs have yet to make take the new ones. */
+void sim_jobs_redraw(struct sim_process *process);
+/* The fault has ended: calls that jobs have yet to make are not delayed by it. */
+void sim_jobs_hasten(struct sim_process *process, size_t fault);
 
 /* ---- network: sim_link.c, sim_connection.c, sim_socket.c, sim_connect.c ---- */
 struct sim_queue {

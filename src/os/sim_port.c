@@ -127,6 +127,7 @@ static void work_free(struct sim_work *work)
     struct sim *sim = sim_of(work->port->process);
 
     sim_unschedule(sim, &work->event);
+    sim_free(work->job_delays_ns);
     sim_io_forget(&work->io);
     sim_connect_forget(work);
     list_remove(&work->socket_node);
@@ -222,68 +223,6 @@ static void file_call_finish(struct sim_work *work)
     sim_work_complete(work, err, err == OK ? work->io.result : 0);
 }
 
-/* A job is one event; what its blocking calls would have taken passes before it is done. */
-static void job_run(struct sim *sim, struct sim_work *work)
-{
-    struct sim_process *process = work->port->process;
-    struct os_op *op = work->op;
-
-    if (work->is_run) {
-        sim_work_complete(work, op->err, op->result);
-        return;
-    }
-    sim_note(sim, process->machine, "job", 0, "");
-    work->is_run = true;
-    process->blocking_ns = process->blocking_calls = process->blocking_syncs = 0;
-    op->run(op);
-    work->run_ns = sim->now_ns;
-    work->due_ns = sim_later(sim->now_ns, process->blocking_ns);
-    work->job_calls = process->blocking_calls;
-    work->job_syncs = process->blocking_syncs;
-    if (process->is_alive)
-        sim_schedule(sim, &work->event, work->due_ns);
-}
-
-static int64_t draw_sum(struct sim_machine *machine, const struct sim_latency *latency,
-                        int64_t count)
-{
-    int64_t sum_ns = 0;
-
-    for (int64_t i = 0; i < count; i++)
-        sum_ns = sim_later(sum_ns, sim_draw(&machine->disk_random, latency));
-    return sum_ns;
-}
-
-/* A job does all its calls in one event, so the draws for those that would still come are of a disk that is no
- * longer the same: a job that began while it was slow would be slow for ever. */
-static void job_redraw(struct sim_machine *machine, struct sim_work *work)
-{
-    int64_t now_ns = machine->sim->now_ns;
-    int64_t total_ms = (work->due_ns - work->run_ns) / 1000000;
-    int64_t left_ms = (work->due_ns - now_ns) / 1000000;
-
-    if (work->op->kind != OS_OP_JOB || !work->is_run || !sim_is_scheduled(&work->event) ||
-        total_ms <= 0 || left_ms <= 0)
-        return;
-    work->job_calls = work->job_calls * left_ms / total_ms;
-    work->job_syncs = work->job_syncs * left_ms / total_ms;
-    work->run_ns = now_ns;
-    work->due_ns =
-        sim_later(now_ns, sim_later(draw_sum(machine, &machine->disk_latency, work->job_calls),
-                                    draw_sum(machine, &machine->sync_latency, work->job_syncs)));
-    sim_schedule(machine->sim, &work->event, work->due_ns);
-}
-
-void sim_jobs_redraw(struct sim_process *process)
-{
-    LIST_EACH (node, &process->ports) {
-        struct sim_port *port = LIST_ITEM(node, struct sim_port, node);
-
-        LIST_EACH (each, &port->under_way)
-            job_redraw(process->machine, LIST_ITEM(each, struct sim_work, node));
-    }
-}
-
 static void work_run(struct sim *sim, struct sim_event *event)
 {
     struct sim_work *work = CONTAINER_OF(event, struct sim_work, event);
@@ -292,7 +231,7 @@ static void work_run(struct sim *sim, struct sim_event *event)
     switch (work->op->kind) {
     case OS_OP_JOB:
         if (!sim_hold(work->port->process, event))
-            job_run(sim, work);
+            sim_job_run(sim, work);
         return;
     case OS_OP_CLOSE:
         os_file_close(&work->op->file);

@@ -207,6 +207,12 @@ static enum err table_host_name(struct os *os, char *out, size_t capacity_bytes)
     return fmt(out, capacity_bytes, "%s", machine->name) < capacity_bytes ? OK : ERR_TOO_LARGE;
 }
 
+/* The process is the test's. */
+static void table_memory_trim(struct os *os)
+{
+    UNUSED(os);
+}
+
 static void table_usage(struct os *os, struct os_usage *out)
 {
     const struct sim_process *process = sim_process_of(os);
@@ -271,6 +277,7 @@ const struct os_table sim_table = {
     .descriptors_max = table_descriptors_max,
     .host_name = table_host_name,
     .usage = table_usage,
+    .memory_trim = table_memory_trim,
     .on_signal = table_on_signal,
     .release = sim_process_release,
 };

@@ -488,6 +488,51 @@ static void accepting_leaves_descriptors_to_files(void **state)
     pair_close(&pair);
 }
 
+/* More than one packet may bring; what is sent is in the peer's buffer when the send has completed. */
+static void the_rest_of_a_frame_wakes_its_owner_once(void **state)
+{
+    enum { FRAME = 40000, BEGINNING = 100 };
+    static uint8_t sent[FRAME], received[FRAME];
+    struct bench *bench = *state;
+    struct slice first = {sent, BEGINNING}, rest = {sent + BEGINNING, FRAME - BEGINNING};
+    struct pair pair;
+    struct probe receive;
+    struct probe send;
+
+    memset(sent, 7, sizeof(sent));
+    pair_open(bench, &pair);
+    receive.op = receive_op(pair.server, received, FRAME);
+    receive.op.useful_bytes = FRAME;
+    probe_submit(bench->port, &receive);
+    send.op = send_op(pair.client, &first, 1);
+    assert_int_equal(probe_run(bench->port, &send), OK);
+    assert_true(os_socket_is_readable(pair.server));
+    os_port_poll(bench->port, 0);
+    assert_int_equal(receive.done_count, 0);
+    send.op = send_op(pair.client, &rest, 1);
+    assert_int_equal(probe_run(bench->port, &send), OK);
+    probe_wait(bench->port, &receive);
+    assert_int_equal(receive.op.result, FRAME);
+    assert_memory_equal(received, sent, FRAME);
+    receive.op = receive_op(pair.server, received, FRAME); /* the next frame may be a small one */
+    receive.op.useful_bytes = 1;
+    probe_submit(bench->port, &receive);
+    send.op = send_op(pair.client, &first, 1);
+    assert_int_equal(probe_run(bench->port, &send), OK);
+    probe_wait(bench->port, &receive);
+    assert_int_equal(receive.op.result, BEGINNING);
+    receive.op =
+        receive_op(pair.server, received, FRAME); /* the end of the peer does not wait for it */
+    receive.op.useful_bytes = FRAME;
+    probe_submit(bench->port, &receive);
+    send.op = send_op(pair.client, &first, 1);
+    assert_int_equal(probe_run(bench->port, &send), OK);
+    os_socket_close(&pair.client, false);
+    probe_wait(bench->port, &receive);
+    assert_int_equal(receive.op.result, BEGINNING);
+    pair_close(&pair);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -495,6 +540,7 @@ int main(void)
         TEST(a_listener_on_every_address_hears_both_families),
         TEST(a_peer_that_closes_its_side_can_still_be_answered),
         TEST(large_transfers_arrive_whole_and_in_order_in_both_directions),
+        TEST(the_rest_of_a_frame_wakes_its_owner_once),
         TEST(closing_cancels_what_is_under_way_at_the_next_poll),
         TEST(a_callback_may_close_a_socket_whose_event_came_in_the_same_batch),
         TEST(an_aborted_connection_is_an_error_at_the_peer),

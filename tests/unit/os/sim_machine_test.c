@@ -184,6 +184,53 @@ static void a_job_that_began_on_a_slow_disk_goes_on_at_the_speed_of_the_disk(voi
     UNUSED(state);
 }
 
+/* The same where a fault delays the calls, alone or beside another that goes on. */
+static void a_job_that_a_fault_delayed_goes_on_without_it_when_it_ends(void **state)
+{
+    const struct sim_fault slow = {.calls = 1u << SIM_CALL_SYNC,
+                                   .path_part = "/job",
+                                   .is_sticky = true,
+                                   .effect = SIM_EFFECT_DELAY,
+                                   .delay_ns = 1000000000};
+    const struct sim_fault elsewhere = {.calls = 1u << SIM_CALL_SYNC,
+                                        .path_part = "/other",
+                                        .is_sticky = true,
+                                        .effect = SIM_EFFECT_DELAY,
+                                        .delay_ns = 1000000000};
+
+    for (int ended = 0; ended <= 3; ended++) {
+        struct sim *sim = bench_sim(1);
+        struct os *os = bench_machine(sim, "a");
+        struct bench_port port;
+        struct bench_op job = {.op.run = job_of_many_syncs};
+        int other = sim_fault_add(os, &elsewhere);
+        int faults[2] = {sim_fault_add(os, &slow), sim_fault_add(os, &slow)};
+        int64_t took_ns;
+
+        bench_port_open(&port, os);
+        bench_submit(port.port, &job, OS_OP_JOB);
+        sim_run_until(sim, sim_now_ns(sim) + 20000000000, NULL, NULL);
+        assert_false(job.done);
+        sim_fault_remove(os, other);
+        if (ended == 3)
+            sim_faults_clear(os);
+        for (int i = 0; i < ended && i < 2; i++)
+            sim_fault_remove(os, faults[i]);
+        OKAY(bench_wait(sim, &job));
+        took_ns = sim_now_ns(sim);
+        /* 10 of 100 syncs have passed; the others take 2 s, 1 s or next to nothing each. */
+        if (ended == 0)
+            assert_in_range(took_ns, 199000000000, 203000000000);
+        else if (ended == 1)
+            assert_in_range(took_ns, 109000000000, 113000000000);
+        else
+            assert_in_range(took_ns, 20000000000, 22000000000);
+        bench_port_close(&port);
+        sim_release(&sim);
+    }
+    UNUSED(state);
+}
+
 static void bad_turn(void *context)
 {
     struct bench_port *port = context;
@@ -418,6 +465,7 @@ int main(void)
         cmocka_unit_test(a_wake_gives_one_turn),
         cmocka_unit_test(a_job_may_block_and_its_time_passes_before_it_is_done),
         cmocka_unit_test(a_job_that_began_on_a_slow_disk_goes_on_at_the_speed_of_the_disk),
+        cmocka_unit_test(a_job_that_a_fault_delayed_goes_on_without_it_when_it_ends),
         cmocka_unit_test(blocking_calls_of_a_running_shard_are_counted),
         cmocka_unit_test(a_job_that_loses_its_machine_is_forgotten),
         cmocka_unit_test(a_paused_process_takes_no_turn_while_disk_and_clocks_go_on),

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * base/memory_reserve.c: a block of the heap that nobody touches, and gives its addresses back in need.
+ * Like the hook of base/assert.c a global of the process: the heap is one, too.
+ * Threads  any: the block changes hands by exchange.
+ */
+#include "base/memory_reserve.h"
+
+#include "base/allocator.h"
+
+#include <stdatomic.h>
+
+static atomic_size_t reserve_bytes; /* 0: the process has none */
+static _Atomic(void *) reserve_block;
+
+enum err memory_reserve_fill(size_t size_bytes)
+{
+    void *expected = NULL;
+    void *block;
+
+    ASSERT(size_bytes > 0);
+    atomic_store(&reserve_bytes, size_bytes);
+    if (atomic_load(&reserve_block))
+        return OK;
+    block = heap_allocator.allocate(&heap_allocator, size_bytes);
+    if (!block)
+        return ERR_NO_MEMORY;
+    if (!atomic_compare_exchange_strong(&reserve_block, &expected, block))
+        heap_allocator.release(&heap_allocator, block, size_bytes);
+    return OK;
+}
+
+bool memory_reserve_break(void)
+{
+    void *block = atomic_exchange(&reserve_block, NULL);
+
+    if (!block)
+        return false;
+    heap_allocator.release(&heap_allocator, block, atomic_load(&reserve_bytes));
+    return true;
+}
+
+bool memory_reserve_is_whole(void)
+{
+    size_t size_bytes = atomic_load(&reserve_bytes);
+
+    return size_bytes == 0 || atomic_load(&reserve_block) || memory_reserve_fill(size_bytes) == OK;
+}
