@@ -75,14 +75,12 @@ struct slice config_static(const struct config *config, struct slice name)
     return config_set_get(&config->file->set, name);
 }
 
-int64_t config_listener_long(const struct config *config, struct slice listener,
-                             enum broker_key key)
+/* The text of listener.name.<listener>.<key>; null when nobody set it. */
+static struct slice listener_text(const struct config *config, struct slice listener,
+                                  enum broker_key key)
 {
     char name[256];
-    size_t size;
     enum config_source source;
-    struct slice text;
-    int64_t number;
     struct text out;
 
     text_init(&out, name, sizeof name);
@@ -93,11 +91,24 @@ int64_t config_listener_long(const struct config *config, struct slice listener,
         text_add(&out, "%c", byte >= 'A' && byte <= 'Z' ? byte + ('a' - 'A') : byte);
     }
     text_add(&out, ".%s", config_broker_keys[key].name);
-    size = out.size_bytes;
-    text = out.truncated ? SLICE_NULL : config_layer_get(config, slice_of(name, size), &source);
+    return out.truncated ? SLICE_NULL
+                         : config_layer_get(config, slice_of(name, out.size_bytes), &source);
+}
+
+int64_t config_listener_long(const struct config *config, struct slice listener,
+                             enum broker_key key)
+{
+    struct slice text = listener_text(config, listener, key);
+    int64_t number;
+
     if (!slice_is_null(text) && parse_i64(config_trim(text), &number) == OK)
         return number;
     return config_long(config, key);
+}
+
+bool config_listener_is_set(const struct config *config, struct slice listener, enum broker_key key)
+{
+    return config_is_set(config, key) || !slice_is_null(listener_text(config, listener, key));
 }
 
 int64_t config_log_retention_ms(const struct config *config)

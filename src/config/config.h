@@ -256,6 +256,9 @@ struct slice config_static(const struct config *config, struct slice name);
 /* listener.name.<listener>.<key> when set, else <key>. Integer keys. */
 int64_t config_listener_long(const struct config *config, struct slice listener,
                              enum broker_key key);
+/* True when some layer sets one of the two. */
+bool config_listener_is_set(const struct config *config, struct slice listener,
+                            enum broker_key key);
 
 /* Values made of several keys. */
 int64_t config_log_retention_ms(const struct config *config);

@@ -7,6 +7,8 @@
  */
 #include "network/gate_internal.h"
 
+#include "base/memory_reserve.h"
+
 #include <math.h>
 
 static double rate_limit(int32_t rate_max)
@@ -61,7 +63,7 @@ static void let_in(struct gate_listener *listener, struct os_socket *socket)
         os_socket_close(&socket, false);
         return;
     }
-    connection = connection_create(socket);
+    connection = memory_reserve_is_whole() ? connection_create(socket) : NULL;
     if (!connection) {
         os_socket_close(&socket, false);
         return;

@@ -70,6 +70,7 @@ static void receive_next(struct connection *connection)
         .socket = connection->socket,
         .buffer = buffer,
         .size_bytes = size_bytes,
+        .useful_bytes = frame ? size_bytes : 1,
     };
     reactor_submit(connection->network->reactor, &connection->receive);
 }

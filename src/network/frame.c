@@ -12,6 +12,8 @@
  */
 #include "network/network_internal.h"
 
+#include "base/memory_reserve.h"
+
 #define LENGTH_BYTES 4
 
 /* ---- memory of one frame: header and bytes in one block ---- */
@@ -68,7 +70,8 @@ static struct frame *frame_allocate(struct connection *connection, size_t capaci
 
     if (!memory_take(connection, capacity_bytes))
         return NULL;
-    frame = block_take(connection->network, capacity_bytes);
+    /* A broken reserve is not for peers: it would not last. */
+    frame = memory_reserve_is_whole() ? block_take(connection->network, capacity_bytes) : NULL;
     if (!frame) {
         memory_give_back(connection->network, capacity_bytes);
         connection_close(connection, NETWORK_REASON_ERROR, false, "no memory for a frame");
@@ -99,8 +102,10 @@ static void frame_grow(struct connection *connection)
     ASSERT(new_bytes > old_bytes);
     if (!memory_take(connection, new_bytes - old_bytes))
         return;
-    frame = heap_allocator.resize(&heap_allocator, frame, block_bytes(old_bytes),
-                                  block_bytes(new_bytes));
+    frame = memory_reserve_is_whole()
+                ? heap_allocator.resize(&heap_allocator, frame, block_bytes(old_bytes),
+                                        block_bytes(new_bytes))
+                : NULL;
     if (!frame) {
         memory_give_back(connection->network, new_bytes - old_bytes);
         connection_close(connection, NETWORK_REASON_ERROR, false, "no memory for a frame");

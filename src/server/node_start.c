@@ -15,11 +15,16 @@
 
 /* ---- listeners ---- */
 
+/* 0: the system's. A size that is set ends its adapting: with Kafka's default of 100 KB a sender of full batches
+ * waits within each of them, and both sides are woken for every piece (docs/adr/0005-socket-buffers.md). */
 static int listener_buffer(const struct node *node, struct slice listener, enum broker_key key)
 {
     int64_t bytes = config_listener_long(node->boot_config, listener, key);
+    bool is_adapted =
+        slice_equal(config_string(node->boot_config, BARNABAS_SOCKET_BUFFERS), SLICE("system")) &&
+        !config_listener_is_set(node->boot_config, listener, key);
 
-    return bytes < 0 ? 0 : (int)bytes;
+    return bytes < 0 || is_adapted ? 0 : (int)bytes;
 }
 
 static enum err listener_bind(struct node *node, size_t index, struct why *why)
