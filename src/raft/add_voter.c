@@ -73,9 +73,11 @@ bool raft_versions_reply(struct raft *raft, int32_t peer_id, const struct raft_r
     const struct raft_versions_answer *versions = &reply->versions;
     const char *key;
 
-    if (raft->role != RAFT_LEADER || change->kind != RAFT_CHANGE_ADD_ASKING || !change->voter ||
-        change->voter->voters.items[0].key.id != peer_id)
-        return true;
+    ASSERT(raft->role == RAFT_LEADER); /* the end of a leadership forgets what it asked */
+    if (change->kind != RAFT_CHANGE_ADD_ASKING)
+        return true; /* the change was given up meanwhile */
+    ASSERT(change->voter->voters.items[0].key.id ==
+           peer_id); /* a change ends before the next asks */
     key = raft_key_text(raft, change->voter->voters.items[0].key);
     if (reply->error_top != OK || reply->error != OK) {
         enum err error = reply->error_top != OK ? reply->error_top : reply->error;

@@ -133,7 +133,9 @@ bool raft_change_ready(struct raft *raft, uint64_t token, enum raft_api api, con
                          verb, kraft_version));
         return false;
     }
-    if (offset == INT64_MIN || offset >= raft->leadership.high_watermark) {
+    ASSERT(offset !=
+           INT64_MIN); /* the first batch of the epoch brought a set where there was none */
+    if (offset >= raft->leadership.high_watermark) {
         raft_change_reply(raft, token, api, ERR_REQUEST_TIMED_OUT,
                           arena_format(&raft->queue.arena,
                                        "Request timed out waiting for voters to commit the latest "

@@ -47,20 +47,17 @@ void raft_election_begin(struct raft *raft)
 bool raft_election_record(struct raft *raft, int32_t voter_id, bool granted)
 {
     enum raft_ballot_state state = granted ? RAFT_BALLOT_GRANTED : RAFT_BALLOT_REFUSED;
+    struct raft_ballot *ballot = raft->election.items;
 
-    for (size_t i = 0; i < raft->election.count; i++) {
-        struct raft_ballot *ballot = &raft->election.items[i];
-
-        if (ballot->voter.id != voter_id)
-            continue;
-        /* A vote is given once; what a pre-vote says may change with the voter's log. */
-        if (raft->role == RAFT_CANDIDATE && ballot->state != RAFT_BALLOT_OPEN &&
-            ballot->state != state)
-            return false;
-        ballot->state = state;
-        return true;
+    while (ballot->voter.id != voter_id) {
+        ballot++;
+        ASSERT(ballot < raft->election.items + raft->election.count); /* only voters are asked */
     }
-    return false;
+    /* A vote is given once; what a pre-vote says may change with the voter's log. */
+    if (raft->role == RAFT_CANDIDATE && ballot->state != RAFT_BALLOT_OPEN && ballot->state != state)
+        return false;
+    ballot->state = state;
+    return true;
 }
 
 void raft_prospective_lost(struct raft *raft)
@@ -106,7 +103,8 @@ void raft_election_send(struct raft *raft)
         const struct raft_ballot *ballot = &raft->election.items[i];
         const struct raft_voter *voter = raft_voters_find(voters, ballot->voter.id);
 
-        if (ballot->state != RAFT_BALLOT_OPEN || !voter)
+        ASSERT(voter); /* sets change under followers and leaders, not under nominees */
+        if (ballot->state != RAFT_BALLOT_OPEN)
             continue;
         request.vote.voter = ballot->voter;
         raft_send(raft, ballot->voter.id, raft_voter_endpoint(raft, voter), &request);

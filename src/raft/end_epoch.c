@@ -31,8 +31,10 @@ void raft_end_request(struct raft *raft, uint64_t token, struct slice listener,
 
     if (err == OK && !raft_adopt(raft, end->leader_id, end->leader_epoch, end->leader_endpoints))
         err = ERR_UNKNOWN_SERVER_ERROR;
-    if (err == OK && raft->role == RAFT_FOLLOWER && raft->leader_id == end->leader_id)
+    if (err == OK && raft->role == RAFT_FOLLOWER) { /* of that leader: it was adopted */
+        ASSERT(raft->leader_id == end->leader_id);
         raft->fetch_deadline_ms = raft_after(raft, back_off_ms(raft, end));
+    }
     raft_emit_reply(raft, token, RAFT_API_END_QUORUM_EPOCH, err, listener);
 }
 
@@ -48,8 +50,8 @@ bool raft_end_reply(struct raft *raft, int32_t peer_id, const struct raft_reply 
         return handled == RAFT_HANDLED_OK;
     if (reply->error != OK)
         return false;
-    if (raft->role == RAFT_RESIGNED &&
-        RAFT_RESERVE(raft, resignation->acknowledged, resignation->acknowledged_capacity,
+    ASSERT(raft->role == RAFT_RESIGNED); /* another role forgets what this one asked */
+    if (RAFT_RESERVE(raft, resignation->acknowledged, resignation->acknowledged_capacity,
                      resignation->acknowledged_count))
         resignation->acknowledged[resignation->acknowledged_count++] = peer_id;
     return true;

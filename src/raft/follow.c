@@ -143,6 +143,17 @@ static void append(struct raft *raft, uint64_t number, const struct raft_fetch_a
         raft_emit_voters(raft);
 }
 
+/* A leader has no snapshot of an epoch after its own, and none that lacks what was committed. */
+static bool snapshot_is_possible(const struct raft *raft, struct raft_offset_epoch id)
+{
+    if (id.epoch <= raft->epoch && id.offset >= raft->high_watermark)
+        return true;
+    LOG_ERROR(raft->logger, "raft", "snapshot_refused",
+              "node=%d offset=%lld epoch=%d high_watermark=%lld", raft->options.self.id,
+              (long long)id.offset, id.epoch, (long long)raft->high_watermark);
+    return false;
+}
+
 bool raft_fetch_reply(struct raft *raft, uint64_t number, const struct raft_reply *reply)
 {
     const struct raft_fetch_answer *fetch = &reply->fetch;
@@ -155,12 +166,14 @@ bool raft_fetch_reply(struct raft *raft, uint64_t number, const struct raft_repl
         return handled == RAFT_HANDLED_OK;
     if (reply->error != OK)
         return false;
-    if (raft->role != RAFT_FOLLOWER || raft_is_holding(raft))
-        return true;
+    if (raft->role != RAFT_FOLLOWER || raft_is_holding(raft) || raft->download.installing)
+        return true; /* also while nobody knows where the log will end */
     if (fetch->diverging.epoch >= 0) {
         if (!diverged(raft, fetch->diverging))
             return false;
     } else if (fetch->snapshot_id.epoch >= 0 && fetch->snapshot_id.offset >= 0) {
+        if (!snapshot_is_possible(raft, fetch->snapshot_id))
+            return false;
         raft_download_begin(raft, fetch->snapshot_id);
     } else {
         append(raft, number, fetch);

@@ -79,9 +79,8 @@ int64_t raft_leader_append_voters(struct raft *raft, int16_t kraft_version,
     struct raft_control control = {.kraft_version = kraft_version};
 
     ASSERT(raft->role == RAFT_LEADER);
-    control.record_count = (kraft_version >= 0) + (voters != NULL);
-    if (voters)
-        control.voters = voters_in_scratch(raft, *voters);
+    control.record_count = (kraft_version >= 0) + 1;
+    control.voters = voters_in_scratch(raft, *voters);
     append_control(raft, control);
     raft->leadership.begin_deadline_ms = raft->now_ms; /* who is new shall hear of us */
     return raft->log.end_offset - 1;

@@ -64,11 +64,10 @@ int64_t raft_log_extend(struct raft *raft, int32_t epoch, int64_t record_count)
 
     ASSERT(record_count > 0);
     ASSERT(epoch >= raft_log_last_epoch(raft));
-    if (log->epoch_count == 0 || log->epochs[log->epoch_count - 1].epoch < epoch) {
-        if (!RAFT_RESERVE(raft, log->epochs, log->epoch_capacity, log->epoch_count))
-            return base_offset;
+    /* Without memory nothing of this step comes out, but the step itself goes on: the end moves. */
+    if ((log->epoch_count == 0 || log->epochs[log->epoch_count - 1].epoch < epoch) &&
+        RAFT_RESERVE(raft, log->epochs, log->epoch_capacity, log->epoch_count))
         log->epochs[log->epoch_count++] = (struct raft_offset_epoch){base_offset, epoch};
-    }
     log->end_offset += record_count;
     return base_offset;
 }

@@ -124,8 +124,9 @@ bool raft_adopt(struct raft *raft, int32_t leader_id, int32_t epoch,
             raft_become_follower(raft, epoch, leader_id, endpoints);
         else
             raft_become_unattached(raft, epoch, -1);
-    } else if (leader_id >= 0 && raft->role != RAFT_LEADER && raft->role != RAFT_RESIGNED &&
+    } else if (leader_id >= 0 && raft->role != RAFT_LEADER &&
                (raft->leader_id < 0 || endpoints.count > known)) {
+        ASSERT(raft->role != RAFT_RESIGNED); /* it knows itself for the leader of the epoch */
         raft_become_follower(raft, epoch, leader_id, endpoints);
     }
     return true;

@@ -117,8 +117,7 @@ static const struct raft_endpoint *leader_endpoint(const struct raft *raft)
 {
     const struct raft_endpoint *found;
 
-    if (!raft->leader_endpoints || raft->leader_endpoints->endpoints.count == 0)
-        return NULL;
+    ASSERT(raft->leader_endpoints && raft->leader_endpoints->endpoints.count > 0); /* a follower */
     found = raft_endpoints_find(raft->leader_endpoints->endpoints, raft->options.default_listener);
     return found ? found : &raft->leader_endpoints->endpoints.items[0];
 }
@@ -144,14 +143,9 @@ bool raft_peer_answered(struct raft *raft, uint64_t number, struct raft_peer *pe
 
 void raft_peer_back_off(struct raft *raft, int32_t peer_id)
 {
-    struct raft_peer *peer = peer_find(raft, peer_id);
-
-    if (!peer) {
-        if (!RAFT_RESERVE(raft, raft->peers, raft->peer_capacity, raft->peer_count))
-            return;
-        peer = &raft->peers[raft->peer_count++];
-    }
-    *peer = (struct raft_peer){
+    ASSERT(!peer_find(raft, peer_id));              /* it has just answered */
+    ASSERT(raft->peer_count < raft->peer_capacity); /* and left its place */
+    raft->peers[raft->peer_count++] = (struct raft_peer){
         .id = peer_id,
         .state = RAFT_PEER_BACKING_OFF,
         .until_ms = raft_after(raft, MAX(raft->options.retry_backoff_ms, 1)),

@@ -136,7 +136,7 @@ bool raft_progress_caught_up(struct raft *raft, struct raft_replica_key key)
 {
     const struct raft_replica *replica = raft_progress_find(raft, key, false);
 
-    return replica && !replica->is_voter && replica->caught_up_ms >= 0 &&
+    return replica && replica->caught_up_ms >= 0 &&
            raft->now_ms - replica->fetched_ms < RAFT_CAUGHT_UP_MS;
 }
 

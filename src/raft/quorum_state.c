@@ -7,6 +7,7 @@
  */
 #include "raft/quorum_state.h"
 
+#include "base/assert.h"
 #include "base/fmt.h"
 #include "base/parse.h"
 
@@ -247,9 +248,10 @@ static enum err voters_take(struct json *json, struct raft_quorum_state *state)
         if (!symbol_take(json, '{'))
             return broken(json, "currentVoters holds something else than voters");
         TRY(text_take(json, &name, &escaped));
-        if (!slice_equal_text(name, "voterId") || !symbol_take(json, ':') ||
-            state->voter_id_count == capacity)
+        if (!slice_equal_text(name, "voterId") || !symbol_take(json, ':'))
             return broken(json, "currentVoters holds something else than voters");
+        ASSERT(state->voter_id_count <
+               capacity); /* one takes more bytes than were counted for it */
         TRY(i32_take(json, &ids[state->voter_id_count++]));
         if (!symbol_take(json, '}'))
             return broken(json, "currentVoters holds something else than voters");

@@ -311,7 +311,7 @@ enum raft_handled raft_common_reply(struct raft *raft, const struct raft_reply *
 void raft_election_begin(struct raft *raft);
 bool raft_election_won(const struct raft *raft);
 bool raft_election_lost(const struct raft *raft);
-/* false: not a voter, or (candidate) a different answer was given before. */
+/* false: (candidate) a different answer was given before. */
 bool raft_election_record(struct raft *raft, int32_t voter_id, bool granted);
 void raft_election_send(struct raft *raft);
 void raft_election_advance(struct raft *raft);
@@ -380,8 +380,9 @@ struct raft_endpoints raft_endpoints_place(void *memory, struct raft_endpoints f
 size_t raft_voters_bytes(struct raft_voters from);
 struct raft_voters raft_voters_place(void *memory, struct raft_voters from);
 bool raft_endpoints_equal(struct raft_endpoints a, struct raft_endpoints b);
+/* Of two entries of one id. */
 bool raft_voter_equal(const struct raft_voter *a, const struct raft_voter *b);
-/* Same id, and same directory unless the voter's is unknown. */
+/* Of a voter with the key's id: it has the same directory, or its own is unknown. */
 bool raft_voter_matches(const struct raft_voter *voter, struct raft_replica_key key);
 bool raft_voters_contain(struct raft_voters voters, struct raft_replica_key key);
 /* Shallow copies in scratch memory. */
@@ -407,7 +408,7 @@ void raft_voters_forget_before(struct raft *raft, int64_t offset);
 void raft_leader_append_start(struct raft *raft);
 MUST_USE enum err raft_submit(struct raft *raft, const struct raft_event *event,
                               struct raft_effects *out);
-/* Appends {KRaftVersion?, Voters?}; gives the offset of the last record. */
+/* Appends {KRaftVersion?, Voters}; gives the offset of the last record. -1: no kraft.version. */
 int64_t raft_leader_append_voters(struct raft *raft, int16_t kraft_version,
                                   const struct raft_voters *voters);
 void raft_resign(struct raft *raft, int32_t epoch);

@@ -111,9 +111,8 @@ void raft_download_begin(struct raft *raft, struct raft_offset_epoch id)
 {
     if (raft_snapshot_find(raft, id))
         return;
+    ASSERT(!raft->download.installing);
     raft_download_drop(raft);
-    if (raft->download.installing)
-        return;
     LOG_INFO(raft->logger, "raft", "snapshot_wanted", "node=%d offset=%lld epoch=%d",
              raft->options.self.id, (long long)id.offset, id.epoch);
     raft->download = (struct raft_download){.active = true, .id = id, .size_bytes = -1};
@@ -131,9 +130,9 @@ bool raft_snapshot_reply(struct raft *raft, uint64_t number, const struct raft_r
     handled = raft_common_reply(raft, reply);
     if (handled != RAFT_HANDLED_NOT)
         return handled == RAFT_HANDLED_OK;
-    if (raft->role != RAFT_FOLLOWER || !download->active || download->storing ||
-        download->installing || raft_is_holding(raft))
-        return true;
+    /* Asked for by this follower, under this leader, with nothing else under way. */
+    ASSERT(raft->role == RAFT_FOLLOWER && !raft_is_holding(raft));
+    ASSERT(download->active && !download->storing && !download->installing);
     if (reply->error == ERR_SNAPSHOT_NOT_FOUND ||
         (reply->error == OK && (answer->snapshot_id.offset < 0 || answer->snapshot_id.epoch < 0))) {
         raft_download_drop(raft); /* deleted meanwhile: fetch again and hear of the newer one */

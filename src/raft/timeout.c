@@ -40,7 +40,8 @@ static void poll_nominee(struct raft *raft)
         return;
     }
     raft_election_send(raft);
-    raft_wake_at(raft, raft->election_deadline_ms);
+    if (!raft->stopping) /* whose time may be over, and nothing comes of it any more */
+        raft_wake_at(raft, raft->election_deadline_ms);
 }
 
 /* While a snapshot takes the place of the log nobody knows where that log ends. */
@@ -53,8 +54,7 @@ static void poll_follower(struct raft *raft)
 {
     bool votes = may_stand(raft);
 
-    if (raft->stopping)
-        return;
+    ASSERT(!raft->stopping); /* another leads: the stop was complete at once */
     if (votes && raft_due(raft, raft->fetch_deadline_ms)) {
         raft_become_prospective(raft);
         return;
@@ -62,7 +62,7 @@ static void poll_follower(struct raft *raft)
     if (votes)
         raft_wake_at(raft, raft->fetch_deadline_ms);
     if (raft_due(raft, raft->update_deadline_ms)) {
-        if (votes)
+        if (raft_is_voter(raft))
             raft_update_send(raft);
         else if (!raft_join_send(raft))
             raft_send_fetch_best(raft);

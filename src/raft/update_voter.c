@@ -14,8 +14,8 @@ static enum err voters_update(struct raft *raft, const struct raft_update_voter_
     struct raft_voters voters;
     struct raft_block *block;
 
-    if (kraft_version > 0 ? raft_voters_offset(raft) >= leadership->high_watermark
-                          : !leadership->known_voters)
+    ASSERT(kraft_version > 0 || leadership->known_voters); /* made when the epoch began */
+    if (kraft_version > 0 && raft_voters_offset(raft) >= leadership->high_watermark)
         return ERR_REQUEST_TIMED_OUT;
     if (update->kraft_version_min > kraft_version || update->kraft_version_max < kraft_version)
         return ERR_INVALID_REQUEST;
@@ -43,7 +43,7 @@ void raft_update_voter_request(struct raft *raft, uint64_t token, struct slice l
     if (!raft_change_admitted(raft, token, request, update->voter, listener))
         return;
     err = voters_update(raft, update);
-    if (err == OK && update->voter.id != raft->options.self.id)
+    if (err == OK)
         raft_progress_seen(raft, update->voter);
     raft_emit_reply(raft, token, RAFT_API_UPDATE_VOTER, err, listener);
 }
@@ -53,7 +53,8 @@ bool raft_update_voter_reply(struct raft *raft, const struct raft_reply *reply)
     enum err error = reply->error_top != OK ? reply->error_top : reply->error;
     enum raft_handled handled;
 
-    if (raft->role == RAFT_FOLLOWER && error == ERR_UNSUPPORTED_VERSION) {
+    ASSERT(raft->role == RAFT_FOLLOWER); /* another role forgets what this one asked */
+    if (error == ERR_UNSUPPORTED_VERSION) {
         raft->told_leader = true; /* an old leader that keeps no such entries */
         raft_follow_refresh(raft);
         return true;
@@ -63,7 +64,7 @@ bool raft_update_voter_reply(struct raft *raft, const struct raft_reply *reply)
     handled = raft_common_reply(raft, reply);
     if (handled != RAFT_HANDLED_NOT)
         return handled == RAFT_HANDLED_OK;
-    if (reply->error != OK || raft->role != RAFT_FOLLOWER)
+    if (reply->error != OK)
         return false;
     raft->told_leader = true;
     raft_follow_refresh(raft);
@@ -121,7 +122,7 @@ bool raft_join_reply(struct raft *raft, const struct raft_reply *reply, enum err
 
     if (error != OK && error != ERR_REQUEST_TIMED_OUT && error != done)
         return false;
-    if (raft->role == RAFT_FOLLOWER)
-        update_restart(raft);
+    ASSERT(raft->role == RAFT_FOLLOWER); /* another role forgets what this one asked */
+    update_restart(raft);
     return true;
 }

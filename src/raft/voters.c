@@ -170,7 +170,8 @@ bool raft_endpoints_equal(struct raft_endpoints a, struct raft_endpoints b)
 
 bool raft_voter_equal(const struct raft_voter *a, const struct raft_voter *b)
 {
-    return a->key.id == b->key.id && uuid_equal(a->key.directory_id, b->key.directory_id) &&
+    ASSERT(a->key.id == b->key.id);
+    return uuid_equal(a->key.directory_id, b->key.directory_id) &&
            a->kraft_version_min == b->kraft_version_min &&
            a->kraft_version_max == b->kraft_version_max &&
            raft_endpoints_equal(a->endpoints, b->endpoints);
@@ -178,8 +179,9 @@ bool raft_voter_equal(const struct raft_voter *a, const struct raft_voter *b)
 
 bool raft_voter_matches(const struct raft_voter *voter, struct raft_replica_key key)
 {
-    return voter->key.id == key.id && (uuid_is_zero(voter->key.directory_id) ||
-                                       uuid_equal(voter->key.directory_id, key.directory_id));
+    ASSERT(voter->key.id == key.id);
+    return uuid_is_zero(voter->key.directory_id) ||
+           uuid_equal(voter->key.directory_id, key.directory_id);
 }
 
 bool raft_voters_contain(struct raft_voters voters, struct raft_replica_key key)
@@ -272,7 +274,8 @@ bool raft_own_voter_outdated(const struct raft *raft)
     const struct raft_voter *voter = raft_voters_find(raft_voters_now(raft), raft->options.self.id);
     struct raft_voter own = raft_own_voter(raft);
 
-    return voter && raft_voter_matches(voter, own.key) && !raft_voter_equal(voter, &own);
+    ASSERT(voter && raft_voter_matches(voter, own.key)); /* asked by voters alone */
+    return !raft_voter_equal(voter, &own);
 }
 
 /* ---- history ---- */

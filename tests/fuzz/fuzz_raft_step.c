@@ -73,7 +73,7 @@ struct bench {
     struct raft *raft;
     struct input input;
     int64_t now_ms;
-    uint64_t token, generation, era, last_number;
+    uint64_t token, generation, era, install_era, last_number;
     uint8_t sent[256]; /* the API of each request, by number */
     bool persisting;
     bool installing;
@@ -115,7 +115,7 @@ static void step(struct bench *bench, struct raft_event event)
                    effect->kind == RAFT_EFFECT_APPEND_FETCHED) {
             bench->era = effect->append.era;
         } else if (effect->kind == RAFT_EFFECT_SNAPSHOT_INSTALL) {
-            bench->era = effect->install.era;
+            bench->era = bench->install_era = effect->install.era;
             bench->installing = true;
             bench->incoming = (struct raft_snapshot){effect->install.id, 100};
         } else if (effect->kind == RAFT_EFFECT_SEND) {
@@ -234,7 +234,7 @@ static void disk(struct bench *bench)
     } else if (bench->installing) {
         bench->installing = false;
         event.kind = RAFT_EVENT_INSTALLED;
-        event.installed.era = bench->era;
+        event.installed.era = bench->install_era;
         event.installed.snapshot = bench->incoming;
     } else {
         event.kind = take(&bench->input) & 1 ? RAFT_EVENT_FLUSHED : RAFT_EVENT_WRITTEN;

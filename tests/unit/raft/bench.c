@@ -2,8 +2,29 @@
 /* tests/unit/raft/bench.c: see bench.h. */
 #include "bench.h"
 
-#include <stdlib.h>
+#include "raft/raft_internal.h"
+
 #include <string.h>
+
+enum bench_logging bench_logging;
+
+static void line_check(struct logger *self, enum log_level level, const char *module,
+                       const char *event, const char *fields)
+{
+    assert_true(level >= self->level);
+    assert_string_equal(module, "raft");
+    assert_true(event[0] != '\0' && fields[0] != '\0');
+}
+
+static struct logger *logger_now(void)
+{
+    static struct logger all = {line_check, LOG_LEVEL_TRACE};
+    static struct logger none = {line_check, LOG_LEVEL_ERROR + 1};
+    static struct logger *const loggers[BENCH_LOGGING_COUNT] = {
+        [BENCH_LOGS_ALL] = &all, [BENCH_LOGS_NONE] = &none};
+
+    return loggers[bench_logging];
+}
 
 struct uuid bench_directory(int id)
 {
@@ -67,6 +88,8 @@ void bench_init(struct bench *bench, int self)
     bench->options.default_listener = SLICE("CONTROLLER");
     bench->now_ms = 1000;
     bench->last_token = 100;
+    bench->allocator = &heap_allocator;
+    bench->squeezed_step = -1;
 }
 
 /* ---- effects as text ---- */
@@ -291,6 +314,38 @@ static void complete(struct bench *bench, struct raft_effect effect)
     step(bench, event);
 }
 
+static void no_memory(struct bench *bench)
+{
+    assert_int_equal(bench->err, ERR_NO_MEMORY);
+    if (bench->no_memory)
+        longjmp(*bench->no_memory, 1);
+}
+
+/* The scratch memory that the step will find in use: what earlier ones hold back. */
+static size_t scratch_held(const struct raft_queue *queue)
+{
+    for (size_t i = 0; i < queue->count; i++)
+        if (queue->items[i].generation > queue->durable)
+            return queue->arena.used_bytes;
+    return 0;
+}
+
+static enum err step_squeezed(struct bench *bench, const struct raft_event *event,
+                              struct raft_effects *effects)
+{
+    struct arena *scratch = &bench->raft->queue.arena;
+    enum err err;
+
+    if (bench->steps == bench->squeezed_step)
+        scratch->limit_bytes = MAX(scratch_held(&bench->raft->queue), bench->squeezed_bytes);
+    err = raft_step(bench->raft, event, effects);
+    if (bench->scratch_log && (size_t)bench->steps < bench->scratch_log_capacity)
+        bench->scratch_log[bench->steps] = scratch->used_bytes;
+    bench->steps++;
+    scratch->limit_bytes = SIZE_MAX;
+    return err;
+}
+
 static void step(struct bench *bench, struct raft_event event)
 {
     struct raft_effects effects;
@@ -299,11 +354,13 @@ static void step(struct bench *bench, struct raft_event event)
 
     event.now_ms = bench->now_ms;
     event.random = bench->random;
-    bench->err = raft_step(bench->raft, &event, &effects);
+    bench->err = step_squeezed(bench, &event, &effects);
+    if (bench->err == ERR_NO_MEMORY)
+        no_memory(bench);
     if (event.kind == RAFT_EVENT_SUBMIT)
         bench->submit_base_offset = effects.submit_base_offset;
     count = effects.count;
-    copy = malloc((count + 1) * sizeof *copy);
+    copy = ARENA_ARRAY(&bench->arena, struct raft_effect, count + 1);
     assert_non_null(copy);
     for (size_t i = 0; i < count; i++) {
         line(bench, &effects.items[i]);
@@ -311,7 +368,6 @@ static void step(struct bench *bench, struct raft_event event)
     }
     for (size_t i = 0; i < count; i++)
         complete(bench, copy[i]);
-    free(copy);
 }
 
 const char *bench_feed(struct bench *bench, struct raft_event event)
@@ -325,7 +381,9 @@ void bench_start(struct bench *bench, const struct raft_start *start)
 {
     struct raft_event event = {.kind = RAFT_EVENT_START, .start = *start};
 
-    assert_int_equal(raft_create(&heap_allocator, &bench->options, NULL, &bench->raft), OK);
+    bench->err = raft_create(bench->allocator, &bench->options, logger_now(), &bench->raft);
+    if (bench->err != OK)
+        no_memory(bench);
     bench_feed(bench, event);
 }
 
@@ -389,23 +447,42 @@ const char *bench_wait(struct bench *bench, const char *role)
     return NULL;
 }
 
-const char *bench_request(struct bench *bench, struct raft_request request)
+const char *bench_request_raw(struct bench *bench, struct raft_request request)
 {
     struct raft_event event = {.kind = RAFT_EVENT_REQUEST};
 
-    request.one_partition = request.metadata_partition = true;
     event.request.token = ++bench->last_token;
     event.request.listener = SLICE("CONTROLLER");
     event.request.request = &request;
     return bench_feed(bench, event);
 }
 
-const char *bench_reply(struct bench *bench, struct raft_reply reply)
+const char *bench_request(struct bench *bench, struct raft_request request)
+{
+    request.one_partition = request.metadata_partition = true;
+    return bench_request_raw(bench, request);
+}
+
+const char *bench_reply_to(struct bench *bench, uint64_t number, struct raft_reply reply)
 {
     struct raft_event event = {.kind = RAFT_EVENT_REPLY};
 
-    event.reply.number = bench->last_number;
+    event.reply.number = number;
     event.reply.reply = &reply;
+    return bench_feed(bench, event);
+}
+
+const char *bench_reply(struct bench *bench, struct raft_reply reply)
+{
+    return bench_reply_to(bench, bench->last_number, reply);
+}
+
+const char *bench_send_failed(struct bench *bench, bool unsupported_version)
+{
+    struct raft_event event = {.kind = RAFT_EVENT_SEND_FAILED};
+
+    event.send_failed.number = bench->last_number;
+    event.send_failed.unsupported_version = unsupported_version;
     return bench_feed(bench, event);
 }
 

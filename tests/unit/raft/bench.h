@@ -36,6 +36,13 @@ struct bench {
     uint64_t era;
     struct raft_voter voters[BENCH_VOTERS_MAX];
     struct raft_endpoint endpoints[BENCH_VOTERS_MAX];
+    struct allocator *allocator; /* the heap, unless changed before bench_start */
+    jmp_buf *no_memory;          /* where ERR_NO_MEMORY leads; NULL: the test looks at err */
+    int64_t steps;               /* so far */
+    int64_t squeezed_step;       /* this step finds only so much scratch memory; -1: none */
+    size_t squeezed_bytes;
+    size_t *scratch_log; /* the scratch memory in use at the end of each step; NULL: not noted */
+    size_t scratch_log_capacity;
 };
 
 /* The directory id of a node in all tests: 16 bytes of its number. */
@@ -59,7 +66,11 @@ const char *bench_pass(struct bench *bench, int64_t ms); /* time, then TIMEOUT i
 /* Goes from deadline to deadline until the role is this; returns the lines of the last step. */
 const char *bench_wait(struct bench *bench, const char *role);
 const char *bench_request(struct bench *bench, struct raft_request request);
-const char *bench_reply(struct bench *bench, struct raft_reply reply);
+/* As it is, with the partition fields and the cluster id that it has. */
+const char *bench_request_raw(struct bench *bench, struct raft_request request);
+const char *bench_reply(struct bench *bench, struct raft_reply reply); /* to the last SEND */
+const char *bench_reply_to(struct bench *bench, uint64_t number, struct raft_reply reply);
+const char *bench_send_failed(struct bench *bench, bool unsupported_version); /* the last SEND */
 const char *bench_submit(struct bench *bench, int32_t record_count);
 /* Takes the node from START to leader of a quorum whose other voters all say yes. */
 void bench_lead(struct bench *bench);
@@ -72,5 +83,16 @@ struct raft_reply bench_ok(enum raft_api api, int leader, int32_t epoch);
 
 /* The role in words: "Leader 3" (role and epoch). */
 const char *bench_role(struct bench *bench);
+
+/* What is logged changes nothing: every test runs with all lines, with none, and without a logger. */
+enum bench_logging { BENCH_LOGS_ALL, BENCH_LOGS_NONE, BENCH_NO_LOGGER, BENCH_LOGGING_COUNT };
+extern enum bench_logging bench_logging;
+#define BENCH_RUN(tests)                                                               \
+    int failed = 0;                                                                    \
+    for (int i = 0; i < BENCH_LOGGING_COUNT; i++) {                                    \
+        bench_logging = (enum bench_logging)i;                                         \
+        failed += cmocka_run_group_tests_name("logging " #tests, (tests), NULL, NULL); \
+    }                                                                                  \
+    return failed
 
 #endif

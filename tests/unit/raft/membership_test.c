@@ -378,5 +378,5 @@ int main(void)
         cmocka_unit_test(out_of_memory_is_told_and_final),
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    BENCH_RUN(tests);
 }

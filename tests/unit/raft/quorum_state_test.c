@@ -57,6 +57,8 @@ static void any_spelling_of_json_is_read(void **state)
         "\"votedId\":-1,\"data_version\":0}",
         "{\"leaderId\":4,\"leaderEpoch\":9,\"votedId\":-1,\"votedDirectoryId\":"
         "\"AAAAAAAAAAAAAAAAAAAAAA\",\"data_version\":1}",
+        "{\"later\":{},\"leaderId\":4,\"more\":[],\"leaderEpoch\":9,\r\n\"votedId\":-1,"
+        "\"data_version\":0}",
     };
 
     for (size_t i = 0; i < ARRAY_COUNT(texts); i++) {
@@ -104,6 +106,55 @@ static void what_is_not_understood_is_refused(void **state)
          ERR_FORMAT},
         {"{\"clusterId\":\"a\nb\",\"leaderId\":4}", ERR_FORMAT},
         {"{\"clusterId\":\"does not end", ERR_FORMAT},
+        {"{\"clusterId\":\"does not end\\", ERR_FORMAT},
+        {"{\"a\":{\"b\" 1},\"leaderId\":4,\"leaderEpoch\":9,\"votedId\":-1,\"data"
+         "_version\":0}",
+         ERR_FORMAT},
+        {"{\"a\":{b:1},\"leaderId\":4,\"leaderEpoch\":9,\"votedId\":-1,\"data_ver"
+         "sion\":0}",
+         ERR_FORMAT},
+        {"{\"a\":[1,2,\"leaderId\":4,\"leaderEpoch\":9,\"votedId\":-1,\"data_vers"
+         "ion\":0}",
+         ERR_FORMAT},
+        {"{\"a\":,\"leaderId\":4,\"leaderEpoch\":9,\"votedId\":-1,\"data_version\""
+         ":0}",
+         ERR_FORMAT},
+        {"{\"currentVoters\":{},\"leaderId\":4,\"leaderEpoch\":9,\"votedId\":-1,\""
+         "data_version\":0}",
+         ERR_FORMAT},
+        {"{\"currentVoters\":[1],\"leaderId\":4,\"leaderEpoch\":9,\"votedId\":-1,"
+         "\"data_version\":0}",
+         ERR_FORMAT},
+        {"{\"currentVoters\":[{1}],\"leaderId\":4,\"leaderEpoch\":9,\"votedId\":-"
+         "1,\"data_version\":0}",
+         ERR_FORMAT},
+        {"{\"currentVoters\":[{\"id\":1}],\"leaderId\":4,\"leaderEpoch\":9,\"vote"
+         "dId\":-1,\"data_version\":0}",
+         ERR_FORMAT},
+        {"{\"currentVoters\":[{\"voterId\" 1}],\"leaderId\":4,\"leaderEpoch\":9,\""
+         "votedId\":-1,\"data_version\":0}",
+         ERR_FORMAT},
+        {"{\"currentVoters\":[{\"voterId\":x}],\"leaderId\":4,\"leaderEpoch\":9,\""
+         "votedId\":-1,\"data_version\":0}",
+         ERR_FORMAT},
+        {"{\"currentVoters\":[{\"voterId\":1,],\"leaderId\":4,\"leaderEpoch\":9,\""
+         "votedId\":-1,\"data_version\":0}",
+         ERR_FORMAT},
+        {"{\"currentVoters\":[{\"voterId\":1} \"leaderId\":4,\"leaderEpoch\":9,\""
+         "votedId\":-1,\"data_version\":0}",
+         ERR_FORMAT},
+        {"{\"votedDirectoryId\":7,\"leaderId\":4,\"leaderEpoch\":9,\"votedId\":-1"
+         ",\"data_version\":0}",
+         ERR_FORMAT},
+        {"{\"votedDirectoryId\":\"\\u0041AAAAAAAAAAAAAAAAAAAA\",\"leaderId\":4,\""
+         "leaderEpoch\":9,\"votedId\":-1,\"data_version\":0}",
+         ERR_FORMAT},
+        {"{\"leaderId\":4e1,\"leaderEpoch\":9,\"votedId\":-1,\"data_version\":0}", ERR_FORMAT},
+        {"{\"leaderId\":4E1,\"leaderEpoch\":9,\"votedId\":-1,\"data_version\":0}", ERR_FORMAT},
+        {"{\"leaderId\":4,\"leaderEpoch\":9,\"votedId\":-2,\"data_version\":0}", ERR_FORMAT},
+        {"{\"leaderId\":-9999999999,\"leaderEpoch\":9,\"votedId\":-1,\"data_versi"
+         "on\":0}",
+         ERR_FORMAT},
         {"{\"a\":[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]}", ERR_FORMAT},
     };
 
@@ -142,6 +193,16 @@ static void every_cut_of_a_good_text_is_refused(void **state)
     }
 }
 
+static void voters_that_find_no_memory_are_an_error(void **state)
+{
+    CLEANUP(arena_release) struct arena arena;
+    struct raft_quorum_state read;
+
+    arena_init(&arena, &heap_allocator, 0);
+    assert_int_equal(raft_quorum_state_decode(SLICE("{\"currentVoters\":[]}"), &arena, &read, NULL),
+                     ERR_NO_MEMORY);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -150,6 +211,7 @@ int main(void)
         cmocka_unit_test(any_spelling_of_json_is_read),
         cmocka_unit_test(what_is_not_understood_is_refused),
         cmocka_unit_test(every_cut_of_a_good_text_is_refused),
+        cmocka_unit_test(voters_that_find_no_memory_are_an_error),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -380,5 +380,5 @@ int main(void)
         cmocka_unit_test(place_in_the_list_of_successors_sets_the_wait),
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    BENCH_RUN(tests);
 }

@@ -182,5 +182,5 @@ int main(void)
         TEST(log_that_is_ahead_of_quorum_state_sets_the_epoch),
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    BENCH_RUN(tests);
 }

@@ -297,5 +297,5 @@ int main(void)
         TEST(changed_mind_of_a_voter_is_not_believed),
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    BENCH_RUN(tests);
 }
