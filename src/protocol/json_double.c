@@ -141,7 +141,8 @@ static int double_digits(uint64_t fraction, int exponent_bits, uint8_t digits[DI
         low = big_compare(&r, &below) < (even ? 1 : 0);
         high = big_compare_sum(&r, &above, &s) >= (even ? 0 : 1);
         /* Java wants the nearest of two digits where one would do: 4.9E-324, not 5.0E-324. */
-        if (count > 0 && (low || high || count == DIGIT_COUNT_MAX - 1)) {
+        ASSERT(count < DIGIT_COUNT_MAX); /* 17 digits tell any two doubles apart */
+        if (count > 0 && (low || high)) {
             struct big twice = r;
 
             big_add(&twice, &r);

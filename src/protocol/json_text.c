@@ -4,6 +4,7 @@
  */
 #include "protocol/json_text.h"
 
+#include "base/assert.h"
 #include "base/fmt.h"
 
 static const char base64_alphabet[] =
@@ -48,7 +49,8 @@ static void put_escape(struct writer *out, uint8_t byte)
     };
     char text[8];
 
-    if (byte < sizeof names && names[byte])
+    ASSERT(byte < sizeof names); /* control characters, quote and backslash, which is the last */
+    if (names[byte])
         fmt(text, sizeof text, "\\%c", names[byte]);
     else
         fmt(text, sizeof text, "\\u%04X", (unsigned)byte);

@@ -230,10 +230,13 @@ static enum err tags_encode(struct encoder *encoder, const struct message_struct
             return ERR_TOO_LARGE;
         put_uvarint(encoder, (uint32_t)field->tag);
         put_uvarint(encoder, (uint32_t)counter.size_bytes);
-        if (encoder->writer)
-            TRY(field_encode(encoder, field, base));
-        else
+        if (encoder->writer) {
+            enum err err = field_encode(encoder, field, base);
+
+            ASSERT(err == OK); /* it was counted */
+        } else {
             encoder->size_bytes += counter.size_bytes;
+        }
     }
     return OK;
 }

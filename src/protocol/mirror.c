@@ -120,11 +120,9 @@ static void number_put(field_ref field, void *base, int64_t value)
     case MESSAGE_I32:
         *(int32_t *)at = (int32_t)value;
         return;
-    case MESSAGE_I64:
-        *(int64_t *)at = value;
-        return;
     default:
         ASSERT(field->kind == MESSAGE_I64);
+        *(int64_t *)at = value;
     }
 }
 

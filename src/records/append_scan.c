@@ -80,13 +80,16 @@ static enum err batch_scan(struct slice batch, enum append_origin origin, int32_
         origin == APPEND_ORIGIN_REPLICATION || origin == APPEND_ORIGIN_RAFT_LEADER;
     struct batch_header header;
     int64_t previous = info->last_offset;
+    enum err err;
 
     if (origin != APPEND_ORIGIN_REPLICATION && batch.size_bytes > (size_t)message_bytes_max)
         return why_set(why, ERR_MESSAGE_TOO_LARGE, "batch of %zu bytes, max.message.bytes is %d",
                        batch.size_bytes, message_bytes_max);
-    if (!batch_is_valid(batch) || batch_header_read(batch, &header) != OK)
+    if (!batch_is_valid(batch))
         return why_set(why, ERR_CORRUPT_MESSAGE, "a batch of %zu bytes fails its CRC or is cut",
                        batch.size_bytes);
+    err = batch_header_read(batch, &header);
+    ASSERT(err == OK); /* it was read to be found valid */
     if (batch_codec(&header) >= COMPRESSION_COUNT)
         return why_set(why, ERR_UNKNOWN_SERVER_ERROR, "no codec has the number %d",
                        batch_codec(&header));

@@ -56,12 +56,13 @@ enum batch_frame batch_peek(struct slice bytes, size_t *size_bytes_out)
             bytes.size_bytes >= BATCH_PEEK_BYTES ? (int8_t)bytes.data[AT_MAGIC] : (int8_t)0;
 
         /* Kafka looks at length and magic only once 17 bytes are there. */
-        if (length >= BATCH_LENGTH_BYTES_MIN && magic >= 0 && magic <= BATCH_MAGIC)
+        if (length >= BATCH_LENGTH_BYTES_MIN && magic >= 0 && magic <= BATCH_MAGIC) {
             size = (size_t)BATCH_PREFIX_BYTES + (size_t)length;
-        else if (bytes.size_bytes >= BATCH_PEEK_BYTES)
+            if (bytes.size_bytes >= size)
+                frame = BATCH_FRAME_WHOLE;
+        } else if (bytes.size_bytes >= BATCH_PEEK_BYTES) {
             frame = BATCH_FRAME_CORRUPT;
-        if (size != 0 && bytes.size_bytes >= size)
-            frame = BATCH_FRAME_WHOLE;
+        }
     }
     if (size_bytes_out)
         *size_bytes_out = size;

@@ -6,7 +6,6 @@
  */
 #include "base/assert.h"
 #include "base/bug.h"
-#include "base/cursor.h"
 #include "records/crc32c.h"
 #include "records/producer_internal.h"
 #include "records/records_internal.h"
@@ -47,24 +46,24 @@ enum err producer_snapshot_write(const struct producer_state *state, struct writ
     return OK;
 }
 
-static enum err snapshot_check(struct slice file, struct cursor *cursor, int32_t *count_out,
-                               struct why *why)
+static enum err snapshot_check(struct slice file, int32_t *count_out, struct why *why)
 {
     int16_t version;
     uint32_t crc, computed;
 
     if (file.size_bytes < PRODUCER_SNAPSHOT_HEADER_BYTES)
         return why_set(why, ERR_CORRUPT, "a producer snapshot of %zu bytes", file.size_bytes);
-    TRY(cursor_i16(cursor, &version));
-    TRY(cursor_u32(cursor, &crc));
-    TRY(cursor_i32(cursor, count_out));
+    version = (int16_t)get_u16(file.data);
+    crc = get_u32(file.data + SNAPSHOT_AT_CRC);
+    *count_out = (int32_t)get_u32(file.data + SNAPSHOT_AT_COUNT);
     if (version != SNAPSHOT_VERSION)
         return why_set(why, ERR_CORRUPT, "producer snapshot version %d", version);
     computed = crc32c(slice_sub(file, SNAPSHOT_AT_COUNT, SIZE_MAX));
     if (crc != computed && !BUG_IS(snapshot_not_synced))
         return why_set(why, ERR_CORRUPT, "producer snapshot crc %08x, computed %08x", crc,
                        computed);
-    if (*count_out < 0 || (size_t)*count_out > cursor_left(cursor) / PRODUCER_SNAPSHOT_ENTRY_BYTES)
+    if (*count_out < 0 || (size_t)*count_out > (file.size_bytes - PRODUCER_SNAPSHOT_HEADER_BYTES) /
+                                                   PRODUCER_SNAPSHOT_ENTRY_BYTES)
         return why_set(why, ERR_CORRUPT, "producer snapshot counts %d entries in %zu bytes",
                        *count_out, file.size_bytes);
     return OK;
@@ -78,16 +77,19 @@ struct snapshot_entry {
     int64_t transaction_first_offset;
 };
 
-static enum err entry_read(struct cursor *cursor, struct snapshot_entry *out)
+/* From PRODUCER_SNAPSHOT_ENTRY_BYTES bytes. */
+static struct snapshot_entry entry_read(const uint8_t *at)
 {
-    TRY(cursor_i64(cursor, &out->producer_id));
-    TRY(cursor_i16(cursor, &out->epoch));
-    TRY(cursor_i32(cursor, &out->last.last_sequence));
-    TRY(cursor_i64(cursor, &out->last.last_offset));
-    TRY(cursor_i32(cursor, &out->last.offset_delta));
-    TRY(cursor_i64(cursor, &out->last.timestamp));
-    TRY(cursor_i32(cursor, &out->coordinator_epoch));
-    return cursor_i64(cursor, &out->transaction_first_offset);
+    return (struct snapshot_entry){
+        .producer_id = (int64_t)get_u64(at),
+        .epoch = (int16_t)get_u16(at + 8),
+        .last = {.last_sequence = (int32_t)get_u32(at + 10),
+                 .last_offset = (int64_t)get_u64(at + 14),
+                 .offset_delta = (int32_t)get_u32(at + 22),
+                 .timestamp = (int64_t)get_u64(at + 26)},
+        .coordinator_epoch = (int32_t)get_u32(at + 34),
+        .transaction_first_offset = (int64_t)get_u64(at + 38),
+    };
 }
 
 /* Takes an earlier transaction of the same producer off the list: the later entry wins. */
@@ -136,18 +138,16 @@ static enum err entry_load(struct producer_state *state, const struct snapshot_e
 enum err producer_snapshot_read(struct producer_state *state, struct slice file, int64_t end_offset,
                                 int64_t now_ms, int64_t expiration_ms, struct why *why)
 {
-    struct cursor cursor = cursor_of(file);
-    struct snapshot_entry entry;
+    const uint8_t *at = file.data + PRODUCER_SNAPSHOT_HEADER_BYTES;
     int32_t count = 0;
     enum err err;
 
     ASSERT(state->pending_count == 0);
     producer_state_clear(state, end_offset);
-    err = snapshot_check(file, &cursor, &count, why);
-    for (int32_t i = 0; err == OK && i < count; i++) {
-        err = entry_read(&cursor, &entry);
-        if (err != OK)
-            break;
+    err = snapshot_check(file, &count, why);
+    for (int32_t i = 0; err == OK && i < count; i++, at += PRODUCER_SNAPSHOT_ENTRY_BYTES) {
+        struct snapshot_entry entry = entry_read(at);
+
         if (entry.transaction_first_offset < 0 &&
             wrap_subtract(now_ms, entry.last.timestamp) >= expiration_ms)
             continue;

@@ -255,7 +255,8 @@ bool producer_state_has_late_transaction(const struct producer_state *state, int
     if (state->ongoing.count == 0)
         return false;
     entry = producer_state_find(state, state->ongoing.items[0].producer_id);
-    return entry && entry->last_timestamp > 0 &&
+    ASSERT(entry); /* invariant 1 */
+    return entry->last_timestamp > 0 &&
            now_ms - entry->last_timestamp > transaction_timeout_max_ms + LATE_TRANSACTION_SLACK_MS;
 }
 

@@ -448,10 +448,12 @@ static void completed_apply(struct producer_state *state, struct producer_comple
     size_t at = 0;
 
     completed->last_stable_offset = completed_stable_offset(state, completed);
-    while (at < ongoing->count && (ongoing->items[at].first_offset != completed->first_offset ||
-                                   ongoing->items[at].producer_id != completed->producer_id))
+    ASSERT(ongoing->count > 0);
+    while (ongoing->items[at].first_offset != completed->first_offset ||
+           ongoing->items[at].producer_id != completed->producer_id) {
         at++;
-    ASSERT(at < ongoing->count); /* invariant 1 of producer_state.c */
+        ASSERT(at < ongoing->count); /* invariant 1 of producer_state.c */
+    }
     done = ongoing->items[at];
     done.last_offset = completed->last_offset;
     memmove(ongoing->items + at, ongoing->items + at + 1,

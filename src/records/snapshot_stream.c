@@ -197,6 +197,12 @@ static enum err corrupt(struct why *why, const char *what)
     return why_set(why, ERR_CORRUPT, "snapshot: %s", what);
 }
 
+/* A lack of memory says nothing about the snapshot. */
+static enum err unreadable(struct why *why, enum err err, const char *what)
+{
+    return err == ERR_NO_MEMORY ? err : corrupt(why, what);
+}
+
 static enum err batch_enter(struct snapshot_reader *reader, struct slice batch, struct why *why)
 {
     struct batch_header header;
@@ -207,10 +213,13 @@ static enum err batch_enter(struct snapshot_reader *reader, struct slice batch, 
         return corrupt(why, "a batch is broken");
     records = batch_records(batch);
     if (batch_codec(&header) != COMPRESSION_NONE) {
+        enum err err = ERR_UNSUPPORTED;
+
         writer_reset(&reader->inflated);
-        if (!reader->context ||
-            record_inflate(reader->context, batch, INFLATED_BYTES_MAX, &reader->inflated) != OK)
-            return corrupt(why, "a compressed batch cannot be read");
+        if (reader->context)
+            err = record_inflate(reader->context, batch, INFLATED_BYTES_MAX, &reader->inflated);
+        if (err != OK)
+            return unreadable(why, err, "a compressed batch cannot be read");
         records = writer_slice(&reader->inflated);
     }
     if (record_walk_begin(&reader->walk, &header, records) != OK)
@@ -225,6 +234,7 @@ static enum err control_header(struct snapshot_reader *reader, struct slice valu
 {
     struct snapshot_header_record header;
 
+    /* Like the footer's and kraft.version's its value has no arrays: nothing is allocated. */
     if (reader->header_seen || control_read_snapshot_header(value, reader->arena, &header) != OK)
         return corrupt(why, "a header is broken or not the first record");
     reader->header_seen = true;
@@ -240,6 +250,7 @@ static enum err control_read(struct snapshot_reader *reader, const struct record
     struct kraft_version_record version;
     struct voters_record *voters;
     enum control_type type;
+    enum err err;
 
     if (control_key_read(record->key, &type) != OK)
         return corrupt(why, "the key of a control record is broken");
@@ -264,8 +275,9 @@ static enum err control_read(struct snapshot_reader *reader, const struct record
         voters = ARENA_NEW(reader->arena, struct voters_record);
         if (!voters)
             return ERR_NO_MEMORY;
-        if (control_read_voters(record->value, reader->arena, voters) != OK)
-            return corrupt(why, "the voters record is broken");
+        err = control_read_voters(record->value, reader->arena, voters);
+        if (err != OK)
+            return unreadable(why, err, "the voters record is broken");
         out->kind = SNAPSHOT_ITEM_VOTERS;
         out->voters = voters;
         return OK;

@@ -219,16 +219,18 @@ static enum err plain_check(struct validation *v, struct slice records, int32_t 
     bool more;
     enum err err = record_walk_begin(&walk, &v->header, records);
 
-    while (err == OK) {
+    ASSERT(err == OK); /* batch_check has seen the count */
+    for (;;) {
         err = record_walk_next(&walk, &record, &more);
         if (err != OK || !more)
             break;
         if (record.size_bytes > (size_t)body_bytes_max &&
             record.size_bytes - varint_size_bytes((int32_t)record.size_bytes) >
-                (size_t)body_bytes_max)
+                (size_t)body_bytes_max) {
             err = ERR_INVALID_RECORD;
-        else
-            record_check(v, record.timestamp, record.offset_delta, !slice_is_null(record.key));
+            break;
+        }
+        record_check(v, record.timestamp, record.offset_delta, !slice_is_null(record.key));
     }
     return err == OK ? record_errors_tell(v) : record_fault(v, err);
 }
@@ -294,12 +296,14 @@ static enum err records_rebuild(struct validation *v, struct slice records, enum
     struct record record;
     int64_t offset = 0;
     bool more;
+    enum err err;
 
     rebuild_options(v, target, &options);
     batch_builder_begin(&builder, &options, v->context, scratch, v->out);
-    TRY(record_walk_begin(&walk, &v->header, records));
+    err = record_walk_begin(&walk, &v->header, records);
+    ASSERT(err == OK); /* batch_check has seen the count */
     for (;;) {
-        TRY(record_walk_next(&walk, &record, &more));
+        TRY(record_walk_next(&walk, &record, &more)); /* stricter than what a stream is held to */
         if (!more)
             break;
         TRY(batch_builder_append_walked(&builder, offset++, &record));
@@ -310,12 +314,14 @@ static enum err records_rebuild(struct validation *v, struct slice records, enum
 static enum err rebuilt_check(struct validation *v, struct slice rebuilt)
 {
     struct batch_header header;
+    enum err err;
 
     if (rebuilt.size_bytes > (size_t)v->config->message_bytes_max)
         return why_set(v->why, ERR_MESSAGE_TOO_LARGE,
                        "batch of %zu bytes after recompression, max.message.bytes is %d",
                        rebuilt.size_bytes, v->config->message_bytes_max);
-    TRY(batch_header_read(rebuilt, &header));
+    err = batch_header_read(rebuilt, &header);
+    ASSERT(err == OK); /* we made it */
     v->info->max_timestamp = header.max_timestamp;
     v->info->valid_bytes = rebuilt.size_bytes;
     v->info->first = header;
@@ -377,7 +383,7 @@ static enum err compressed_validate(struct validation *v, enum compression sourc
 
     if (source == COMPRESSION_NONE) {
         TRY(plain_check(v, batch_records(v->batch), INT32_MAX));
-        if (!keep || (!v->offsets_are_dense && !batch_is_control(&v->header)))
+        if (!keep)
             return rebuild(v, batch_records(v->batch), target, rebuilt_out);
     } else if (!keep) {
         return inflate_and_rebuild(v, target, false, rebuilt_out);

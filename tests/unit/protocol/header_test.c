@@ -49,6 +49,43 @@ static void a_client_id_may_be_null_and_tags_of_a_header_are_skipped(void **stat
     assert_int_equal(cursor_left(&cursor), 1);
 }
 
+static void a_client_id_that_no_header_holds_is_an_error_of_the_writer(void **state)
+{
+    static const uint8_t letters[40000];
+    uint8_t buffer[64];
+    struct request_header header = {API_METADATA, 9, 1, {letters, sizeof letters}};
+    CLEANUP(writer_release) struct writer writer;
+    struct writer full;
+
+    writer_init(&writer, &heap_allocator, SIZE_MAX);
+    request_header_encode(&header, &writer);
+    assert_int_not_equal(writer_error(&writer), OK);
+    header.client_id = SLICE("me");
+    writer_init_fixed(&full, buffer, 5);
+    request_header_encode(&header, &full);
+    assert_int_not_equal(writer_error(&full), OK);
+}
+
+static void a_response_header_that_ends_early_is_refused(void **state)
+{
+    static const uint8_t bytes[5] = {0, 0, 0, 7, 0};
+
+    for (size_t size = 0; size <= sizeof bytes; size++) {
+        struct cursor cursor = {bytes, bytes + size};
+        int32_t correlation_id = 0;
+
+        assert_int_equal(response_header_decode(API_METADATA, 9, &cursor, &correlation_id),
+                         size < sizeof bytes ? ERR_SHORT : OK);
+        assert_int_equal(correlation_id, size < sizeof bytes ? 0 : 7);
+    }
+}
+
+static void an_api_that_nobody_knows_has_a_name_all_the_same(void **state)
+{
+    assert_string_equal(api_key_name(API_METADATA), "Metadata");
+    assert_string_equal(api_key_name(INT16_MAX), "UNKNOWN");
+}
+
 static void a_header_of_an_unknown_api_is_refused(void **state)
 {
     static const int16_t keys[] = {-1, 4, 5, 6, 7, API_KEY_MAX + 1, INT16_MAX, INT16_MIN};
@@ -167,6 +204,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(request_headers_follow_the_flexible_versions_of_the_api),
         cmocka_unit_test(a_client_id_may_be_null_and_tags_of_a_header_are_skipped),
+        cmocka_unit_test(a_client_id_that_no_header_holds_is_an_error_of_the_writer),
+        cmocka_unit_test(a_response_header_that_ends_early_is_refused),
+        cmocka_unit_test(an_api_that_nobody_knows_has_a_name_all_the_same),
         cmocka_unit_test(a_header_of_an_unknown_api_is_refused),
         cmocka_unit_test(a_truncated_header_is_refused_at_every_byte),
         cmocka_unit_test(response_headers_have_tags_but_for_api_versions),

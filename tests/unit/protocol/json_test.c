@@ -89,6 +89,20 @@ static void strings_are_escaped_and_always_utf8(void **state)
         {{(const uint8_t *)"\xc0\x80", 2}, "\"\xef\xbf\xbd\xef\xbf\xbd\""},
         {{(const uint8_t *)"\xed\xa0\x80", 3}, "\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\""},
         {{(const uint8_t *)"x\xf0\x9f\x8e", 4}, "\"x\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\""},
+        /* the first and the last of each length, and what lies beside them */
+        {{(const uint8_t *)"\xe0\xa0\x80\xe0\x9f\x80", 6},
+         "\"\xe0\xa0\x80\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\""},
+        {{(const uint8_t *)"\xed\x9f\xbf\xef\xbf\xbf", 6}, "\"\xed\x9f\xbf\xef\xbf\xbf\""},
+        {{(const uint8_t *)"\xf0\x90\x80\x80\xf0\x8f\x80\x80", 8},
+         "\"\xf0\x90\x80\x80\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\""},
+        {{(const uint8_t *)"\xf4\x8f\xbf\xbf\xf4\x90\x80\x80", 8},
+         "\"\xf4\x8f\xbf\xbf\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\""},
+        {{(const uint8_t *)"\xe1\x80\x41", 3},
+         "\"\xef\xbf\xbd\xef\xbf\xbd"
+         "A\""},
+        {{(const uint8_t *)"\xe1\x41\x80", 3},
+         "\"\xef\xbf\xbd"
+         "A\xef\xbf\xbd\""},
     };
 
     for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
@@ -151,6 +165,8 @@ static void json_that_is_not_the_message_is_refused_with_a_reason(void **state)
          "DefaultPrincipalData.type: null is not allowed"},
         {"{\"type\":\"User\",\"name\":\"a\",\"tokenAuthenticated\":1}", ERR_FORMAT,
          "DefaultPrincipalData.tokenAuthenticated: true or false is expected"},
+        {"{\"type\":\"User\",\"name\":\"a\",\"tokenAuthenticated\":\"\"}", ERR_FORMAT,
+         "DefaultPrincipalData.tokenAuthenticated: true or false is expected"},
         {"[]", ERR_FORMAT, "DefaultPrincipalData: an object is expected"},
     };
     CLEANUP(arena_release) struct arena arena;
@@ -195,6 +211,122 @@ static void broken_json_and_numbers_out_of_range_are_refused(void **state)
     }
 }
 
+static void every_kind_of_a_value_is_held_against_its_field(void **state)
+{
+    static const struct {
+        const struct message_type *type;
+        int16_t version;
+        const char *json;
+        enum err result;
+        const char *why;
+    } cases[] = {
+        {&sasl_authenticate_request_type, 0, "{\"authBytes\":\"Zg\"}", OK, ""},
+        {&sasl_authenticate_request_type, 0, "{\"authBytes\":\"Z!\"}", ERR_FORMAT,
+         "SaslAuthenticateRequest.authBytes: base64 is expected"},
+        {&sasl_authenticate_request_type, 0, "{\"authBytes\":7}", ERR_FORMAT,
+         "SaslAuthenticateRequest.authBytes: a string is expected"},
+        {&alter_client_quotas_request_type, 0,
+         "{\"entries\":[{\"entity\":[],\"ops\":[{\"key\":\"k\",\"value\":1,\"remove\":false}]}],"
+         "\"validateOnly\":false}",
+         OK, ""},
+        {&alter_client_quotas_request_type, 0,
+         "{\"entries\":[{\"entity\":[],\"ops\":[{\"key\":\"k\",\"value\":\"1\",\"remove\":false}]}]"
+         ","
+         "\"validateOnly\":false}",
+         ERR_FORMAT, "OpData.value: a number is expected"},
+        {&alter_client_quotas_request_type, 0, "{\"entries\":{},\"validateOnly\":false}",
+         ERR_FORMAT, "AlterClientQuotasRequest.entries: an array is expected"},
+        {&alter_client_quotas_request_type, 0, "{\"entries\":[7],\"validateOnly\":false}",
+         ERR_FORMAT, "EntryData: an object is expected"},
+        {&voters_record_type, 0,
+         "{\"version\":0,\"voters\":[{\"voterId\":1,\"voterDirectoryId\":\"short\"}]}", ERR_FORMAT,
+         "Voter.voterDirectoryId: an id of 22 characters is expected"},
+        {&voters_record_type, 0,
+         "{\"version\":0,\"voters\":[{\"voterId\":1,\"voterDirectoryId\":1}]}", ERR_FORMAT,
+         "Voter.voterDirectoryId: an id of 22 characters is expected"},
+        {&describe_acls_request_type, 1,
+         "{\"resourceTypeFilter\":true,\"resourceNameFilter\":null}", ERR_FORMAT,
+         "DescribeAclsRequest.resourceTypeFilter: an integer is expected"},
+        {&describe_acls_request_type, 99, "{}", ERR_UNSUPPORTED_VERSION, NULL},
+    };
+    CLEANUP(arena_release) struct arena arena;
+
+    arena_init(&arena, &heap_allocator, SIZE_MAX);
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        void *out = arena_zeroed(&arena, 1, message_struct_bytes(cases[i].type));
+        struct why why = {{0}};
+
+        assert_int_equal(message_from_json(cases[i].type, cases[i].version,
+                                           slice_from_text(cases[i].json), &arena, out, &why),
+                         cases[i].result);
+        if (cases[i].why)
+            assert_string_equal(why.text, cases[i].why);
+    }
+}
+
+static void small_numbers_may_be_spelt_without_a_sign_as_in_kafka(void **state)
+{
+    static const char json[] =
+        "{\"resourceTypeFilter\":200,\"resourceNameFilter\":null,\"patternTypeFilter\":3,"
+        "\"principalFilter\":null,\"hostFilter\":null,\"operation\":1,\"permissionType\":-128}";
+    CLEANUP(arena_release) struct arena arena;
+    struct describe_acls_request out;
+
+    arena_init(&arena, &heap_allocator, SIZE_MAX);
+    assert_int_equal(message_from_json(&describe_acls_request_type, 1, slice_from_text(json),
+                                       &arena, &out, NULL),
+                     OK);
+    assert_int_equal(out.resource_type_filter, 72);
+    assert_int_equal(out.permission_type, -128);
+}
+
+static void array_of_more_than_a_million_elements_is_refused(void **state)
+{
+    CLEANUP(writer_release) struct writer json;
+    CLEANUP(arena_release) struct arena arena;
+    struct list_transactions_request out;
+    struct why why = {{0}};
+
+    arena_init(&arena, &heap_allocator, SIZE_MAX);
+    writer_init(&json, &heap_allocator, SIZE_MAX);
+    json_put(&json, "{\"stateFilters\":[],\"producerIdFilters\":[0");
+    for (int i = 0; i < PROTOCOL_ARRAY_COUNT_MAX; i++)
+        json_put(&json, ",0");
+    json_put(&json, "]}");
+    assert_int_equal(message_from_json(&list_transactions_request_type, 0, writer_slice(&json),
+                                       &arena, &out, &why),
+                     ERR_FORMAT);
+    assert_string_equal(why.text,
+                        "ListTransactionsRequest.producerIdFilters: the array is too long");
+}
+
+static void json_that_has_no_room_or_no_place_for_a_value_is_not_written(void **state)
+{
+    struct list_transactions_request request;
+    struct slice filters[] = {SLICE("a"), SLICE_NULL};
+    uint8_t buffer[128];
+    struct writer writer;
+
+    list_transactions_request_init(&request);
+    writer_init_fixed(&writer, buffer, 10);
+    assert_int_not_equal(message_to_json(&list_transactions_request_type, 0, &request, &writer),
+                         OK);
+    assert_int_equal(writer.size_bytes, 0);
+    /* Full already: it is not tried. */
+    assert_int_not_equal(message_to_json(&list_transactions_request_type, 0, &request, &writer),
+                         OK);
+    writer_init_fixed(&writer, buffer, sizeof buffer);
+    request.duration_filter = 7; /* of version 1 */
+    assert_int_equal(message_to_json(&list_transactions_request_type, 0, &request, &writer),
+                     ERR_UNSUPPORTED_VERSION);
+    request.duration_filter = -1;
+    request.state_filters = filters;
+    request.state_filters_count = 2;
+    assert_int_equal(message_to_json(&list_transactions_request_type, 0, &request, &writer),
+                     ERR_NULL_FIELD);
+    assert_int_equal(writer.size_bytes, 0);
+}
+
 static void a_null_that_the_version_lacks_is_not_written(void **state)
 {
     struct default_principal_data data;
@@ -218,6 +350,10 @@ int main(void)
         cmocka_unit_test(base64_is_padded_when_written_and_may_lack_it_when_read),
         cmocka_unit_test(json_that_is_not_the_message_is_refused_with_a_reason),
         cmocka_unit_test(broken_json_and_numbers_out_of_range_are_refused),
+        cmocka_unit_test(every_kind_of_a_value_is_held_against_its_field),
+        cmocka_unit_test(small_numbers_may_be_spelt_without_a_sign_as_in_kafka),
+        cmocka_unit_test(array_of_more_than_a_million_elements_is_refused),
+        cmocka_unit_test(json_that_has_no_room_or_no_place_for_a_value_is_not_written),
         cmocka_unit_test(a_null_that_the_version_lacks_is_not_written),
     };
 

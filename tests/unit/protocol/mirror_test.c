@@ -215,6 +215,71 @@ static void a_null_list_is_answered_by_an_empty_one(void **state)
     assert_int_equal(told->topics_count, 0);
 }
 
+static void numbers_of_every_width_say_that_nothing_is_known(void **state)
+{
+    static const struct mirror wide = {.unknown = {"nodeId", "port"}};
+    static const struct mirror producer = {.unknown = {"producerId", "producerEpoch"}};
+    struct find_coordinator_request find;
+    struct init_producer_id_request init;
+    const struct find_coordinator_response *found;
+    const struct init_producer_id_response *made;
+
+    UNUSED(state);
+    find_coordinator_request_init(&find);
+    found = told_in(&wide, API_FIND_COORDINATOR, 3, &find);
+    assert_int_equal(found->node_id, -1);
+    assert_int_equal(found->port, -1);
+    init_producer_id_request_init(&init);
+    made = told_in(&producer, API_INIT_PRODUCER_ID, 5, &init);
+    assert_int_equal(made->producer_id, -1);
+    assert_int_equal(made->producer_epoch, -1);
+}
+
+static void list_whose_answer_the_version_lacks_is_not_answered(void **state)
+{
+    /* Lists that fit no better than that: what counts is that the second is of later versions. */
+    static const struct mirror one = {.levels = {{"topics", "nodeEndpoints"}}};
+    static const struct mirror two = {
+        .levels = {{"topics", NULL}, {"partitions", "nodeEndpoints"}}};
+    struct fetch_request body;
+    const struct fetch_response *told;
+
+    UNUSED(state);
+    fetch_request_init(&body);
+    body.topics = fetch_request_fetch_topic_array(&arena, 1);
+    body.topics_count = 1;
+    told = told_in(&one, API_FETCH, 12, &body);
+    assert_int_equal(told->node_endpoints_count, 0);
+    told = told_in(&two, API_FETCH, 12, &body);
+    assert_int_equal(told->node_endpoints_count, 0);
+}
+
+static void no_memory_for_an_inner_list_is_told(void **state)
+{
+    const struct api *api = api_find(API_PRODUCE);
+    struct mirror_verdict verdict = {.code = 7, .text = SLICE_NULL};
+    struct produce_request body;
+    struct produce_response answer;
+    enum err err = ERR_NO_MEMORY;
+    size_t more_bytes;
+
+    UNUSED(state);
+    produce_request_init(&body);
+    body.topic_data = produce_request_topic_produce_data_array(&arena, 2);
+    body.topic_data_count = 2;
+    for (int i = 0; i < 2; i++) {
+        body.topic_data[i].partition_data = produce_request_partition_produce_data_array(&arena, 2);
+        body.topic_data[i].partition_data_count = 2;
+    }
+    for (more_bytes = 0; err == ERR_NO_MEMORY; more_bytes += 16) {
+        produce_response_init(&answer);
+        arena.limit_bytes = arena.used_bytes + more_bytes;
+        err = mirror_answer(&produce, api, 9, &body, verdict, &arena, &answer);
+    }
+    assert_int_equal(err, OK);
+    assert_true(more_bytes > 32);
+}
+
 static void no_memory_is_told(void **state)
 {
     const struct api *api = api_find(API_PRODUCE);
@@ -243,6 +308,9 @@ int main(void)
         T(lists_within_lists_can_be_answered_by_one),
         T(a_field_is_null_only_where_the_version_has_null),
         T(a_null_list_is_answered_by_an_empty_one),
+        T(numbers_of_every_width_say_that_nothing_is_known),
+        T(list_whose_answer_the_version_lacks_is_not_answered),
+        T(no_memory_for_an_inner_list_is_told),
         T(no_memory_is_told),
     };
 

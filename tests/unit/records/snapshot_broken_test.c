@@ -1,15 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Snapshot files whose batches are sound, one by one, and that are refused all the same, with the reason. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "support.h"
 
 #include <string.h>
 
-#include "base/arena.h"
+#include "protocol/generated/voters_record.h"
 #include "records/snapshot_stream.h"
 
 #define PIECES_MAX 3
@@ -29,6 +24,9 @@ struct piece {
     bool has_header;   /* DATA */
     bool has_no_value;
     enum compression codec;
+    bool has_a_later_one; /* DATA: a second record, of another time */
+    int change_at;        /* of a finished batch: this byte… */
+    int change_to;        /* …becomes that, and the CRC true again; 0: none */
 };
 
 struct row {
@@ -45,6 +43,7 @@ static void piece_write(const struct piece *piece, struct compress_context *cont
     struct batch_record record = {.value = SLICE("\x7f")}; /* a version of nothing */
     struct batch_options options;
     struct batch_builder builder;
+    struct slice batch;
 
     writer_init(&scratch, &heap_allocator, SIZE_MAX);
     if (piece->kind == PIECE_HEADER) {
@@ -70,7 +69,15 @@ static void piece_write(const struct piece *piece, struct compress_context *cont
         record.value = SLICE_NULL;
     batch_builder_begin(&builder, &options, context, &scratch, out);
     assert_int_equal(batch_builder_append(&builder, &record), OK);
-    assert_int_equal(batch_builder_finish(&builder, NULL), OK);
+    record.timestamp = 9;
+    if (piece->has_a_later_one)
+        assert_int_equal(batch_builder_append(&builder, &record), OK);
+    assert_int_equal(batch_builder_finish(&builder, &batch), OK);
+    if (piece->change_to != 0) {
+        out->data[out->size_bytes - batch.size_bytes + (size_t)piece->change_at] =
+            (uint8_t)piece->change_to;
+        batch_fix_crc(out->data + out->size_bytes - batch.size_bytes, batch.size_bytes);
+    }
 }
 
 static void sound_batches_that_make_no_snapshot_are_refused_with_the_reason(void **state)
@@ -91,6 +98,10 @@ static void sound_batches_that_make_no_snapshot_are_refused_with_the_reason(void
         {{{PIECE_HEADER}, {PIECE_DATA, .codec = COMPRESSION_GZIP}},
          "a compressed batch cannot be read"},
         {{{PIECE_HEADER}, {PIECE_DATA}}, "it ends without a footer"},
+        {{{PIECE_HEADER}, {PIECE_DATA, .has_a_later_one = true}},
+         "a record is not a metadata record"},
+        {{{PIECE_HEADER}, {PIECE_DATA, .change_at = 57, .change_to = 0x80}}, "a batch is broken"},
+        {{{PIECE_HEADER}, {PIECE_DATA, .change_at = 61, .change_to = 0x40}}, "a record is broken"},
     };
     struct compress_context *context;
 
@@ -143,11 +154,114 @@ static void a_compressed_batch_is_read_with_a_context(void **state)
     UNUSED(state);
 }
 
+static enum err read_whole(struct slice file, struct compress_context *context,
+                           struct allocator *allocator, struct arena *arena)
+{
+    CLEANUP(snapshot_reader_release) struct snapshot_reader reader;
+    struct snapshot_item item;
+    enum err err;
+
+    snapshot_reader_begin(&reader, file, context, allocator, arena);
+    do
+        err = snapshot_reader_next(&reader, &item, NULL);
+    while (err == OK && item.kind != SNAPSHOT_ITEM_END);
+    return err;
+}
+
+static void a_compressed_batch_that_cannot_be_inflated_is_refused(void **state)
+{
+    static const struct piece pieces[] = {
+        {PIECE_HEADER},
+        {PIECE_DATA, .codec = COMPRESSION_GZIP, .change_at = 61, .change_to = 0x7f}};
+    CLEANUP(arena_release) struct arena arena;
+    CLEANUP(writer_release) struct writer out;
+    struct compress_context *context;
+
+    assert_int_equal(compress_context_open(&context, &heap_allocator), OK);
+    arena_init(&arena, &heap_allocator, SIZE_MAX);
+    writer_init(&out, &heap_allocator, SIZE_MAX);
+    for (size_t i = 0; i < ARRAY_COUNT(pieces); i++)
+        piece_write(&pieces[i], context, &arena, &out);
+    assert_int_equal(read_whole(writer_slice(&out), context, &heap_allocator, &arena), ERR_CORRUPT);
+    compress_context_release(&context);
+    UNUSED(state);
+}
+
+/* Who takes it for that throws a good snapshot away. */
+static void a_lack_of_memory_is_not_taken_for_a_broken_snapshot(void **state)
+{
+    CLEANUP(arena_release) struct arena arena;
+    CLEANUP(writer_release) struct writer out;
+    static const struct piece compressed = {PIECE_DATA, .codec = COMPRESSION_GZIP};
+    struct compress_context *context;
+    struct snapshot_writer writer;
+    struct voters_record voters;
+    enum err err = ERR_NO_MEMORY;
+
+    assert_int_equal(compress_context_open(&context, &heap_allocator), OK);
+    arena_init(&arena, &heap_allocator, SIZE_MAX);
+    writer_init(&out, &heap_allocator, SIZE_MAX);
+    voters_record_init(&voters);
+    voters.voters = voters_record_voter_array(&arena, 3);
+    voters.voters_count = 3;
+    snapshot_writer_begin(&writer, 1, &out, &arena);
+    assert_int_equal(snapshot_writer_header(&writer, T0, T0, 1, &voters), OK);
+    piece_write(&compressed, context, &arena, &out);
+    snapshot_writer_begin(&writer, 1, &out, &arena);
+    writer.next_offset = 1;
+    assert_int_equal(snapshot_writer_finish(&writer, T0), OK);
+    for (size_t bytes = 0; err == ERR_NO_MEMORY; bytes += 16) {
+        CLEANUP(arena_release) struct arena small;
+
+        arena_init(&small, &heap_allocator, bytes);
+        err = read_whole(writer_slice(&out), context, &heap_allocator, &small);
+    }
+    assert_int_equal(err, OK);
+    for (int64_t at = 0;; at++) {
+        struct allocator_failing failing;
+
+        allocator_failing_init(&failing, &heap_allocator, at, false);
+        err = read_whole(writer_slice(&out), context, &failing.base, &arena);
+        assert_true(err == OK || err == ERR_NO_MEMORY);
+        if (failing.calls <= at)
+            break;
+    }
+    compress_context_release(&context);
+    UNUSED(state);
+}
+
+static void a_snapshot_that_cannot_be_written_says_so_to_the_end(void **state)
+{
+    enum err err = ERR_NO_MEMORY;
+
+    for (size_t bytes = 0; err == ERR_NO_MEMORY; bytes += 16) {
+        CLEANUP(arena_release) struct arena arena;
+        CLEANUP(writer_release) struct writer out;
+        struct snapshot_writer writer;
+
+        arena_init(&arena, &heap_allocator, bytes);
+        writer_init(&out, &heap_allocator, SIZE_MAX);
+        snapshot_writer_begin(&writer, 1, &out, &arena);
+        err = snapshot_writer_header(&writer, T0, T0, 1, NULL);
+        writer.next_offset = MAX(writer.next_offset, 1);
+        assert_true(err == OK || snapshot_writer_record(&writer, T0, SLICE("r")) == err);
+        if (err == OK)
+            err = snapshot_writer_finish(&writer, T0);
+        else
+            assert_int_equal(snapshot_writer_finish(&writer, T0), err);
+    }
+    assert_int_equal(err, OK);
+    UNUSED(state);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sound_batches_that_make_no_snapshot_are_refused_with_the_reason),
         cmocka_unit_test(a_compressed_batch_is_read_with_a_context),
+        cmocka_unit_test(a_compressed_batch_that_cannot_be_inflated_is_refused),
+        cmocka_unit_test(a_lack_of_memory_is_not_taken_for_a_broken_snapshot),
+        cmocka_unit_test(a_snapshot_that_cannot_be_written_says_so_to_the_end),
     };
 
     return cmocka_run_group_tests_name("records/snapshot_broken", tests, NULL, NULL);

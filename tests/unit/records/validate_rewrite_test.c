@@ -9,26 +9,21 @@ static void a_wrong_max_timestamp_is_repaired(void **state)
     struct bench *bench = *state;
 
     for (enum compression codec = 0; codec < COMPRESSION_COUNT; codec++) {
-        struct attempt attempt;
+        struct trial trial;
         struct batch_header header;
-        struct spec spec;
-        size_t size;
-        uint8_t *batch;
 
-        spec_init(&spec);
-        spec.options.codec = codec;
-        batch = bench_batch(bench, &spec, &size);
-        batch_put(batch, 35, 8, T0 + 5000);
-        batch_fix_crc(batch, size);
-        attempt_init(&attempt);
-        assert_int_equal(attempt_run(bench, &attempt, APPEND_ORIGIN_CLIENT, batch, size), OK);
-        assert_true(slice_is_null(attempt.rebuilt));
-        assert_true(attempt.info.max_timestamp == T0 + 20);
-        assert_true(batch_is_valid(slice_of(batch, size)));
-        assert_int_equal(batch_header_read(slice_of(batch, size), &header), OK);
+        trial_begin(&trial);
+        trial.spec.options.codec = codec;
+        trial_build(bench, &trial);
+        batch_put(trial.batch, 35, 8, T0 + 5000);
+        batch_fix_crc(trial.batch, trial.size);
+        assert_int_equal(trial_run(bench, &trial, APPEND_ORIGIN_CLIENT), OK);
+        assert_true(slice_is_null(trial.attempt.rebuilt));
+        assert_true(trial.attempt.info.max_timestamp == T0 + 20);
+        assert_true(batch_is_valid(slice_of(trial.batch, trial.size)));
+        assert_int_equal(batch_header_read(slice_of(trial.batch, trial.size), &header), OK);
         assert_true(header.max_timestamp == T0 + 20);
-        attempt_release(&attempt);
-        free(batch);
+        trial_end(&trial);
     }
 }
 
@@ -37,26 +32,22 @@ static void a_good_batch_keeps_every_byte(void **state)
     struct bench *bench = *state;
 
     for (enum compression codec = 0; codec < COMPRESSION_COUNT; codec++) {
-        struct attempt attempt;
-        struct spec spec;
-        size_t size;
-        uint8_t *batch, *before;
+        struct trial trial;
+        uint8_t *before;
 
-        spec_init(&spec);
-        spec.options.codec = codec;
-        batch = bench_batch(bench, &spec, &size);
-        before = malloc(size);
-        memcpy(before, batch, size);
-        attempt_init(&attempt);
-        attempt.config.compression_type = (int)codec; /* the same codec: no rewriting */
-        attempt.config.compression_level[codec] = compression_level_max(codec);
-        assert_int_equal(attempt_run(bench, &attempt, APPEND_ORIGIN_CLIENT, batch, size), OK);
-        assert_memory_equal(batch, before, size);
-        assert_true(slice_is_null(attempt.rebuilt));
-        assert_int_equal(attempt.info.valid_bytes, size);
-        assert_int_equal(attempt.info.record_count, 3);
-        attempt_release(&attempt);
-        free(batch);
+        trial_begin(&trial);
+        trial.spec.options.codec = codec;
+        trial_build(bench, &trial);
+        before = malloc(trial.size);
+        memcpy(before, trial.batch, trial.size);
+        trial.attempt.config.compression_type = (int)codec; /* the same codec: no rewriting */
+        trial.attempt.config.compression_level[codec] = compression_level_max(codec);
+        assert_int_equal(trial_run(bench, &trial, APPEND_ORIGIN_CLIENT), OK);
+        assert_memory_equal(trial.batch, before, trial.size);
+        assert_true(slice_is_null(trial.attempt.rebuilt));
+        assert_int_equal(trial.attempt.info.valid_bytes, trial.size);
+        assert_int_equal(trial.attempt.info.record_count, 3);
+        trial_end(&trial);
         free(before);
     }
 }
@@ -66,25 +57,21 @@ static void log_append_time_sets_max_timestamp_to_now(void **state)
     struct bench *bench = *state;
 
     for (enum compression codec = 0; codec < COMPRESSION_COUNT; codec++) {
-        struct attempt attempt;
+        struct trial trial;
         struct batch_header header;
-        struct spec spec;
-        size_t size;
-        uint8_t *batch;
 
-        spec_init(&spec);
-        spec.options.codec = codec;
-        batch = bench_batch(bench, &spec, &size);
-        attempt_init(&attempt);
-        attempt.config.log_append_time = true;
-        assert_int_equal(attempt_run(bench, &attempt, APPEND_ORIGIN_CLIENT, batch, size), OK);
-        assert_int_equal(batch_header_read(slice_of(batch, size), &header), OK);
+        trial_begin(&trial);
+        trial.spec.options.codec = codec;
+        trial_build(bench, &trial);
+        trial.attempt.config.log_append_time = true;
+        assert_int_equal(trial_run(bench, &trial, APPEND_ORIGIN_CLIENT), OK);
+        assert_int_equal(batch_header_read(slice_of(trial.batch, trial.size), &header), OK);
         assert_true(header.max_timestamp == NOW && header.base_timestamp == T0);
         assert_true(batch_is_log_append_time(&header));
-        assert_true(batch_is_valid(slice_of(batch, size)));
-        assert_true(attempt.info.log_append_time == NOW && attempt.info.max_timestamp == NOW);
-        attempt_release(&attempt);
-        free(batch);
+        assert_true(batch_is_valid(slice_of(trial.batch, trial.size)));
+        assert_true(trial.attempt.info.log_append_time == NOW &&
+                    trial.attempt.info.max_timestamp == NOW);
+        trial_end(&trial);
     }
 }
 
@@ -123,35 +110,31 @@ static void compression_type_rewrites_to_the_topics_codec(void **state)
 
     for (enum compression from = 0; from < COMPRESSION_COUNT; from++)
         for (enum compression to = 0; to < COMPRESSION_COUNT; to++) {
-            struct attempt attempt;
+            struct trial trial;
             struct batch_header header;
-            struct spec spec;
-            size_t size;
-            uint8_t *batch;
 
-            spec_init(&spec);
-            spec.options.codec = from;
-            spec.options.producer_id = 1000;
-            spec.options.producer_epoch = 2;
-            spec.options.base_sequence = 77;
-            spec.options.transactional = true;
-            batch = bench_batch(bench, &spec, &size);
-            attempt_init(&attempt);
-            attempt.config.compression_type = (int)to;
-            assert_int_equal(attempt_run(bench, &attempt, APPEND_ORIGIN_CLIENT, batch, size), OK);
-            assert_int_equal(slice_is_null(attempt.rebuilt), from == to);
+            trial_begin(&trial);
+            trial.spec.options.codec = from;
+            trial.spec.options.producer_id = 1000;
+            trial.spec.options.producer_epoch = 2;
+            trial.spec.options.base_sequence = 77;
+            trial.spec.options.transactional = true;
+            trial_build(bench, &trial);
+            trial.attempt.config.compression_type = (int)to;
+            assert_int_equal(trial_run(bench, &trial, APPEND_ORIGIN_CLIENT), OK);
+            assert_int_equal(slice_is_null(trial.attempt.rebuilt), from == to);
             if (from != to) {
-                assert_true(batch_is_valid(attempt.rebuilt));
-                assert_int_equal(batch_header_read(attempt.rebuilt, &header), OK);
+                assert_true(batch_is_valid(trial.attempt.rebuilt));
+                assert_int_equal(batch_header_read(trial.attempt.rebuilt, &header), OK);
                 assert_int_equal(batch_codec(&header), to);
                 assert_true(header.producer_id == 1000 && header.producer_epoch == 2 &&
                             header.base_sequence == 77 && batch_is_transactional(&header));
                 assert_true(header.base_offset == 0 && header.max_timestamp == T0 + 20);
-                assert_int_equal(attempt.info.valid_bytes, attempt.rebuilt.size_bytes);
-                assert_same_records(bench, slice_of(batch, size), attempt.rebuilt);
+                assert_int_equal(trial.attempt.info.valid_bytes, trial.attempt.rebuilt.size_bytes);
+                assert_same_records(bench, slice_of(trial.batch, trial.size),
+                                    trial.attempt.rebuilt);
             }
-            attempt_release(&attempt);
-            free(batch);
+            trial_end(&trial);
         }
 }
 
@@ -207,24 +190,19 @@ static void inner_offsets_are_made_dense_when_compressed_and_left_when_plain(voi
 static void a_control_batch_is_never_compressed(void **state)
 {
     struct bench *bench = *state;
-    struct attempt attempt;
-    struct spec spec;
-    size_t size;
-    uint8_t *batch;
+    struct trial trial;
 
-    spec_init(&spec);
-    spec.count = 1;
-    spec.options.control = true;
-    spec.options.transactional = true;
-    spec.options.producer_id = 5;
-    spec.options.producer_epoch = 0;
-    batch = bench_batch(bench, &spec, &size);
-    attempt_init(&attempt);
-    attempt.config.compression_type = COMPRESSION_ZSTD;
-    assert_int_equal(attempt_run(bench, &attempt, APPEND_ORIGIN_COORDINATOR, batch, size), OK);
-    assert_true(slice_is_null(attempt.rebuilt));
-    attempt_release(&attempt);
-    free(batch);
+    trial_begin(&trial);
+    trial.spec.count = 1;
+    trial.spec.options.control = true;
+    trial.spec.options.transactional = true;
+    trial.spec.options.producer_id = 5;
+    trial.spec.options.producer_epoch = 0;
+    trial_build(bench, &trial);
+    trial.attempt.config.compression_type = COMPRESSION_ZSTD;
+    assert_int_equal(trial_run(bench, &trial, APPEND_ORIGIN_COORDINATOR), OK);
+    assert_true(slice_is_null(trial.attempt.rebuilt));
+    trial_end(&trial);
 }
 
 static void a_time_below_minus_one_passes_in_place_but_not_through_a_rebuild(void **state)
@@ -232,25 +210,20 @@ static void a_time_below_minus_one_passes_in_place_but_not_through_a_rebuild(voi
     struct bench *bench = *state;
 
     for (enum compression target = 0; target <= COMPRESSION_GZIP; target++) {
-        struct attempt attempt;
-        struct spec spec;
-        size_t size;
-        uint8_t *batch;
+        struct trial trial;
 
-        spec_init(&spec);
-        spec.timestamp = 0;
-        spec.timestamp_step = 0;
-        batch = bench_batch(bench, &spec, &size);
-        batch_put(batch, 27, 8, -100);
-        batch_fix_crc(batch, size);
-        attempt_init(&attempt);
-        attempt.config.compression_type = (int)target;
-        assert_int_equal(attempt_run(bench, &attempt, APPEND_ORIGIN_CLIENT, batch, size),
+        trial_begin(&trial);
+        trial.spec.timestamp = 0;
+        trial.spec.timestamp_step = 0;
+        trial_build(bench, &trial);
+        batch_put(trial.batch, 27, 8, -100);
+        batch_fix_crc(trial.batch, trial.size);
+        trial.attempt.config.compression_type = (int)target;
+        assert_int_equal(trial_run(bench, &trial, APPEND_ORIGIN_CLIENT),
                          target == COMPRESSION_NONE ? OK : ERR_UNKNOWN_SERVER_ERROR);
         if (target == COMPRESSION_NONE)
-            assert_true(attempt.info.max_timestamp == -1);
-        attempt_release(&attempt);
-        free(batch);
+            assert_true(trial.attempt.info.max_timestamp == -1);
+        trial_end(&trial);
     }
 }
 
@@ -292,24 +265,18 @@ static void max_message_bytes_counts_the_whole_batch_on_leaders_only(void **stat
 static void a_batch_that_grows_by_recompression_is_measured_again(void **state)
 {
     struct bench *bench = *state;
-    struct attempt attempt;
-    struct spec spec;
-    size_t size;
-    uint8_t *batch;
+    struct trial trial;
 
-    spec_init(&spec);
-    spec.options.codec = COMPRESSION_ZSTD;
-    spec.options.level = 3;
-    spec.value_bytes = 5000;
-    batch = bench_batch(bench, &spec, &size);
-    attempt_init(&attempt);
-    attempt.config.compression_type = COMPRESSION_NONE;
-    attempt.config.message_bytes_max = 5000;
-    assert_int_equal(attempt_run(bench, &attempt, APPEND_ORIGIN_CLIENT, batch, size),
-                     ERR_MESSAGE_TOO_LARGE);
-    assert_true(slice_is_null(attempt.rebuilt));
-    attempt_release(&attempt);
-    free(batch);
+    trial_begin(&trial);
+    trial.spec.options.codec = COMPRESSION_ZSTD;
+    trial.spec.options.level = 3;
+    trial.spec.value_bytes = 5000;
+    trial_build(bench, &trial);
+    trial.attempt.config.compression_type = COMPRESSION_NONE;
+    trial.attempt.config.message_bytes_max = 5000;
+    assert_int_equal(trial_run(bench, &trial, APPEND_ORIGIN_CLIENT), ERR_MESSAGE_TOO_LARGE);
+    assert_true(slice_is_null(trial.attempt.rebuilt));
+    trial_end(&trial);
 }
 
 struct inflate_case {
@@ -334,25 +301,20 @@ static void inflated_sizes_are_bounded(void **state)
 
     for (size_t i = 0; i < ARRAY_COUNT(cases); i++)
         for (size_t k = 0; k < ARRAY_COUNT(codecs); k++) {
-            struct attempt attempt;
-            struct spec spec;
-            size_t size;
-            uint8_t *batch;
+            struct trial trial;
 
-            spec_init(&spec);
-            spec.options.codec = codecs[k];
-            spec.options.level = compression_level_default(codecs[k]);
-            spec.value_bytes = 5000;
-            batch = bench_batch(bench, &spec, &size);
-            attempt_init(&attempt);
-            attempt.config.inflated_bytes_max = cases[i].record_max;
-            attempt.config.inflated_batch_bytes_max = cases[i].batch_max;
-            attempt.config.compression_type = cases[i].target;
-            if (attempt_run(bench, &attempt, APPEND_ORIGIN_CLIENT, batch, size) !=
-                cases[i].expected)
-                fail_msg("row %zu, %s: %s", i, compression_name(codecs[k]), err_name(attempt.err));
-            attempt_release(&attempt);
-            free(batch);
+            trial_begin(&trial);
+            trial.spec.options.codec = codecs[k];
+            trial.spec.options.level = compression_level_default(codecs[k]);
+            trial.spec.value_bytes = 5000;
+            trial_build(bench, &trial);
+            trial.attempt.config.inflated_bytes_max = cases[i].record_max;
+            trial.attempt.config.inflated_batch_bytes_max = cases[i].batch_max;
+            trial.attempt.config.compression_type = cases[i].target;
+            if (trial_run(bench, &trial, APPEND_ORIGIN_CLIENT) != cases[i].expected)
+                fail_msg("row %zu, %s: %s", i, compression_name(codecs[k]),
+                         err_name(trial.attempt.err));
+            trial_end(&trial);
         }
 }
 

@@ -26,3 +26,26 @@ enum err attempt_run(struct bench *bench, struct attempt *attempt, enum append_o
                             &attempt->out, &attempt->info, &attempt->rebuilt, &attempt->why);
     return attempt->err;
 }
+
+void trial_begin(struct trial *trial)
+{
+    *trial = (struct trial){0};
+    spec_init(&trial->spec);
+    attempt_init(&trial->attempt);
+}
+
+void trial_build(struct bench *bench, struct trial *trial)
+{
+    trial->batch = bench_batch(bench, &trial->spec, &trial->size);
+}
+
+enum err trial_run(struct bench *bench, struct trial *trial, enum append_origin origin)
+{
+    return attempt_run(bench, &trial->attempt, origin, trial->batch, trial->size);
+}
+
+void trial_end(struct trial *trial)
+{
+    attempt_release(&trial->attempt);
+    free(trial->batch);
+}

@@ -23,4 +23,16 @@ void attempt_release(struct attempt *attempt);
 enum err attempt_run(struct bench *bench, struct attempt *attempt, enum append_origin origin,
                      uint8_t *batch, size_t size);
 
+/* A batch and the attempt to append it. Between begin and build the spec is changed, before the run batch and config. */
+struct trial {
+    struct spec spec;
+    struct attempt attempt;
+    uint8_t *batch;
+    size_t size;
+};
+void trial_begin(struct trial *trial);
+void trial_build(struct bench *bench, struct trial *trial);
+enum err trial_run(struct bench *bench, struct trial *trial, enum append_origin origin);
+void trial_end(struct trial *trial);
+
 #endif

@@ -139,27 +139,23 @@ static void each_bad_batch_has_its_error_and_is_left_as_it_was(void **state)
 
     for (size_t i = 0; i < ARRAY_COUNT(refusals); i++) {
         const struct refusal *c = &refusals[i];
-        struct attempt attempt;
-        struct spec spec;
-        size_t size;
-        uint8_t *batch, *before;
+        struct trial trial;
+        uint8_t *before;
 
-        spec_init(&spec);
-        spec.options.codec = c->codec;
-        batch = bench_batch(bench, &spec, &size);
-        batch = mutate(batch, &size, c->mutation);
-        before = malloc(size);
-        memcpy(before, batch, size);
-        attempt_init(&attempt);
-        if (attempt_run(bench, &attempt, c->origin, batch, size) != c->expected)
-            fail_msg("row %zu: %s (%s)", i, err_name(attempt.err), attempt.why.text);
+        trial_begin(&trial);
+        trial.spec.options.codec = c->codec;
+        trial_build(bench, &trial);
+        trial.batch = mutate(trial.batch, &trial.size, c->mutation);
+        before = malloc(trial.size);
+        memcpy(before, trial.batch, trial.size);
+        if (trial_run(bench, &trial, c->origin) != c->expected)
+            fail_msg("row %zu: %s (%s)", i, err_name(trial.attempt.err), trial.attempt.why.text);
         if (c->expected != OK) {
-            assert_memory_equal(batch, before, size);
-            assert_true(slice_is_null(attempt.info.message));
-            assert_int_equal(attempt.info.record_error_count, 0);
+            assert_memory_equal(trial.batch, before, trial.size);
+            assert_true(slice_is_null(trial.attempt.info.message));
+            assert_int_equal(trial.attempt.info.record_error_count, 0);
         }
-        attempt_release(&attempt);
-        free(batch);
+        trial_end(&trial);
         free(before);
     }
 }
@@ -198,42 +194,38 @@ static const struct record_rule record_rules[] = {
 static void record_rule_check(struct bench *bench, const struct record_rule *rule,
                               enum compression codec)
 {
-    struct attempt attempt;
-    struct spec spec;
-    size_t size;
-    uint8_t *batch;
+    struct trial trial;
 
-    spec_init(&spec);
-    spec.options.codec = codec;
-    spec.timestamp = rule->timestamp == INT64_MIN ? -1 : NOW + rule->timestamp;
-    spec.timestamp_step = 0;
-    spec.null_keys = rule->null_keys;
-    batch = bench_batch(bench, &spec, &size);
+    trial_begin(&trial);
+    trial.spec.options.codec = codec;
+    trial.spec.timestamp = rule->timestamp == INT64_MIN ? -1 : NOW + rule->timestamp;
+    trial.spec.timestamp_step = 0;
+    trial.spec.null_keys = rule->null_keys;
+    trial_build(bench, &trial);
     if (rule->batch_says_append_time) {
-        batch[22] |= BATCH_ATTRIBUTE_LOG_APPEND_TIME;
-        batch_fix_crc(batch, size);
+        trial.batch[22] |= BATCH_ATTRIBUTE_LOG_APPEND_TIME;
+        batch_fix_crc(trial.batch, trial.size);
     }
-    attempt_init(&attempt);
-    attempt.config.compacted = rule->compacted;
-    attempt.config.log_append_time = rule->log_append_time;
-    attempt.config.timestamp_before_max_ms = rule->before_max;
-    attempt.config.timestamp_after_max_ms = rule->after_max;
-    if (attempt_run(bench, &attempt, APPEND_ORIGIN_CLIENT, batch, size) != rule->expected ||
-        attempt.info.record_error_count != rule->errors)
+    trial.attempt.config.compacted = rule->compacted;
+    trial.attempt.config.log_append_time = rule->log_append_time;
+    trial.attempt.config.timestamp_before_max_ms = rule->before_max;
+    trial.attempt.config.timestamp_after_max_ms = rule->after_max;
+    if (trial_run(bench, &trial, APPEND_ORIGIN_CLIENT) != rule->expected ||
+        trial.attempt.info.record_error_count != rule->errors)
         fail_msg("%s, %s: %s, %d errors", rule->name, compression_name(codec),
-                 err_name(attempt.err), attempt.info.record_error_count);
+                 err_name(trial.attempt.err), trial.attempt.info.record_error_count);
     for (int32_t i = 0; i < rule->errors; i++) {
-        assert_int_equal(attempt.info.record_errors[i].batch_index, i);
-        assert_true(attempt.info.record_errors[i].message.size_bytes > 0);
+        assert_int_equal(trial.attempt.info.record_errors[i].batch_index, i);
+        assert_true(trial.attempt.info.record_errors[i].message.size_bytes > 0);
     }
-    assert_int_equal(!slice_is_null(attempt.info.message), rule->errors > 0);
-    if (attempt.err == OK) {
-        assert_true(batch_is_valid(slice_of(batch, size)));
-        assert_int_equal((batch[22] & BATCH_ATTRIBUTE_LOG_APPEND_TIME) != 0, rule->log_append_time);
-        assert_true(attempt.info.log_append_time == (rule->log_append_time ? NOW : -1));
+    assert_int_equal(!slice_is_null(trial.attempt.info.message), rule->errors > 0);
+    if (trial.attempt.err == OK) {
+        assert_true(batch_is_valid(slice_of(trial.batch, trial.size)));
+        assert_int_equal((trial.batch[22] & BATCH_ATTRIBUTE_LOG_APPEND_TIME) != 0,
+                         rule->log_append_time);
+        assert_true(trial.attempt.info.log_append_time == (rule->log_append_time ? NOW : -1));
     }
-    attempt_release(&attempt);
-    free(batch);
+    trial_end(&trial);
 }
 
 static void each_rule_of_records_holds_plain_and_compressed(void **state)
@@ -246,70 +238,52 @@ static void each_rule_of_records_holds_plain_and_compressed(void **state)
 static void a_single_time_fault_decides_the_error_of_the_batch(void **state)
 {
     struct bench *bench = *state;
-    struct attempt attempt;
-    struct spec spec;
-    size_t size;
-    uint8_t *batch;
+    struct trial trial;
 
     /* Keys are missing everywhere but in no case told twice: the times of 1 and 2 are fine. */
-    spec_init(&spec);
-    spec.timestamp = NOW - 15;
-    spec.timestamp_step = 10; /* -15, -5, +5 */
-    batch = bench_batch(bench, &spec, &size);
-    attempt_init(&attempt);
-    attempt.config.timestamp_before_max_ms = 10;
-    assert_int_equal(attempt_run(bench, &attempt, APPEND_ORIGIN_CLIENT, batch, size),
-                     ERR_INVALID_TIMESTAMP);
-    assert_int_equal(attempt.info.record_error_count, 1);
-    assert_int_equal(attempt.info.record_errors[0].batch_index, 0);
-    attempt_release(&attempt);
-    free(batch);
+    trial_begin(&trial);
+    trial.spec.timestamp = NOW - 15;
+    trial.spec.timestamp_step = 10; /* -15, -5, +5 */
+    trial_build(bench, &trial);
+    trial.attempt.config.timestamp_before_max_ms = 10;
+    assert_int_equal(trial_run(bench, &trial, APPEND_ORIGIN_CLIENT), ERR_INVALID_TIMESTAMP);
+    assert_int_equal(trial.attempt.info.record_error_count, 1);
+    assert_int_equal(trial.attempt.info.record_errors[0].batch_index, 0);
+    trial_end(&trial);
 }
 
 static void a_broken_record_blames_no_record_before_it(void **state)
 {
     struct bench *bench = *state;
-    struct attempt attempt;
-    struct spec spec;
-    size_t size;
-    uint8_t *batch;
+    struct trial trial;
 
-    spec_init(&spec);
-    spec.null_keys = true;
-    batch = bench_batch(bench, &spec, &size);
-    batch[size - 1] = 1; /* the last record's header count: -1 */
-    batch_fix_crc(batch, size);
-    attempt_init(&attempt);
-    attempt.config.compacted = true;
-    assert_int_equal(attempt_run(bench, &attempt, APPEND_ORIGIN_CLIENT, batch, size),
-                     ERR_INVALID_RECORD);
-    assert_int_equal(attempt.info.record_error_count, 0);
-    assert_true(slice_is_null(attempt.info.message));
-    attempt_release(&attempt);
-    free(batch);
+    trial_begin(&trial);
+    trial.spec.null_keys = true;
+    trial_build(bench, &trial);
+    trial.batch[trial.size - 1] = 1; /* the last record's header count: -1 */
+    batch_fix_crc(trial.batch, trial.size);
+    trial.attempt.config.compacted = true;
+    assert_int_equal(trial_run(bench, &trial, APPEND_ORIGIN_CLIENT), ERR_INVALID_RECORD);
+    assert_int_equal(trial.attempt.info.record_error_count, 0);
+    assert_true(slice_is_null(trial.attempt.info.message));
+    trial_end(&trial);
 }
 
 static void record_errors_end_where_the_arena_ends_but_the_error_stays(void **state)
 {
     struct bench *bench = *state;
-    struct attempt attempt;
-    struct spec spec;
-    size_t size;
-    uint8_t *batch;
+    struct trial trial;
 
-    spec_init(&spec);
-    spec.count = 2000;
-    spec.null_keys = true;
-    batch = bench_batch(bench, &spec, &size);
-    attempt_init(&attempt);
-    arena_release(&attempt.arena);
-    arena_init(&attempt.arena, &heap_allocator, 16 * KIB);
-    attempt.config.compacted = true;
-    assert_int_equal(attempt_run(bench, &attempt, APPEND_ORIGIN_CLIENT, batch, size),
-                     ERR_INVALID_RECORD);
-    assert_in_range(attempt.info.record_error_count, 1, 1999);
-    attempt_release(&attempt);
-    free(batch);
+    trial_begin(&trial);
+    trial.spec.count = 2000;
+    trial.spec.null_keys = true;
+    trial_build(bench, &trial);
+    arena_release(&trial.attempt.arena);
+    arena_init(&trial.attempt.arena, &heap_allocator, 16 * KIB);
+    trial.attempt.config.compacted = true;
+    assert_int_equal(trial_run(bench, &trial, APPEND_ORIGIN_CLIENT), ERR_INVALID_RECORD);
+    assert_in_range(trial.attempt.info.record_error_count, 1, 1999);
+    trial_end(&trial);
 }
 
 struct precheck_case {
@@ -372,32 +346,28 @@ static void damaged_batches_with_a_good_crc_never_do_harm(void **state)
 
     random_init(&random, test_seed());
     for (int round = 0; round < 8000; round++) {
-        struct attempt attempt;
-        struct spec spec;
-        size_t size;
-        uint8_t *batch;
+        struct trial trial;
 
-        spec_init(&spec);
-        spec.count = (int32_t)random_between(&random, 1, 20);
-        spec.options.codec = (enum compression)random_below(&random, COMPRESSION_COUNT);
-        spec.options.level = compression_level_default(spec.options.codec);
-        batch = bench_batch(bench, &spec, &size);
+        trial_begin(&trial);
+        trial.spec.count = (int32_t)random_between(&random, 1, 20);
+        trial.spec.options.codec = (enum compression)random_below(&random, COMPRESSION_COUNT);
+        trial.spec.options.level = compression_level_default(trial.spec.options.codec);
+        trial_build(bench, &trial);
         for (uint64_t flips = random_below(&random, 3) + 1; flips > 0; flips--)
-            batch[random_between(&random, 21, (int64_t)size - 1)] ^=
+            trial.batch[random_between(&random, 21, (int64_t)trial.size - 1)] ^=
                 (uint8_t)(1u << random_below(&random, 8));
-        batch_fix_crc(batch, size);
-        attempt_init(&attempt);
-        attempt.config.compression_type = (int)random_below(&random, 6) - 1;
-        attempt.config.compacted = random_chance(&random, 1, 2);
-        attempt.config.log_append_time = random_chance(&random, 1, 2);
-        attempt.config.inflated_batch_bytes_max = 1 << 20;
-        (void)attempt_run(bench, &attempt, APPEND_ORIGIN_CLIENT, batch, size);
-        if (attempt.err == OK) {
-            assert_true(batch_is_valid(slice_of(batch, size)));
-            assert_true(slice_is_null(attempt.rebuilt) || batch_is_valid(attempt.rebuilt));
+        batch_fix_crc(trial.batch, trial.size);
+        trial.attempt.config.compression_type = (int)random_below(&random, 6) - 1;
+        trial.attempt.config.compacted = random_chance(&random, 1, 2);
+        trial.attempt.config.log_append_time = random_chance(&random, 1, 2);
+        trial.attempt.config.inflated_batch_bytes_max = 1 << 20;
+        (void)trial_run(bench, &trial, APPEND_ORIGIN_CLIENT);
+        if (trial.attempt.err == OK) {
+            assert_true(batch_is_valid(slice_of(trial.batch, trial.size)));
+            assert_true(slice_is_null(trial.attempt.rebuilt) ||
+                        batch_is_valid(trial.attempt.rebuilt));
         }
-        attempt_release(&attempt);
-        free(batch);
+        trial_end(&trial);
     }
 }
 

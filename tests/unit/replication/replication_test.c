@@ -117,6 +117,27 @@ static void what_peers_told_lasts_for_the_leader_epoch(void **state)
     assert_int_equal(replica.high_watermark, 60); /* a new epoch starts with the log's own */
 }
 
+static void of_a_replica_that_joins_within_the_leader_epoch_nothing_is_known(void **state)
+{
+    static const int32_t four[] = {1, 2, 3, 4};
+    struct replica_state replica = unborn();
+    struct metadata_partition now = partition(SELF, 1, 1, 3);
+    struct replica_progress before[3], after[4];
+
+    UNUSED(state);
+    replica_apply(&replica, &now, 10, 0, before);
+    before[0].end_offset = 7;
+    now.replicas = four;
+    now.replica_count = 4;
+    now.partition_epoch = 2;
+    assert_int_equal(replica_apply(&replica, &now, 10, 0, after), REPLICA_UPDATED);
+    assert_int_equal(replica.peer_count, 3);
+    assert_int_equal(after[0].end_offset, 7);
+    assert_int_equal(after[2].broker_id, 4);
+    assert_int_equal(after[2].end_offset, -1);
+    assert_false(after[2].in_isr);
+}
+
 static void the_high_watermark_is_the_least_flushed_end_of_the_isr(void **state)
 {
     static const struct {
@@ -257,6 +278,7 @@ int main(void)
         cmocka_unit_test(metadata_decides_the_role_and_older_metadata_changes_nothing),
         cmocka_unit_test(who_is_no_replica_any_more_has_no_role),
         cmocka_unit_test(what_peers_told_lasts_for_the_leader_epoch),
+        cmocka_unit_test(of_a_replica_that_joins_within_the_leader_epoch_nothing_is_known),
         cmocka_unit_test(the_high_watermark_is_the_least_flushed_end_of_the_isr),
         cmocka_unit_test(epochs_tell_which_side_is_behind),
         cmocka_unit_test(produce_needs_the_leader_and_acks_all_needs_the_isr),
