@@ -172,11 +172,15 @@ struct classic_member {
     uint32_t protocol_count;
     uint32_t protocol_bytes;
     struct slice assignment; /* owned; null: empty */
+    /* For upgrades: what a generation gave that the group has no more, while the member has not joined since; owned;
+     * null: nothing, or the assignment tells. */
+    struct slice held;
     struct group_timer session;
     struct group_waiter *join; /* parked JoinGroup */
     struct group_waiter *sync; /* parked SyncGroup */
     bool is_new;               /* long join timer until the phase completes */
     bool awaits_sync;          /* has not synced in this generation */
+    bool has_told;             /* what it has: it joined since it was last given anything */
 };
 
 /* An id that was given out by MEMBER_ID_REQUIRED and not used yet. */

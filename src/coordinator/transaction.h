@@ -14,7 +14,8 @@
  *             3. A request for an id whose transition is not committed yet, or that is ending, is not
  *                let in: it is parked until the transaction is complete (TRANSACTION_PARK_MS_MAX, then
  *                CONCURRENT_TRANSACTIONS as Kafka answers at once). Exception: partitions may be added
- *                while others are being added by the same producer and epoch.
+ *                while others are being added by the same producer and epoch, and as soon as the
+ *                Complete record of its transaction before is in the log: they are committed after it.
  *             4. State after replay of the log = state of the leader that wrote it, soft state and
  *                lastProducerEpoch (which Kafka does not keep either) aside.
  *             5. A call does bounded work; scans over all ids go in steps.

@@ -19,8 +19,9 @@
  *      committed, oldest first. Only the last one may be not replayed yet (a draft), between the
  *      call that made it and the next one.
  *   2. transaction_write makes drafts; replay makes them versions; `committed` makes them values.
- *   3. An id is free when it has no version and is not ending. Requests wait for that (park.c), and
- *      `due` lists the ids which have become free, or whose Prepare record is committed.
+ *   3. An id is free when it has no version and is not ending. Requests wait for that (park.c), or
+ *      until they may join (add.c); `due` lists the ids for whose first request it is so, and those
+ *      whose Prepare record is committed.
  *   4. What is soft (parked requests, markers on their way, the epoch of a fence that was not
  *      written) hangs on the id's active part, which exists while it is needed.
  */
@@ -284,12 +285,16 @@ struct transaction_parked {
 };
 /* Must the call's request wait for this id? */
 bool transaction_must_wait(const struct transaction_call *call, const struct transaction *t);
+/* Somebody is parked, and the first need not wait any more. The id has an active part. */
+bool transaction_may_resume(const struct transaction *t);
+/* Partitions may be added although something is on its way: what the log commits before them. */
+bool transaction_may_join(const struct transaction *t, const struct transaction_add *request);
 /* write: see above. A request that had waited keeps its place and its deadline. */
 MUST_USE enum err transaction_park(struct transaction_call *call, struct transaction *t,
                                    uint64_t write);
 void transaction_parked_release(struct transaction_coordinator *coordinator,
                                 struct transaction_parked **parked);
-/* Runs the request of a free id that has waited longest. */
+/* Runs the request that has waited longest, when it may. */
 MUST_USE enum err transaction_resume(struct transaction_call *call, struct transaction *t);
 MUST_USE enum err transaction_resume_orphan(struct transaction_call *call);
 /* The id goes away: what is parked there runs without it. */

@@ -69,6 +69,7 @@ static void member_release(struct group_coordinator *coordinator, struct classic
     bytes_release(allocator, &member->client_id);
     bytes_release(allocator, &member->client_host);
     bytes_release(allocator, &member->assignment);
+    bytes_release(allocator, &member->held);
     allocator->release(allocator, member->protocols, member->protocol_bytes);
     ALLOCATOR_DELETE(allocator, member);
 }
@@ -305,6 +306,18 @@ enum err classic_assignment_set(struct group_coordinator *coordinator,
     bytes_release(coordinator->allocator, &member->assignment);
     member->assignment = copy;
     return OK;
+}
+
+void classic_assignment_withdraw(struct group_coordinator *coordinator,
+                                 struct classic_member *member)
+{
+    bool is_heard = member->group->assignment_write == 0; /* not amid its way to the log */
+
+    if (is_heard && !member->has_told && slice_is_null(member->held)) {
+        member->held = member->assignment;
+        member->assignment = SLICE_NULL;
+    }
+    bytes_release(coordinator->allocator, &member->assignment);
 }
 
 enum err classic_member_validate(const struct classic_group *group, struct slice member_id,

@@ -55,6 +55,9 @@ MUST_USE enum err classic_leader_set(struct group_coordinator *coordinator,
                                      struct classic_group *group, struct slice member_id);
 MUST_USE enum err classic_assignment_set(struct group_coordinator *coordinator,
                                          struct classic_member *member, struct slice assignment);
+/* What was given is so no more; what the member may have of it stays known (`held`). */
+void classic_assignment_withdraw(struct group_coordinator *coordinator,
+                                 struct classic_member *member);
 /* UNKNOWN_MEMBER_ID, FENCED_INSTANCE_ID or OK. */
 MUST_USE enum err classic_member_validate(const struct classic_group *group, struct slice member_id,
                                           struct slice instance_id);

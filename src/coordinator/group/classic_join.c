@@ -110,6 +110,8 @@ enum err classic_park_join(struct group_call *call, struct classic_member *membe
         call, member,
         &(struct classic_join_answer){.err = ERR_REBALANCE_IN_PROGRESS, .member_id = member->id}));
     TRY(group_waiter_create(call, &member->join));
+    bytes_release(call->coordinator->allocator, &member->held);
+    member->has_told = true;
     member->group->awaiting_join++;
     return OK;
 }

@@ -131,7 +131,7 @@ enum err classic_answer_syncs(struct group_call *call, struct classic_group *gro
         struct sync_group_response *response;
 
         if (err != OK)
-            bytes_release(call->coordinator->allocator, &member->assignment);
+            classic_assignment_withdraw(call->coordinator, member);
         if (!member->sync)
             continue;
         TRY(classic_sync_response(call, group, err, member->assignment, &response));

@@ -67,6 +67,7 @@ static enum err not_stored(struct group_call *call, struct classic_member *membe
     TRY(classic_member_swap_protocols(call->coordinator, member, &replacement->protocols));
     member->session_timeout_ms = replacement->session_timeout_ms;
     member->rebalance_timeout_ms = replacement->rebalance_timeout_ms;
+    member->has_told = false; /* that was the other one */
     TRY(classic_member_rename(call->coordinator, member, replacement->old_id));
     return classic_session_restart(call->coordinator, member, member->session_timeout_ms);
 }

@@ -74,6 +74,16 @@ static void assigning_release(struct group_coordinator *coordinator, struct grou
     ALLOCATOR_DELETE(coordinator->allocator, assigning);
 }
 
+static void assignments_given(struct group_call *call, struct classic_group *group)
+{
+    HASH_MAP_EACH (node, &group->members) {
+        struct classic_member *member = HASH_MAP_ITEM(node, struct classic_member, node);
+
+        bytes_release(call->coordinator->allocator, &member->held);
+        member->has_told = false;
+    }
+}
+
 static enum err assigning_ended(struct group_call *call, struct group_write *write, enum err err)
 {
     struct assigning *assigning = CONTAINER_OF(write, struct assigning, write);
@@ -84,14 +94,16 @@ static enum err assigning_ended(struct group_call *call, struct group_write *wri
     if (!group || group->state != CLASSIC_COMPLETING_REBALANCE ||
         group->generation != assigning->generation || group->assignment_write != write->number)
         return OK;
-    group->assignment_write = 0;
     if (err == OK) {
+        group->assignment_write = 0;
+        assignments_given(call, group);
         TRY(classic_answer_syncs(call, group, OK));
         classic_transition(call->coordinator, group, CLASSIC_STABLE);
         classic_rebalance_done(call->coordinator, group);
         return OK;
     }
     TRY(classic_answer_syncs(call, group, coordinator_error(err)));
+    group->assignment_write = 0;
     fmt(reason, sizeof reason, "assignment of %.*s not stored: %s", SLICE_ARGS(assigning->leader),
         err_name(err));
     return classic_prepare_rebalance(call, group, reason);
@@ -104,8 +116,8 @@ static enum err assignments_take(struct group_call *call, struct classic_group *
     size_t assigned = 0;
 
     HASH_MAP_EACH (node, &group->members)
-        bytes_release(call->coordinator->allocator,
-                      &HASH_MAP_ITEM(node, struct classic_member, node)->assignment);
+        classic_assignment_withdraw(call->coordinator,
+                                    HASH_MAP_ITEM(node, struct classic_member, node));
     for (int32_t i = 0; i < request->assignments_count; i++) {
         struct classic_member *member =
             classic_member_find(group, request->assignments[i].member_id);
@@ -188,6 +200,7 @@ enum err classic_handle_sync(struct group_call *call, struct classic_group *grou
     default:
         ASSERT(group->state == CLASSIC_STABLE); /* a dead group is in no table */
         member->awaits_sync = false;
+        member->has_told = false;
         return sync_answer(call, group, OK, member->assignment);
     }
 }

@@ -73,25 +73,10 @@ static enum err join_after(struct consumer_update *update, const struct join_gro
 static enum err join_owned(struct consumer_update *update,
                            const struct consumer_protocol_subscription *subscription)
 {
-    int32_t count = MAX(subscription->owned_partitions_count, 0);
-    struct topic_partitions *owned =
-        ARENA_ARRAY(update->call->arena, struct topic_partitions, (size_t)count);
+    struct topic_partitions *owned;
 
-    if (!owned)
-        return ERR_NO_MEMORY;
-    for (int32_t i = 0; i < count; i++) {
-        const struct consumer_protocol_subscription_topic_partition *from =
-            &subscription->owned_partitions[i];
-        const struct metadata_topic *topic =
-            metadata_image_topic(update->call->moment->image, from->topic);
-
-        if (topic)
-            owned[update->owned_count++] = (struct topic_partitions){
-                .topic_id = topic->id,
-                .partitions = from->partitions,
-                .count = MAX(from->partitions_count, 0),
-            };
-    }
+    TRY(consumer_subscription_owned(subscription, update->call->moment->image, update->call->arena,
+                                    &owned, &update->owned_count));
     update->owned = owned;
     update->owned_known = true;
     return OK;

@@ -23,6 +23,7 @@
  *   consumer_regex.c       regular expressions
  *   consumer_classic.c     JoinGroup, SyncGroup, Heartbeat, LeaveGroup of classic members
  *   consumer_migrate.c     classic → consumer, consumer → classic
+ *   consumer_embedded.c    subscriptions and assignments of classic members
  *   consumer_offsets.c     who may commit and fetch
  *   consumer_describe.c    ConsumerGroupDescribe, views
  *
@@ -388,6 +389,9 @@ struct consumer_step {
     int32_t owned_count;
     bool owned_known;
 };
+/* What both have; of a partition that is in both, `b` counts. */
+MUST_USE enum err consumer_assignment_merge(const struct assignment *a, const struct assignment *b,
+                                            struct arena *arena, struct assignment *out);
 /* ERR_FENCED_MEMBER_EPOCH: a member in a state nobody knows must come back empty-handed. */
 MUST_USE enum err consumer_reconcile(const struct consumer_step *step, struct arena *arena,
                                      struct consumer_current *out);
@@ -420,15 +424,30 @@ bool consumer_may_downgrade_replacing(const struct consumer_group *group,
 MUST_USE enum err consumer_downgrade(struct consumer_draft *draft, struct consumer_group *group,
                                      const struct consumer_update *joining, bool rebalance,
                                      const char *reason);
-/* The embedded protocol. Views into `bytes`, arrays in the arena. */
+/* ---- the embedded protocol: views into `bytes`, arrays in the arena ---- */
+
+/* ERR_INCONSISTENT_GROUP_PROTOCOL: bytes that cannot be read. */
 struct consumer_protocol_subscription;
 MUST_USE enum err consumer_subscription_decode(struct slice bytes, struct arena *arena,
                                                struct consumer_protocol_subscription *out);
+/* The partitions that the subscriber says it has, as it says it. */
+MUST_USE enum err
+consumer_subscription_owned(const struct consumer_protocol_subscription *subscription,
+                            const struct metadata_image *image, struct arena *arena,
+                            struct topic_partitions **out, int32_t *count_out);
+/* No bytes: nothing. */
+MUST_USE enum err consumer_assignment_decode(struct slice bytes, const struct metadata_image *image,
+                                             int32_t epoch, struct arena *arena,
+                                             struct assignment *out, bool *has_user_data_out);
 /* Encoded in the version of that subscription. */
 MUST_USE enum err consumer_assignment_encode(const struct assignment *assignment,
                                              const struct metadata_image *image,
                                              struct slice subscription, struct arena *arena,
                                              struct slice *out);
+/* Of lists in any order; of a topic that is named more than once the first counts. */
+MUST_USE enum err consumer_assignment_make(const struct topic_partitions *list, int32_t count,
+                                           int32_t epoch, struct arena *arena,
+                                           struct assignment *out, bool *repeats_out);
 
 /* What the next epoch is for, for people. */
 void consumer_reason_set(struct group_coordinator *coordinator, const char *format, ...)

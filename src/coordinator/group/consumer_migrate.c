@@ -1,120 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * coordinator/group/consumer_migrate.c: a classic group becomes a consumer group when the first member of that
- * protocol joins it, and a classic group again when the last one goes. Members stay; their assignments are
- * carried over through the protocol embedded in classic groups. groups.md §5.9.
+ * protocol joins it, and a classic group again when the last one goes. Members stay, and what they have stays theirs: by
+ * their assignments, and beyond them. groups.md §5.9; docs/design/group_coordinator.md, "Upgrades".
  */
 #include "coordinator/group/consumer_internal.h"
-
-#define EMBEDDED_VERSION_MAX 3
-
-/* ---- the embedded protocol ---- */
-
-static enum err embedded_version(struct cursor *cursor, int16_t *out)
-{
-    if (cursor_i16(cursor, out) != OK || *out < 0)
-        return ERR_INCONSISTENT_GROUP_PROTOCOL;
-    *out = MIN(*out, (int16_t)EMBEDDED_VERSION_MAX); /* later ones only add at the end */
-    return OK;
-}
-
-static enum err embedded_decode(const struct message_type *type, struct slice bytes,
-                                struct arena *arena, void *out)
-{
-    struct cursor cursor = cursor_of(bytes);
-    int16_t version;
-    enum err err;
-
-    TRY(embedded_version(&cursor, &version));
-    message_init(type, out);
-    err = message_decode(type, version, &cursor, arena, out);
-    return err == OK || err == ERR_NO_MEMORY ? err : ERR_INCONSISTENT_GROUP_PROTOCOL;
-}
-
-enum err consumer_subscription_decode(struct slice bytes, struct arena *arena,
-                                      struct consumer_protocol_subscription *out)
-{
-    return embedded_decode(&consumer_protocol_subscription_type, bytes, arena, out);
-}
-
-enum err consumer_assignment_encode(const struct assignment *assignment,
-                                    const struct metadata_image *image, struct slice subscription,
-                                    struct arena *arena, struct slice *out)
-{
-    struct consumer_protocol_assignment message;
-    struct cursor cursor = cursor_of(subscription);
-    CLEANUP(writer_release) struct writer writer;
-    int16_t version;
-
-    writer_init(&writer, arena->allocator, SIZE_MAX);
-    TRY(embedded_version(&cursor, &version));
-    message_init(&consumer_protocol_assignment_type, &message);
-    message.assigned_partitions =
-        consumer_protocol_assignment_topic_partition_array(arena, (size_t)assignment->count);
-    if (!message.assigned_partitions)
-        return ERR_NO_MEMORY;
-    for (int32_t i = 0; i < assignment->count; i++) {
-        const struct topic_partitions *from = &assignment->topics[i];
-        const struct metadata_topic *topic = metadata_image_topic_by_id(image, from->topic_id);
-        struct consumer_protocol_assignment_topic_partition *to;
-
-        if (!topic)
-            continue; /* deleted meanwhile */
-        to = &message.assigned_partitions[message.assigned_partitions_count++];
-        to->topic = topic->name;
-        to->partitions = ARENA_ARRAY(arena, int32_t, (size_t)from->count);
-        if (!to->partitions)
-            return ERR_NO_MEMORY;
-        memcpy(to->partitions, from->partitions, (size_t)from->count * sizeof *to->partitions);
-        to->partitions_count = from->count;
-    }
-    writer_i16(&writer, version);
-    TRY(message_encode(&consumer_protocol_assignment_type, version, &message, &writer));
-    TRY(writer_error(&writer));
-    *out = arena_copy(arena, writer_slice(&writer));
-    return slice_is_null(*out) ? ERR_NO_MEMORY : OK;
-}
-
-/* Topics by name → assignment; unknown topics are dropped. */
-static enum err assignment_of(const struct consumer_protocol_assignment *from,
-                              const struct metadata_image *image, int32_t epoch,
-                              struct arena *arena, struct assignment *out)
-{
-    int32_t count = MAX(from->assigned_partitions_count, 0), kept = 0;
-    struct topic_partitions *topics = ARENA_ARRAY(arena, struct topic_partitions, (size_t)count);
-
-    if (!topics)
-        return ERR_NO_MEMORY;
-    for (int32_t i = 0; i < count; i++) {
-        const struct consumer_protocol_assignment_topic_partition *named =
-            &from->assigned_partitions[i];
-        const struct metadata_topic *topic = metadata_image_topic(image, named->topic);
-        int32_t partition_count = MAX(named->partitions_count, 0), unique = 0, at = kept;
-        int32_t *epochs = ARENA_ARRAY(arena, int32_t, (size_t)partition_count);
-
-        if (!epochs)
-            return ERR_NO_MEMORY;
-        consumer_sort_i32(named->partitions, partition_count);
-        for (int32_t j = 0; j < partition_count; j++)
-            if (unique == 0 || named->partitions[unique - 1] != named->partitions[j]) {
-                epochs[unique] = epoch;
-                named->partitions[unique++] = named->partitions[j];
-            }
-        if (!topic || unique == 0)
-            continue;
-        if (named->partitions[0] < 0 || named->partitions[unique - 1] >= CONSUMER_PARTITIONS_MAX)
-            return ERR_INCONSISTENT_GROUP_PROTOCOL;
-        while (at > 0 && uuid_compare(topics[at - 1].topic_id, topic->id) > 0)
-            at--;
-        if (at > 0 && uuid_equal(topics[at - 1].topic_id, topic->id))
-            return ERR_INCONSISTENT_GROUP_PROTOCOL; /* the same topic twice */
-        memmove(topics + at + 1, topics + at, (size_t)(kept - at) * sizeof *topics);
-        topics[at] = (struct topic_partitions){topic->id, named->partitions, epochs, unique};
-        kept++;
-    }
-    *out = (struct assignment){topics, kept};
-    return OK;
-}
 
 /* ---- classic → consumer ---- */
 
@@ -142,8 +32,42 @@ static enum err upgrade_check(struct consumer_update *update, const struct class
 #define USER_DATA \
     ERR_UNSUPPORTED_ASSIGNOR /* inside this file: what a custom assignor needs would be lost */
 
+/* What a member may have beyond its assignment: what it said that it has when it joined, and what it was given before
+ * and has not answered to since. */
+struct upgraded {
+    struct heap_node node;
+    struct consumer_member *member;
+    int32_t generation; /* the last one that it has heard of, by what it said; -1: did not say */
+    struct topic_partitions *owned;
+    int32_t owned_count;
+    struct assignment held;
+};
+
+/* Of the last generation that members have heard of. */
+static struct slice assignment_heard(const struct classic_member *member)
+{
+    return member->group->assignment_write != 0 ? member->held : member->assignment;
+}
+
+static enum err upgrade_assignments(struct consumer_update *update,
+                                    const struct classic_member *from,
+                                    struct consumer_current *current, struct upgraded *upgraded)
+{
+    const struct metadata_image *image = update->call->moment->image;
+    struct arena *arena = update->call->arena;
+    int32_t generation = from->group->generation;
+    bool has_user_data;
+
+    TRY(consumer_assignment_decode(assignment_heard(from), image, generation, arena,
+                                   &current->assigned, &has_user_data));
+    if (has_user_data)
+        return USER_DATA;
+    return consumer_assignment_decode(from->held, image, generation, arena, &upgraded->held,
+                                      &has_user_data);
+}
+
 static enum err upgrade_member(struct consumer_update *update, const struct classic_group *classic,
-                               const struct classic_member *from)
+                               const struct classic_member *from, struct upgraded *upgraded)
 {
     struct arena *arena = update->call->arena;
     struct consumer_protocol_subscription subscription;
@@ -154,18 +78,13 @@ static enum err upgrade_member(struct consumer_update *update, const struct clas
     struct slice protocol =
         slice_is_null(classic->protocol) ? from->protocols[0].name : classic->protocol;
 
-    if (from->assignment.size_bytes > 0) {
-        struct consumer_protocol_assignment assignment;
-
-        TRY(embedded_decode(&consumer_protocol_assignment_type, from->assignment, arena,
-                            &assignment));
-        if (assignment.user_data.size_bytes > 0)
-            return USER_DATA;
-        TRY(assignment_of(&assignment, update->call->moment->image, classic->generation, arena,
-                          &current.assigned));
-    }
+    TRY(upgrade_assignments(update, from, &current, upgraded));
     TRY(consumer_subscription_decode(classic_member_metadata(from, protocol), arena,
                                      &subscription));
+    TRY(consumer_subscription_owned(&subscription, update->call->moment->image, arena,
+                                    &upgraded->owned, &upgraded->owned_count));
+    upgraded->generation =
+        upgraded->held.count > 0 ? classic->generation : subscription.generation_id;
     metadata.instance_id = from->instance_id;
     metadata.rack_id = subscription.rack_id.size_bytes > 0 ? subscription.rack_id : SLICE_NULL;
     metadata.client_id = from->client_id;
@@ -179,6 +98,8 @@ static enum err upgrade_member(struct consumer_update *update, const struct clas
     metadata.protocols = from->protocols;
     metadata.protocol_count = (int32_t)from->protocol_count;
     TRY(consumer_member_ensure(update->made, from->id, &member));
+    upgraded->member = member;
+    upgraded->node.position = HEAP_NOWHERE;
     TRY(consumer_member_set_metadata(member, &metadata));
     TRY(consumer_member_set_target(member, &current.assigned));
     return consumer_member_set_current(member, &current);
@@ -205,11 +126,12 @@ static enum err upgrade_draft(struct consumer_update *update)
     return OK;
 }
 
-static enum err upgrade_members(struct consumer_update *update, const struct classic_group *classic)
+static enum err upgrade_members(struct consumer_update *update, const struct classic_group *classic,
+                                struct upgraded *upgraded)
 {
     HASH_MAP_EACH (at, &classic->members) {
-        enum err err =
-            upgrade_member(update, classic, HASH_MAP_ITEM(at, struct classic_member, node));
+        enum err err = upgrade_member(update, classic,
+                                      HASH_MAP_ITEM(at, struct classic_member, node), upgraded++);
 
         if (err == USER_DATA)
             return why_set(
@@ -226,8 +148,72 @@ static enum err upgrade_members(struct consumer_update *update, const struct cla
     return OK;
 }
 
-/* Every partition that members subscribe to is somebody's. The last assignment of a classic group may leave some
- * over: of a topic that its leader had not seen. */
+/* ---- what members have beyond their assignments ---- */
+
+/* Of what the member may have, what nobody has. */
+static enum err keep(struct consumer_update *update, struct consumer_member *member,
+                     const struct topic_partitions *list, int32_t count, int32_t *kept_out)
+{
+    const struct metadata_image *image = update->call->moment->image;
+    struct arena *arena = update->call->arena;
+    struct consumer_current current = consumer_member_current(member);
+    struct topic_partitions *free = ARENA_ARRAY(arena, struct topic_partitions, (size_t)count);
+    struct assignment more;
+    int32_t found = 0;
+    bool repeats;
+
+    if (!free)
+        return ERR_NO_MEMORY;
+    for (int32_t i = 0; i < count; i++) {
+        const struct metadata_topic *topic = metadata_image_topic_by_id(image, list[i].topic_id);
+        int32_t *partitions = ARENA_ARRAY(arena, int32_t, (size_t)list[i].count);
+
+        if (!partitions)
+            return ERR_NO_MEMORY;
+        free[i] = (struct topic_partitions){.topic_id = list[i].topic_id, .partitions = partitions};
+        for (int32_t j = 0; topic && j < list[i].count; j++) {
+            int32_t partition = list[i].partitions[j];
+
+            if (partition >= 0 && partition < topic->partition_count &&
+                !consumer_holder(update->made, topic->id, partition))
+                partitions[free[i].count++] = partition;
+        }
+        found += free[i].count;
+    }
+    if (found == 0)
+        return OK;
+    *kept_out += found;
+    TRY(consumer_assignment_make(free, count, member->epoch, arena, &more, &repeats));
+    TRY(consumer_assignment_merge(&member->assigned.is, &more, arena, &current.assigned));
+    return consumer_member_set_current(member, &current);
+}
+
+/* The upgrade may come when a generation is not divided yet, or when the partitions that members have to give up for it
+ * are still theirs. Each keeps what it may have until it joins again; whoever shall have it waits. Of two that say
+ * that they have the same, the one that has heard of the later generation has it. */
+static enum err upgrade_held(struct consumer_update *update, struct upgraded *upgraded,
+                             int32_t *kept_out)
+{
+    struct heap newest;
+    struct heap_node *node;
+    enum err err = OK;
+
+    heap_init(&newest, update->call->arena->allocator);
+    for (int32_t i = 0; err == OK && i < update->made->member_count; i++)
+        err = heap_push(&newest, &upgraded[i].node, -(int64_t)upgraded[i].generation);
+    while (err == OK && (node = heap_pop(&newest))) {
+        struct upgraded *item = CONTAINER_OF(node, struct upgraded, node);
+
+        err = keep(update, item->member, item->held.topics, item->held.count, kept_out);
+        if (err == OK)
+            err = keep(update, item->member, item->owned, item->owned_count, kept_out);
+    }
+    heap_release(&newest);
+    return err;
+}
+
+/* Every partition that members subscribe to was somebody's by the last assignment. It may leave some over: of a topic that
+ * the leader had not seen, or that had to be given up first; a generation that is not divided leaves all. */
 static bool is_all_given(const struct consumer_group *group, const struct metadata_image *image)
 {
     HASH_MAP_EACH (at, &group->topics) {
@@ -241,16 +227,14 @@ static bool is_all_given(const struct consumer_group *group, const struct metada
     return true;
 }
 
-static enum err upgrade_hash(struct consumer_update *update, const struct classic_group *classic)
+static enum err upgrade_hash(struct consumer_update *update, bool is_whole)
 {
     struct consumer_counts counts = {0};
     enum err err;
 
-    /* Kafka takes such an assignment for one of these topics; unless the member that comes changes what is
-     * subscribed, nobody divides anew, and what was left over stays so. Amid a rebalance a member may still have
-     * what its assignment does not say: that is left alone. */
-    if (classic->state == CLASSIC_STABLE &&
-        !is_all_given(update->made, update->call->moment->image)) {
+    /* Kafka takes any assignment for one of these topics; unless the member that comes changes what is subscribed,
+     * nobody divides anew, and what was left over stays so. */
+    if (!is_whole) {
         update->made->hash = CONSUMER_HASH_OF_NOTHING;
         return OK;
     }
@@ -262,15 +246,25 @@ static enum err upgrade_hash(struct consumer_update *update, const struct classi
 
 enum err consumer_upgrade(struct consumer_update *update, struct classic_group *classic)
 {
+    struct upgraded *upgraded =
+        ARENA_ARRAY(update->call->arena, struct upgraded, classic->members.count);
+    int32_t kept = 0;
+    bool is_whole;
+
+    if (!upgraded)
+        return ERR_NO_MEMORY;
     TRY(upgrade_check(update, classic));
     update->draft.hands_over = true;
     update->made->epoch = classic->generation;
     consumer_group_set_target_epoch(update->made, classic->generation, 0);
-    TRY(upgrade_members(update, classic));
-    TRY(upgrade_hash(update, classic));
+    TRY(upgrade_members(update, classic, upgraded));
+    is_whole = is_all_given(update->made, update->call->moment->image);
+    TRY(upgrade_held(update, upgraded, &kept));
+    TRY(upgrade_hash(update, is_whole && kept == 0));
     LOG_INFO(update->call->coordinator->logger, GROUP_LOG, "group_upgraded",
-             "group=\"%.*s\" members=%d generation=%d", SLICE_ARGS(update->draft.group_id),
-             update->made->member_count, classic->generation);
+             "group=\"%.*s\" members=%d generation=%d state=%s kept_beyond_assignments=%d",
+             SLICE_ARGS(update->draft.group_id), update->made->member_count, classic->generation,
+             classic_state_name(classic->state), kept);
     return upgrade_draft(update);
 }
 
@@ -331,25 +325,36 @@ static enum err downgrade_members(struct consumer_group *group, struct classic_g
                    : OK;
 }
 
-/* Each keeps its target; the joining one takes over that of the member it replaces. */
+/* What it shall have; before a rebalance, what it has: all that is known of it should the group be upgraded again before
+ * the member has joined. */
+static enum err assignment_left(struct group_call *call, const struct classic_group *to,
+                                const struct consumer_member *from, struct assignment *out)
+{
+    if (to->rebalance_when_replayed)
+        return consumer_assignment_merge(&from->assigned.is, &from->revoking.is, call->arena, out);
+    *out = from->has_target ? from->target.is : (struct assignment){0};
+    return OK;
+}
+
+/* The joining one takes over from the member it replaces. */
 static enum err downgrade_assignments(struct group_call *call, struct consumer_group *group,
                                       struct classic_group *to,
                                       const struct consumer_update *joining)
 {
-    static const struct assignment none = {0};
-
     HASH_MAP_EACH (at, &to->members) {
         struct classic_member *member = HASH_MAP_ITEM(at, struct classic_member, node);
         bool takes_over = joining && slice_equal(member->id, joining->member_id);
         const struct consumer_member *from =
             takes_over ? joining->replaces : consumer_member_find(group, member->id);
+        struct assignment assignment;
         struct slice bytes;
         enum err err;
 
         ASSERT(from);
-        err = consumer_assignment_encode(
-            from->has_target ? &from->target.is : &none, call->moment->image,
-            classic_member_metadata(member, to->protocol), call->arena, &bytes);
+        TRY(assignment_left(call, to, from, &assignment));
+        err = consumer_assignment_encode(&assignment, call->moment->image,
+                                         classic_member_metadata(member, to->protocol), call->arena,
+                                         &bytes);
         if (err == ERR_INCONSISTENT_GROUP_PROTOCOL)
             continue; /* it was checked when the member joined; from a foreign log: nothing assigned */
         TRY(err);

@@ -235,8 +235,8 @@ static enum err step_next(const struct consumer_step *step, int32_t epoch, struc
 
 /* ---- only giving up what is no longer subscribed ---- */
 
-static enum err merge_revoking(struct builder *builder, const struct topic_partitions *a,
-                               const struct topic_partitions *b)
+static enum err merge_topic(struct builder *builder, const struct topic_partitions *a,
+                            const struct topic_partitions *b)
 {
     int32_t i = 0, j = 0, a_count = a ? a->count : 0, b_count = b ? b->count : 0;
 
@@ -256,14 +256,35 @@ static enum err merge_revoking(struct builder *builder, const struct topic_parti
     return OK;
 }
 
+enum err consumer_assignment_merge(const struct assignment *a, const struct assignment *b,
+                                   struct arena *arena, struct assignment *out)
+{
+    struct builder builder;
+    int32_t i = 0, j = 0;
+
+    TRY(builder_init(&builder, arena, a->count + b->count));
+    while (i < a->count || j < b->count) {
+        int order = i == a->count   ? 1
+                    : j == b->count ? -1
+                                    : uuid_compare(a->topics[i].topic_id, b->topics[j].topic_id);
+
+        TRY(merge_topic(&builder, order <= 0 ? &a->topics[i] : NULL,
+                        order >= 0 ? &b->topics[j] : NULL));
+        i += order <= 0;
+        j += order >= 0;
+    }
+    *out = builder_end(&builder);
+    return OK;
+}
+
 static enum err step_trim(const struct consumer_step *step, struct arena *arena,
                           struct consumer_current *out)
 {
-    const struct assignment *held = &step->from.assigned, *old = &step->from.revoking;
+    const struct assignment *held = &step->from.assigned;
     bool nothing = subscribes_to_nothing(step);
     struct topic_partitions *keep, *give;
-    int32_t keep_count = 0, give_count = 0, i = 0, j = 0;
-    struct builder revoking;
+    int32_t keep_count = 0, give_count = 0;
+    struct assignment revoked;
 
     keep = ARENA_ARRAY(arena, struct topic_partitions, (size_t)held->count);
     give = ARENA_ARRAY(arena, struct topic_partitions, (size_t)held->count);
@@ -277,19 +298,8 @@ static enum err step_trim(const struct consumer_step *step, struct arena *arena,
     }
     if (give_count == 0)
         return OK;
-    TRY(builder_init(&revoking, arena, old->count + give_count));
-    while (i < old->count || j < give_count) {
-        int order = i == old->count   ? 1
-                    : j == give_count ? -1
-                                      : uuid_compare(old->topics[i].topic_id, give[j].topic_id);
-
-        TRY(merge_revoking(&revoking, order <= 0 ? &old->topics[i] : NULL,
-                           order >= 0 ? &give[j] : NULL));
-        i += order <= 0;
-        j += order >= 0;
-    }
-    struct assignment revoked = builder_end(&revoking);
-
+    TRY(consumer_assignment_merge(&step->from.revoking, &(struct assignment){give, give_count},
+                                  arena, &revoked));
     out->previous_epoch = step->from.epoch;
     out->assigned = (struct assignment){keep, keep_count};
     if (client_owns(step, &revoked)) {

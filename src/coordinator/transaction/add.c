@@ -35,16 +35,24 @@ static enum err verify(struct transaction_call *call, const struct transaction *
 
 /* ---- add ---- */
 
-/* Others are being added, nothing else is on its way: no need to wait for them. */
-static bool joins_adding(const struct transaction_call *call, const struct transaction *t,
-                         const struct transaction_add *request)
+/* The log is committed in order: what the same producer adds may be written behind others that are being added,
+ * and behind the Complete record of the transaction before, whose markers are all committed. */
+bool transaction_may_join(const struct transaction *t, const struct transaction_add *request)
 {
     const struct transaction_value *latest = transaction_latest(t);
 
-    return latest->state == TRANSACTION_ONGOING && !transaction_has_draft(t) &&
-           (list_is_empty(&t->active->parked) || (call->parked && !call->is_orphan)) &&
-           latest->producer_id == request->producer_id &&
+    return (latest->state == TRANSACTION_ONGOING || latest->state == TRANSACTION_COMPLETE_COMMIT ||
+            latest->state == TRANSACTION_COMPLETE_ABORT) &&
+           !transaction_has_draft(t) && latest->producer_id == request->producer_id &&
            transaction_epoch(t, latest) == request->producer_epoch;
+}
+
+static bool joins(const struct transaction_call *call, const struct transaction *t,
+                  const struct transaction_add *request)
+{
+    bool is_next = list_is_empty(&t->active->parked) || (call->parked && !call->is_orphan);
+
+    return is_next && transaction_may_join(t, request);
 }
 
 static bool has_all(const struct transaction_value *value, const struct transaction_add *request)
@@ -100,7 +108,7 @@ enum err transaction_handle_add(struct transaction_call *call,
         return transaction_refuse(call, ERR_INVALID_PRODUCER_ID_MAPPING);
     if (request->verify_only)
         return verify(call, t, request);
-    if (transaction_must_wait(call, t) && !joins_adding(call, t, request))
+    if (transaction_must_wait(call, t) && !joins(call, t, request))
         return transaction_park(call, t, 0);
     epoch = transaction_epoch(t, transaction_latest(t));
     if (transaction_latest(t)->producer_id != request->producer_id)

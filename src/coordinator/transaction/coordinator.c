@@ -160,7 +160,7 @@ static enum err go_on(struct transaction_call *call, struct transaction *t)
         transaction_remove(coordinator, t);
         return OK;
     }
-    if (transaction_is_ending((enum transaction_state)t->value.state))
+    if (transaction_is_written(t) && transaction_is_ending((enum transaction_state)t->value.state))
         return transaction_markers_begin(call, t);
     return transaction_resume(call, t);
 }

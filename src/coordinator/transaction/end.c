@@ -9,6 +9,8 @@
  */
 #include "coordinator/transaction_internal.h"
 
+#include "base/bug.h"
+
 #define VERSION_PROTOCOL_2 5
 
 static enum err end_reply(struct transaction_call *call, int64_t producer_id, int16_t epoch,
@@ -40,6 +42,42 @@ static bool is_done(const struct transaction *t, const struct end_txn_request *r
            (request->committed ? TRANSACTION_COMPLETE_COMMIT : TRANSACTION_COMPLETE_ABORT);
 }
 
+/* Markers belong behind the commit of the Prepare record. Of these nobody waits for the outcome. */
+static enum err early_markers_give(struct transaction_call *call,
+                                   const struct transaction_value *prepare)
+{
+    uint32_t count = (uint32_t)transaction_partitions_count(prepare->partitions);
+    struct coordinator_partition *out =
+        ARENA_ARRAY(call->arena, struct coordinator_partition, count);
+    struct coordinator_markers markers = {
+        .producer_id = prepare->producer_id,
+        .producer_epoch = prepare->epoch,
+        .coordinator_epoch = call->coordinator->coordinator_epoch,
+        .transaction_version = prepare->client_version >= 2 ? 2 : 0,
+        .is_commit = prepare->state == TRANSACTION_PREPARE_COMMIT,
+        .partitions = out,
+        .partition_count = count,
+        .ticket = UINT64_MAX,
+    };
+
+    if (count == 0 || !out)
+        return OK;
+    for (uint32_t i = 0; i < count; i++)
+        out[i] = (struct coordinator_partition){
+            arena_copy(call->arena, prepare->partitions->items[i].topic),
+            prepare->partitions->items[i].index};
+    return coordinator_effects_markers(call->effects, &markers);
+}
+
+/* The Prepare record. */
+static enum err prepare_write(struct transaction_call *call, struct transaction *t,
+                              const struct transaction_value *prepare, bool fences)
+{
+    if (BUG_IS(markers_before_prepare))
+        TRY(early_markers_give(call, prepare));
+    return transaction_write(call, t, prepare, fences);
+}
+
 /* ---- protocol 0 ---- */
 
 static enum err end_0(struct transaction_call *call, struct transaction *t,
@@ -56,7 +94,7 @@ static enum err end_0(struct transaction_call *call, struct transaction *t,
     if (t->value.state != TRANSACTION_ONGOING)
         return is_done(t, request) ? end_reply(call, -1, -1, false) : wrong_state(call, t, request);
     transaction_value_ended(call, t, request->committed, 0, -1, &to);
-    TRY(transaction_write(call, t, &to, false));
+    TRY(prepare_write(call, t, &to, false));
     return end_reply(call, -1, -1, true);
 }
 
@@ -78,7 +116,7 @@ static enum err end_2_write(struct transaction_call *call, struct transaction *t
         return transaction_refuse(call, told);
     transaction_value_ended(call, t, request->committed, 2, next_producer_id, &to);
     transaction_value_outcome(&to, &outcome_producer_id, &outcome_epoch);
-    TRY(transaction_write(call, t, &to, false));
+    TRY(prepare_write(call, t, &to, false));
     return end_reply(call, outcome_producer_id, outcome_epoch, true);
 }
 
@@ -144,7 +182,7 @@ enum err transaction_fence(struct transaction_call *call, struct transaction *t,
         if (*told != OK)
             return OK;
         transaction_value_ended(call, t, false, 2, next_producer_id, &to);
-        return transaction_write(call, t, &to, true);
+        return prepare_write(call, t, &to, true);
     }
     /* Raised once, however often the write is refused: nobody was told of the epoch. */
     if (!t->active->fence_failed && epoch < INT16_MAX)
@@ -152,5 +190,5 @@ enum err transaction_fence(struct transaction_call *call, struct transaction *t,
     t->active->fence_epoch = epoch;
     transaction_value_ended(call, t, false, 0, -1, &to);
     to.last_epoch = -1;
-    return transaction_write(call, t, &to, true);
+    return prepare_write(call, t, &to, true);
 }

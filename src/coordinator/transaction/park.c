@@ -3,7 +3,8 @@
  * coordinator/transaction/park.c: requests that wait until their id is free. Kafka answers them
  * CONCURRENT_TRANSACTIONS at once and is asked again; here that is the answer when waiting did not help
  * (TRANSACTION_PARK_MS_MAX).
- * Invariants  1. requests of one id run in order of arrival, one at a time, each on a free id.
+ * Invariants  1. requests of one id run in order of arrival, one at a time, each on a free id; partitions that are
+ *                added also behind what the log will commit before them (transaction_may_join).
  *             2. a request that waits again keeps its place and its deadline.
  */
 #include "coordinator/transaction_internal.h"
@@ -13,6 +14,17 @@ bool transaction_must_wait(const struct transaction_call *call, const struct tra
     bool is_next = call->parked && !call->is_orphan;
 
     return !transaction_is_free(t) || (!is_next && t->active && !list_is_empty(&t->active->parked));
+}
+
+bool transaction_may_resume(const struct transaction *t)
+{
+    const struct transaction_parked *first;
+
+    if (list_is_empty(&t->active->parked))
+        return false;
+    first = LIST_ITEM(t->active->parked.next, const struct transaction_parked, node);
+    return transaction_is_free(t) || (first->request.api_key == API_ADD_PARTITIONS_TO_TXN &&
+                                      transaction_may_join(t, &first->body.add));
 }
 
 /* ---- copies ---- */
@@ -198,7 +210,7 @@ enum err transaction_resume(struct transaction_call *call, struct transaction *t
 {
     struct list_node *first = list_first(&t->active->parked);
 
-    ASSERT(first && transaction_is_free(t));
+    ASSERT(first && transaction_may_resume(t));
     TRY(parked_run(call, LIST_ITEM(first, struct transaction_parked, node)));
     transaction_settle(call->coordinator, t); /* no request removes an id */
     return OK;

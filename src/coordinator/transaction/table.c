@@ -167,15 +167,15 @@ enum err transaction_activate(struct transaction_coordinator *coordinator, struc
 void transaction_settle(struct transaction_coordinator *coordinator, struct transaction *t)
 {
     struct transaction_active *active = t->active;
-    bool waits, is_due;
+    bool waits, is_ending, is_due;
 
     if (!active)
         return;
     waits = !list_is_empty(&active->parked);
-    is_due = transaction_is_written(t) &&
-             (t->value.state == TRANSACTION_DEAD ||
-              (transaction_is_ending((enum transaction_state)t->value.state) ? !active->marking
-                                                                             : waits));
+    is_ending = transaction_is_ending((enum transaction_state)t->value.state);
+    is_due = transaction_may_resume(t) ||
+             (transaction_is_written(t) &&
+              (t->value.state == TRANSACTION_DEAD || (is_ending && !active->marking)));
     list_remove(&active->due);
     if (is_due)
         list_push_back(&coordinator->due, &active->due);
@@ -302,7 +302,7 @@ enum err transaction_drafts_drop(struct transaction_call *call, uint64_t write, 
     LIST_EACH_SAFE (node, &coordinator->drafts) {
         struct transaction_version *version = LIST_ITEM(node, struct transaction_version, draft);
         struct transaction *t = version->transaction;
-        bool completes = transaction_is_ending((enum transaction_state)t->value.state);
+        bool completes = t->active->marking != NULL; /* else Complete was replayed before it */
 
         if (version->write != write)
             continue;

@@ -221,6 +221,20 @@ static void the_last_epoch_is_accepted_again_when_the_reply_was_lost(void **stat
     assert_int_equal(f->records_of_call, 0);
 }
 
+/* Kafka's members do so behind an error: the heartbeat may have taken effect. */
+static void an_assignment_whose_answer_was_lost_is_told_again_to_who_tells_all(void **state)
+{
+    struct fixture *f = *state;
+
+    BEAT("2 2:0,1", .member = "a", .topics = "t2");
+    BEAT("3 ", .member = "b", .topics = "t2");
+    BEAT("3 2:0", .member = "a", .epoch = 2, .owned = "2:0");
+    (void)beat(f, (struct beat){.member = "b", .epoch = 3, .owned = ""}); /* not heard */
+    BEAT("3 -", .member = "b", .epoch = 3);
+    BEAT("3 2:1", .member = "b", .epoch = 3, .topics = "t2", .owned = "", .rebalance_ms = 60000);
+    assert_int_equal(f->records_of_call, 0);
+}
+
 static void a_fenced_member_comes_back_with_epoch_0_and_keeps_its_place(void **state)
 {
     struct fixture *f = *state;
@@ -482,6 +496,7 @@ int main(void)
         TEST(topics_dropped_from_a_subscription_are_given_up),
         TEST(within_the_assignment_interval_the_old_target_stays_but_unsubscribed_topics_go),
         TEST(the_last_epoch_is_accepted_again_when_the_reply_was_lost),
+        TEST(an_assignment_whose_answer_was_lost_is_told_again_to_who_tells_all),
         TEST(a_fenced_member_comes_back_with_epoch_0_and_keeps_its_place),
         TEST(a_member_that_leaves_frees_its_partitions),
         TEST(a_clock_that_went_back_holds_no_assignment_up),

@@ -5,6 +5,8 @@
  */
 #include "support.h"
 
+#include "memory_frame.h"
+
 static void scenario(struct fixture *fixture)
 {
     static const char *const topics[] = {"t", "u", NULL};
@@ -54,48 +56,15 @@ static void scenario(struct fixture *fixture)
     fixture_advance(fixture, INT64_C(8) * 24 * 3600 * 1000);
 }
 
+static void release(struct fixture *fixture)
+{
+    group_coordinator_release(&fixture->coordinator);
+}
+
 static void running_out_of_memory_is_told_and_leaves_nothing_behind(void **state)
 {
-    int64_t failures = 0;
-
     UNUSED(state);
-    for (int64_t fail_at = 0;; fail_at++) {
-        struct allocator_failing failing;
-        struct fixture *fixture = malloc(sizeof *fixture);
-        struct arena effects;
-        bool done;
-
-        fixture_start(fixture);
-        group_coordinator_release(&fixture->coordinator);
-        allocator_failing_init(&failing, &heap_allocator, fail_at, false);
-        arena_init(&effects, &failing.base, SIZE_MAX);
-        fixture->allocator = &failing.base;
-        fixture->effects_arena = &effects;
-        fixture->logger.level = LOG_LEVEL_ERROR;
-        fixture_load(fixture);
-        if (fixture->failure == OK)
-            scenario(fixture);
-        done = failing.calls <= fail_at;
-        if (fixture->failure != OK) {
-            assert_int_equal(fixture->failure, ERR_NO_MEMORY);
-            failures++;
-        }
-        group_coordinator_release(&fixture->coordinator);
-        arena_release(&effects);
-        assert_int_equal(failing.bytes_in_use, 0);
-        failing.fail_at = -1;
-        fixture->failure = OK;
-        fixture->effects_arena = &fixture->arena;
-        fixture_load(fixture); /* the log is whole */
-        assert_int_equal(fixture->failure, OK);
-        group_coordinator_release(&fixture->coordinator);
-        assert_int_equal(failing.bytes_in_use, 0);
-        fixture_end(fixture);
-        free(fixture);
-        if (done)
-            break;
-    }
-    assert_true(failures > 80);
+    assert_true(memory_frame_run_all(&(struct memory_frame){scenario, release, NULL}) > 80);
 }
 
 int main(void)

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "support.h"
 
-#include "base/fmt.h"
+#define SHELL_CORE(name) group_coordinator_##name
+#define SHELL_AFTER_CALL(fixture) UNUSED(fixture)
 #include "protocol/generated/messages.h"
+#include "shell_frame.h"
 
 struct slice text(const char *from)
 {
@@ -10,28 +12,6 @@ struct slice text(const char *from)
 }
 
 /* ---- life ---- */
-
-static void log_write(struct logger *self, enum log_level level, const char *module,
-                      const char *event, const char *fields)
-{
-    struct fixture *fixture = CONTAINER_OF(self, struct fixture, logger);
-
-    UNUSED(level);
-    UNUSED(module);
-    if (fixture->log_bytes + 1 < sizeof fixture->log_text)
-        fixture->log_bytes +=
-            fmt(fixture->log_text + fixture->log_bytes,
-                sizeof fixture->log_text - fixture->log_bytes, "%s %s\n", event, fields);
-    fixture->log_bytes = MIN(fixture->log_bytes, sizeof fixture->log_text - 1);
-}
-
-static void *more(void *items, size_t count, size_t *capacity, size_t item_bytes)
-{
-    if (count < *capacity)
-        return items;
-    *capacity = *capacity > 0 ? *capacity * 2 : 64;
-    return realloc(items, *capacity * item_bytes);
-}
 
 static void image_refresh(struct fixture *fixture)
 {
@@ -80,8 +60,6 @@ static void log_replay(struct fixture *fixture, struct group_coordinator *coordi
     }
 }
 
-static void settle(struct fixture *fixture, struct coordinator_effects *effects);
-
 void fixture_load(struct fixture *fixture)
 {
     struct coordinator_effects effects;
@@ -115,15 +93,6 @@ void fixture_end(struct fixture *fixture)
 }
 
 /* ---- the shell ---- */
-
-static void outcome_add(struct fixture *fixture, uint64_t token, void *response, enum err err)
-{
-    fixture->outcomes = more(fixture->outcomes, fixture->outcome_count, &fixture->outcome_capacity,
-                             sizeof *fixture->outcomes);
-    for (size_t i = 0; i < fixture->outcome_count; i++)
-        assert_true(fixture->outcomes[i].token != token); /* one answer */
-    fixture->outcomes[fixture->outcome_count++] = (struct outcome){token, response, err};
-}
 
 static void log_add(struct fixture *fixture, struct logged logged)
 {
@@ -182,7 +151,7 @@ static void parked_finish(struct fixture *fixture, enum err err)
     if (first.write != 0)
         write_end(fixture, first.write, err);
     for (size_t i = 0; i < first.reply_count; i++)
-        outcome_add(fixture, first.replies[i].token, err == OK ? first.replies[i].response : NULL,
+        outcome_put(fixture, first.replies[i].token, err == OK ? first.replies[i].response : NULL,
                     err);
 }
 
@@ -227,9 +196,9 @@ static void settle(struct fixture *fixture, struct coordinator_effects *effects)
 
         assert_non_null(reply->response);
         if (!reply->after_commit)
-            outcome_add(fixture, reply->token, reply->response, OK);
+            outcome_put(fixture, reply->token, reply->response, OK);
         else if (refuse != OK)
-            outcome_add(fixture, reply->token, NULL, refuse);
+            outcome_put(fixture, reply->token, NULL, refuse);
         else {
             assert_true(parked->reply_count < ARRAY_COUNT(parked->replies));
             parked->replies[parked->reply_count++] = *reply;
@@ -260,95 +229,18 @@ void fixture_tasks_run(struct fixture *fixture)
     }
 }
 
-uint64_t fixture_send(struct fixture *fixture, int16_t api_key, int16_t version, const void *body)
-{
-    struct coordinator_effects effects;
-    struct coordinator_request request = {
-        .api_key = api_key,
-        .api_version = version,
-        .body = body,
-        .token = ++fixture->token,
-        .client_id = SLICE("client"),
-        .client_host = SLICE("/127.0.0.1"),
-    };
-
-    if (fixture->failure != OK)
-        return request.token;
-    coordinator_effects_init(&effects, fixture->effects_arena);
-    fixture->failure =
-        group_coordinator_handle(fixture->coordinator, &request, &fixture->moment, &effects);
-    settle(fixture, &effects);
-    return request.token;
-}
-
-void *fixture_reply(struct fixture *fixture, uint64_t token)
-{
-    for (size_t i = 0; i < fixture->outcome_count; i++)
-        if (fixture->outcomes[i].token == token)
-            return fixture->outcomes[i].response;
-    return NULL;
-}
-
-enum err fixture_failure(struct fixture *fixture, uint64_t token)
-{
-    for (size_t i = 0; i < fixture->outcome_count; i++)
-        if (fixture->outcomes[i].token == token)
-            return fixture->outcomes[i].err;
-    return OK;
-}
-
-void fixture_tick(struct fixture *fixture)
-{
-    size_t rounds = 0;
-
-    while (fixture->failure == OK &&
-           group_coordinator_deadline_ms(fixture->coordinator) <= fixture->moment.now_ms) {
-        struct coordinator_effects effects;
-
-        assert_true(rounds++ < 100000); /* time goes on */
-        coordinator_effects_init(&effects, fixture->effects_arena);
-        fixture->failure = group_coordinator_tick(fixture->coordinator, &fixture->moment, &effects);
-        settle(fixture, &effects);
-    }
-}
-
-void fixture_advance(struct fixture *fixture, int64_t ms)
-{
-    int64_t end_ms = fixture->moment.now_ms + ms;
-
-    while (fixture->failure == OK) {
-        int64_t next = group_coordinator_deadline_ms(fixture->coordinator);
-
-        next = MAX(MIN(next, end_ms), fixture->moment.now_ms);
-        fixture->moment.wall_ms += next - fixture->moment.now_ms;
-        fixture->moment.now_ms = next;
-        fixture_tick(fixture);
-        if (next == end_ms)
-            return;
-    }
-}
-
 /* ---- metadata ---- */
 
 struct uuid topic_id_of(uint8_t number)
 {
-    return (struct uuid){{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, number}};
-}
-
-static void metadata_apply(struct fixture *fixture, int16_t key, const void *message)
-{
-    struct metadata_record record = {
-        .type = metadata_record_type(key), .version = 0, .message = (void *)(uintptr_t)message};
-    struct why why = {0};
-
-    assert_int_equal(metadata_state_replay(fixture->metadata, &record, 1, &why), OK);
+    return topic_id(number);
 }
 
 void fixture_topic_create(struct fixture *fixture, const char *name, uint8_t number)
 {
     struct topic_record record = {.name = text(name), .topic_id = topic_id_of(number)};
 
-    metadata_apply(fixture, topic_record_type.key, &record);
+    metadata_apply(fixture, &topic_record_type, &record);
     image_refresh(fixture);
 }
 
@@ -356,7 +248,7 @@ void fixture_topic_delete(struct fixture *fixture, uint8_t number)
 {
     struct remove_topic_record record = {.topic_id = topic_id_of(number)};
 
-    metadata_apply(fixture, remove_topic_record_type.key, &record);
+    metadata_apply(fixture, &remove_topic_record_type, &record);
     image_refresh(fixture);
 }
 
@@ -468,21 +360,62 @@ void fixture_check_replay(struct fixture *fixture)
 
 /* ---- requests ---- */
 
-struct slice subscription_of(struct fixture *fixture, const char *const *topics)
+/* Topics with their partitions, as both subscriptions and assignments have them. */
+static void partitions_write(struct writer *writer, const char *from)
+{
+    int32_t topics = *from ? 1 : 0;
+
+    for (const char *at = from; *at; at++)
+        topics += *at == ';';
+    writer_i32(writer, topics);
+    for (; *from; from += *from == ';') {
+        size_t name = strcspn(from, ":");
+        const char *end = from + strcspn(from, ";");
+        int32_t count = from[name] && from[name + 1] != ';' && from[name + 1] ? 1 : 0;
+
+        for (const char *at = from; at < end; at++)
+            count += *at == ',';
+        writer_i16(writer, (int16_t)name);
+        writer_bytes(writer, from, name);
+        writer_i32(writer, count);
+        for (from += name; from < end; from++)
+            if ((from[-1] == ':' || from[-1] == ',') && *from != ',')
+                writer_i32(writer, (int32_t)strtol(from, NULL, 10));
+    }
+}
+
+struct slice subscription_of(struct fixture *fixture, const struct join *join)
 {
     uint8_t *buffer = arena_allocate(&fixture->arena, 4096);
+    const char *const *topics = join->topics;
     struct writer writer;
     size_t count = 0;
 
     while (topics[count])
         count++;
     writer_init_fixed(&writer, buffer, 4096);
-    writer_i16(&writer, 0);
+    writer_i16(&writer, join->owned ? 2 : 0);
     writer_i32(&writer, (int32_t)count);
     for (size_t i = 0; i < count; i++) {
         writer_i16(&writer, (int16_t)strlen(topics[i]));
         writer_bytes(&writer, topics[i], strlen(topics[i]));
     }
+    writer_i32(&writer, -1);
+    if (join->owned) {
+        partitions_write(&writer, join->owned);
+        writer_i32(&writer, join->owned_generation);
+    }
+    return writer_slice(&writer);
+}
+
+struct slice assignment_of(struct fixture *fixture, const char *partitions)
+{
+    uint8_t *buffer = arena_allocate(&fixture->arena, 4096);
+    struct writer writer;
+
+    writer_init_fixed(&writer, buffer, 4096);
+    writer_i16(&writer, 1);
+    partitions_write(&writer, partitions);
     writer_i32(&writer, -1);
     return writer_slice(&writer);
 }
@@ -501,7 +434,7 @@ uint64_t send_join(struct fixture *fixture, struct join join)
     request->protocol_type = text(join.type ? join.type : "consumer");
     request->reason = text(join.reason);
     protocols[0].name = text(join.protocol ? join.protocol : "range");
-    protocols[0].metadata = join.topics ? subscription_of(fixture, join.topics)
+    protocols[0].metadata = join.topics ? subscription_of(fixture, &join)
                                         : text(join.metadata ? join.metadata : "metadata");
     protocols[1].name = text(join.second_protocol);
     protocols[1].metadata = protocols[0].metadata;

@@ -61,6 +61,7 @@ struct fixture {
     size_t task_count;
     uint64_t token;
     bool hold_commits; /* nothing is committed until fixture_commit */
+    bool hold_ticks;   /* what is due waits */
     enum err refuse;   /* of the next write */
     enum err failure;  /* of a call: out of memory */
     size_t records_of_call;
@@ -105,6 +106,8 @@ struct join {
     int32_t session_ms, rebalance_ms;
     const char *second_protocol;
     const char *const *topics; /* of an embedded subscription, instead of metadata */
+    const char *owned;         /* "t2:0,1;t4:3": what it says that it has; NULL: a client of old */
+    int32_t owned_generation;  /* the last one that it heard of */
 };
 uint64_t send_join(struct fixture *fixture, struct join join);
 struct join_group_response *joined(struct fixture *fixture, uint64_t token);
@@ -153,8 +156,10 @@ int16_t delete_offset(struct fixture *fixture, const char *group, const char *to
                       int32_t partition, int16_t *top_out);
 
 struct slice text(const char *text);
-/* An embedded subscription of version 0. */
-struct slice subscription_of(struct fixture *fixture, const char *const *topics);
+/* An embedded subscription; of version 0 without `owned`. */
+struct slice subscription_of(struct fixture *fixture, const struct join *join);
+/* An embedded assignment: "t2:0,1;t4:3"; "": nothing. */
+struct slice assignment_of(struct fixture *fixture, const char *partitions);
 /* Stable group "g" of one member; gives its id. */
 const char *stable_one(struct fixture *fixture, const char *group);
 

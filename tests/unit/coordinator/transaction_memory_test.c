@@ -5,6 +5,8 @@
  */
 #include "transaction_support.h"
 
+#include "memory_frame.h"
+
 static void an_idle_id_costs_little_beyond_its_name(void **state)
 {
     enum { IDS = 4096 };
@@ -87,51 +89,20 @@ static void scenario(struct fixture *fixture)
         fixture_commit(fixture);
 }
 
+static void release(struct fixture *fixture)
+{
+    transaction_coordinator_release(&fixture->coordinator);
+}
+
+static void end_check(struct fixture *fixture)
+{
+    assert_string_equal(describe(fixture, NULL), "Empty 1002/0");
+}
+
 static void running_out_of_memory_is_told_and_leaves_nothing_behind(void **state)
 {
-    int64_t failures = 0;
-
     UNUSED(state);
-    for (int64_t fail_at = 0;; fail_at++) {
-        struct allocator_failing failing;
-        struct fixture *fixture = malloc(sizeof *fixture);
-        struct arena effects;
-        bool done;
-
-        fixture_start(fixture);
-        transaction_coordinator_release(&fixture->coordinator);
-        allocator_failing_init(&failing, &heap_allocator, fail_at, false);
-        arena_init(&effects, &failing.base, SIZE_MAX);
-        fixture->allocator = &failing.base;
-        fixture->effects_arena = &effects;
-        fixture->logger.level = LOG_LEVEL_ERROR;
-        fixture_load(fixture);
-        if (fixture->failure == OK)
-            scenario(fixture);
-        done = failing.calls <= fail_at;
-        if (done) /* to the end of the scenario */
-            assert_string_equal(describe(fixture, NULL), "Empty 1002/0");
-        if (fixture->failure != OK) {
-            assert_int_equal(fixture->failure, ERR_NO_MEMORY);
-            failures++;
-        }
-        transaction_coordinator_release(&fixture->coordinator);
-        arena_release(&effects);
-        assert_int_equal(failing.bytes_in_use, 0);
-        failing.fail_at = -1;
-        fixture->failure = OK;
-        fixture->effects_arena = &fixture->arena;
-        fixture_load(fixture); /* the log is whole */
-        assert_int_equal(fixture->failure, OK);
-        transaction_coordinator_release(&fixture->coordinator);
-        assert_int_equal(failing.bytes_in_use, 0);
-        fixture_end(fixture);
-        free(fixture);
-        if (done)
-            break;
-    }
-    print_message("failed at %lld places\n", (long long)failures);
-    assert_true(failures > 40);
+    assert_true(memory_frame_run_all(&(struct memory_frame){scenario, release, end_check}) > 40);
 }
 
 int main(void)

@@ -218,6 +218,111 @@ static void the_next_transaction_begins_without_the_partitions_of_the_last(void 
         strstr(fixture_dump(fixture, fixture->coordinator, false), "start=1700000001000"));
 }
 
+/* The transaction before has its markers, and its Complete record is in the log, not committed. */
+static struct identity completing(struct fixture *fixture)
+{
+    struct identity me = init_ok(fixture, NULL);
+    uint64_t token;
+
+    assert_code(add(fixture, (struct add){.producer = me, .version = 2}), OK);
+    fixture->mark_at_once = false;
+    token = send_end(fixture, (struct end){.producer = me, .commit = true, .version = 2});
+    assert_code(end_code(fixture, token, &me), OK);
+    fixture->hold_commits = true;
+    return me;
+}
+
+static void partitions_are_added_as_soon_as_the_complete_record_is_in_the_log(void **state)
+{
+    struct fixture *fixture = *state;
+    struct identity me = completing(fixture);
+    uint64_t first = send_add(fixture, (struct add){.producer = me, .partition = 1, .version = 2});
+    uint64_t second = send_add(fixture, (struct add){.producer = me, .partition = 2, .version = 2});
+    size_t count = fixture->log_count;
+    uint64_t third;
+
+    assert_int_equal(add_code(fixture, first), -2);
+    fixture_mark_all(fixture, OK);
+    assert_int_equal(fixture->log_count, count + 3); /* Complete, and both behind it */
+    third = send_add(fixture, (struct add){.producer = me, .partition = 3, .version = 2});
+    assert_int_equal(fixture->log_count, count + 4);
+    fixture_commit_one(fixture); /* Complete */
+    assert_int_equal(add_code(fixture, first), -2);
+    fixture_commit(fixture);
+    assert_code(add_code(fixture, first), OK);
+    assert_code(add_code(fixture, second), OK);
+    assert_code(add_code(fixture, third), OK);
+    assert_string_equal(describe(fixture, NULL), "Ongoing 1000/1 t-1 t-2 t-3");
+}
+
+static void whoever_does_not_follow_the_producer_waits_for_the_commit_of_complete(void **state)
+{
+    struct fixture *fixture = *state;
+    struct identity me = completing(fixture);
+    uint64_t zombie = send_add(fixture, (struct add){.producer = {me.id, 0}, .version = 2});
+    uint64_t behind = send_add(fixture, (struct add){.producer = me, .partition = 1, .version = 2});
+    size_t count = fixture->log_count;
+
+    fixture_mark_all(fixture, OK);
+    assert_int_equal(fixture->log_count, count + 1);
+    fixture_commit(fixture);
+    assert_code(add_code(fixture, zombie), ERR_PRODUCER_FENCED);
+    assert_code(add_code(fixture, behind), OK); /* in order of arrival */
+    assert_string_equal(describe(fixture, NULL), "Ongoing 1000/1 t-1");
+}
+
+static void an_end_waits_for_the_commit_of_complete(void **state)
+{
+    struct fixture *fixture = *state;
+    struct identity me = completing(fixture);
+    uint64_t token;
+    size_t count;
+
+    fixture_mark_all(fixture, OK);
+    count = fixture->log_count;
+    token = send_end(fixture, (struct end){.producer = me, .version = 2});
+    assert_int_equal(fixture->log_count, count);
+    fixture_commit(fixture);
+    assert_code(end_code(fixture, token, &me), OK);
+    assert_identity(me, 1000, 2);
+    fixture->hold_commits = false;
+}
+
+static void a_refusal_behind_complete_leaves_complete_as_it_is(void **state)
+{
+    struct fixture *fixture = *state;
+    struct identity me = completing(fixture);
+    uint64_t token;
+    size_t count;
+
+    fixture_mark_all(fixture, OK);
+    count = fixture->log_count;
+    fixture->refuse = ERR_NOT_ENOUGH_REPLICAS;
+    token = send_add(fixture, (struct add){.producer = me, .partition = 1, .version = 2});
+    assert_int_equal(fixture_failure(fixture, token), ERR_COORDINATOR_NOT_AVAILABLE);
+    fixture_advance(fixture, 2 * TRANSACTION_MARKER_RETRY_MS);
+    assert_int_equal(fixture->log_count, count);
+    fixture_commit(fixture);
+    assert_string_equal(describe(fixture, NULL), "CompleteCommit 1000/1");
+}
+
+static void what_is_added_behind_complete_is_lost_with_it(void **state)
+{
+    struct fixture *fixture = *state;
+    struct identity me = completing(fixture);
+    size_t committed = fixture->log_count;
+
+    fixture_mark_all(fixture, OK);
+    send_add(fixture, (struct add){.producer = me, .partition = 1, .version = 2});
+    fixture->log_count = committed; /* of both nothing was committed */
+    fixture->hold_commits = false;
+    fixture_load(fixture);
+    assert_string_equal(fixture_markers_text(fixture),
+                        "commit pid=1000 epoch=1 coordinator=2 version=2 t-0");
+    fixture_mark_all(fixture, OK);
+    assert_string_equal(describe(fixture, NULL), "CompleteCommit 1000/1");
+}
+
 static void many_partitions_come_in_any_order_and_more_than_once(void **state)
 {
     struct fixture *fixture = *state;
@@ -260,6 +365,11 @@ int main(void)
         ROW(a_refused_partition_is_not_there),
         ROW(an_id_that_was_never_written_takes_no_partitions),
         ROW(the_next_transaction_begins_without_the_partitions_of_the_last),
+        ROW(partitions_are_added_as_soon_as_the_complete_record_is_in_the_log),
+        ROW(whoever_does_not_follow_the_producer_waits_for_the_commit_of_complete),
+        ROW(an_end_waits_for_the_commit_of_complete),
+        ROW(a_refusal_behind_complete_leaves_complete_as_it_is),
+        ROW(what_is_added_behind_complete_is_lost_with_it),
         ROW(many_partitions_come_in_any_order_and_more_than_once),
     };
 

@@ -1,27 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "transaction_support.h"
 
-#include "base/fmt.h"
-
-static void log_write(struct logger *self, enum log_level level, const char *module,
-                      const char *event, const char *fields)
-{
-    struct fixture *fixture = CONTAINER_OF(self, struct fixture, logger);
-    size_t room = sizeof fixture->log_text - fixture->log_bytes;
-
-    UNUSED(level);
-    UNUSED(module);
-    fixture->log_bytes +=
-        MIN(fmt(fixture->log_text + fixture->log_bytes, room, "%s %s\n", event, fields), room - 1);
-}
-
-static void *more(void *items, size_t count, size_t *capacity, size_t item_bytes)
-{
-    if (count < *capacity)
-        return items;
-    *capacity = *capacity > 0 ? *capacity * 2 : 64;
-    return realloc(items, *capacity * item_bytes);
-}
+#define SHELL_CORE(name) transaction_coordinator_##name
+#define SHELL_AFTER_CALL(fixture) fixture_tick(fixture)
+#include "shell_frame.h"
 
 static enum err producer_id_take(void *context, int64_t *out)
 {
@@ -43,22 +25,6 @@ static void image_refresh(struct fixture *fixture)
     metadata_image_release(&before);
 }
 
-static void metadata_apply(struct fixture *fixture, const struct message_type *type,
-                           const void *message)
-{
-    struct metadata_record record = {.type = metadata_record_type(type->key),
-                                     .version = 0,
-                                     .message = (void *)(uintptr_t)message};
-    struct why why = {0};
-
-    assert_int_equal(metadata_state_replay(fixture->metadata, &record, 1, &why), OK);
-}
-
-static struct uuid topic_id_of(uint8_t number)
-{
-    return (struct uuid){{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, number}};
-}
-
 void fixture_level(struct fixture *fixture, int16_t level)
 {
     struct feature_level_record record = {.name = text(FEATURE_TRANSACTION_VERSION),
@@ -71,7 +37,7 @@ void fixture_level(struct fixture *fixture, int16_t level)
 void fixture_topic_create(struct fixture *fixture, const char *name, uint8_t number,
                           int32_t partitions)
 {
-    struct topic_record topic = {.name = text(name), .topic_id = topic_id_of(number)};
+    struct topic_record topic = {.name = text(name), .topic_id = topic_id(number)};
     int32_t replica = 1;
 
     metadata_apply(fixture, &topic_record_type, &topic);
@@ -80,7 +46,7 @@ void fixture_topic_create(struct fixture *fixture, const char *name, uint8_t num
 
         message_init(&partition_record_type, &record);
         record.partition_id = i;
-        record.topic_id = topic_id_of(number);
+        record.topic_id = topic_id(number);
         record.replicas = record.isr = &replica;
         record.replicas_count = record.isr_count = 1;
         record.leader = 1;
@@ -92,7 +58,7 @@ void fixture_topic_create(struct fixture *fixture, const char *name, uint8_t num
 
 void fixture_topic_delete(struct fixture *fixture, uint8_t number)
 {
-    struct remove_topic_record record = {.topic_id = topic_id_of(number)};
+    struct remove_topic_record record = {.topic_id = topic_id(number)};
 
     metadata_apply(fixture, &remove_topic_record_type, &record);
     image_refresh(fixture);
@@ -134,8 +100,6 @@ enum err fixture_replay(struct fixture *fixture, struct transaction_coordinator 
     return OK;
 }
 
-static void settle(struct fixture *fixture, struct coordinator_effects *effects);
-
 void fixture_load(struct fixture *fixture)
 {
     struct coordinator_effects effects;
@@ -176,13 +140,10 @@ void fixture_end(struct fixture *fixture)
 
 static void outcome_add(struct fixture *fixture, uint64_t token, void *response, enum err err)
 {
-    fixture->outcomes = more(fixture->outcomes, fixture->outcome_count, &fixture->outcome_capacity,
-                             sizeof *fixture->outcomes);
-    for (size_t i = 0; i < fixture->outcome_count; i++)
-        assert_true(fixture->outcomes[i].token != token); /* one answer */
-    fixture->outcomes[fixture->outcome_count++] = (struct outcome){token, response, err};
+    struct outcome *outcome = outcome_put(fixture, token, response, err);
+
     if (fixture->on_answer)
-        fixture->on_answer(fixture, &fixture->outcomes[fixture->outcome_count - 1]);
+        fixture->on_answer(fixture, outcome);
 }
 
 void fixture_append(struct fixture *fixture, struct slice key, struct slice value)
@@ -339,91 +300,9 @@ static void settle(struct fixture *fixture, struct coordinator_effects *effects)
         fixture_mark_all(fixture, OK);
 }
 
-static void deliver(struct fixture *fixture, const struct coordinator_request *request)
-{
-    struct coordinator_effects effects;
-
-    if (fixture->failure != OK)
-        return;
-    coordinator_effects_init(&effects, fixture->effects_arena);
-    fixture->failure =
-        transaction_coordinator_handle(fixture->coordinator, request, &fixture->moment, &effects);
-    settle(fixture, &effects);
-    fixture_tick(fixture);
-}
-
-uint64_t fixture_send(struct fixture *fixture, int16_t api_key, int16_t version, const void *body)
-{
-    struct coordinator_request request = {
-        .api_key = api_key,
-        .api_version = version,
-        .body = body,
-        .token = ++fixture->token,
-        .client_id = SLICE("client"),
-        .client_host = SLICE("/127.0.0.1"),
-    };
-
-    deliver(fixture, &request);
-    return request.token;
-}
-
-static struct outcome *outcome_find(struct fixture *fixture, uint64_t token)
-{
-    for (size_t i = fixture->outcome_count; i-- > 0;)
-        if (fixture->outcomes[i].token == token)
-            return &fixture->outcomes[i];
-    return NULL;
-}
-
-void *fixture_reply(struct fixture *fixture, uint64_t token)
-{
-    struct outcome *outcome = outcome_find(fixture, token);
-
-    return outcome ? outcome->response : NULL;
-}
-
 bool fixture_is_answered(struct fixture *fixture, uint64_t token)
 {
     return outcome_find(fixture, token) != NULL;
-}
-
-enum err fixture_failure(struct fixture *fixture, uint64_t token)
-{
-    struct outcome *outcome = outcome_find(fixture, token);
-
-    return outcome ? outcome->err : OK;
-}
-
-void fixture_tick(struct fixture *fixture)
-{
-    size_t rounds = 0;
-
-    while (!fixture->hold_ticks && fixture->failure == OK &&
-           transaction_coordinator_deadline_ms(fixture->coordinator) <= fixture->moment.now_ms) {
-        struct coordinator_effects effects;
-
-        assert_true(rounds++ < 100000); /* time goes on */
-        coordinator_effects_init(&effects, fixture->effects_arena);
-        fixture->failure =
-            transaction_coordinator_tick(fixture->coordinator, &fixture->moment, &effects);
-        settle(fixture, &effects);
-    }
-}
-
-void fixture_advance(struct fixture *fixture, int64_t ms)
-{
-    int64_t end_ms = fixture->moment.now_ms + ms;
-
-    while (fixture->failure == OK) {
-        int64_t next = transaction_coordinator_deadline_ms(fixture->coordinator);
-
-        next = MAX(MIN(next, end_ms), fixture->moment.now_ms);
-        fixture->moment.wall_ms += next - fixture->moment.now_ms;
-        fixture->moment.now_ms = next;
-        fixture_tick(fixture);
-        if (next == end_ms)
-            return;
-    }
 }
 
 /* ---- markers ---- */
