@@ -124,12 +124,12 @@ static void completed_note(struct log *log, struct segment *segment,
             continue;
         transaction_index_add(&segment->aborted, &entry);
         segment->has_aborted_file = true;
+        log->digests_dirty = true;
     }
-    UNUSED(log);
 }
 
-/* Everything below cannot fail but for memory: the append is in. */
-static enum err append_enter(struct log *log, struct log_append *append, struct slice bytes)
+/* The append is in: nothing below can fail. */
+static void append_enter(struct log *log, struct log_append *append, struct slice bytes)
 {
     struct segment *segment = log_active(log);
 
@@ -137,10 +137,13 @@ static enum err append_enter(struct log *log, struct log_append *append, struct 
         struct batch_header header;
         struct slice batch;
 
-        TRY(batch_next(&bytes, &batch));
-        TRY(batch_header_read(batch, &header));
+        enum err err = batch_next(&bytes, &batch);
+
+        ASSERT(err == OK && batch.size_bytes > 0); /* as facts_gather has read it */
+        err = batch_header_read(batch, &header);
+        ASSERT(err == OK);
         if (header.magic >= BATCH_MAGIC)
-            TRY(epoch_cache_assign(&log->epochs, header.leader_epoch, header.base_offset));
+            epoch_cache_assign(&log->epochs, header.leader_epoch, header.base_offset);
         else
             epoch_cache_clear(&log->epochs);
         log_note_recent(log, segment, &header, segment->size_bytes);
@@ -151,7 +154,6 @@ static enum err append_enter(struct log *log, struct log_append *append, struct 
     log->size_bytes += (int64_t)append->size_bytes;
     log->unsafe_bytes += (int64_t)append->size_bytes;
     producer_state_set_end_offset(&log->producers, log->end_queued);
-    return OK;
 }
 
 /* The bounded tail: how much a crash may leave to scan, and Kafka's flush.messages. */
@@ -208,8 +210,7 @@ enum err log_append(struct log *log, struct log_append *append, struct why *why)
             log_roll_to(log, MAX(facts.first_offset, log->end_queued));
         producer_update_apply(&update);
         completed_note(log, log_active(log), &update);
-        err = append_enter(log, append, bytes);
-        ASSERT(err == OK); /* the headers were read above; memory for one epoch is there */
+        append_enter(log, append, bytes);
         append_queue(log, append);
         flush_wish(log);
     }
@@ -223,7 +224,7 @@ enum err log_epoch_assign(struct log *log, int32_t epoch, int64_t start_offset)
         return ERR_KAFKA_STORAGE_ERROR;
     if (log_refuses_appends(log))
         return ERR_STATE;
-    TRY(epoch_cache_assign(&log->epochs, epoch, start_offset));
+    epoch_cache_assign(&log->epochs, epoch, start_offset);
     if (log->epochs.dirty)
         log_flush_kick(log);
     return OK;

@@ -82,14 +82,18 @@ void log_changes_run(struct log *log)
 
 static enum err doom_work(struct log *log, enum log_name_kind kind)
 {
-    char name[LOG_NAME_BYTES];
-    uint8_t unique[16];
+    if (!log->doomed_path) {
+        char name[LOG_NAME_BYTES];
+        uint8_t unique[16];
 
-    os_entropy(log_os(log), unique, sizeof unique);
-    log_name_make(log_topic(log), log->partition, kind, unique, name);
-    log->doomed_path = storage_allocate(PATH_BYTES);
-    path_join(log->directory->path, name, log->doomed_path);
-    TRY(os_rename(log_os(log), log->path, log->doomed_path));
+        os_entropy(log_os(log), unique, sizeof unique);
+        log_name_make(log_topic(log), log->partition, kind, unique, name);
+        log->doomed_path = storage_allocate(PATH_BYTES);
+        path_join(log->directory->path, name, log->doomed_path);
+    }
+    if (!log->renamed)
+        TRY(os_rename(log_os(log), log->path, log->doomed_path));
+    log->renamed = true;
     return os_sync_directory(log_os(log), log->directory->path);
 }
 
@@ -99,10 +103,13 @@ static enum err promote_work(struct log *log)
     char name[LOG_NAME_BYTES];
     char path[PATH_BYTES];
 
-    TRY(log_close_blocking(log));
-    log_name_make(log_topic(log), log->partition, LOG_NAME_CURRENT, NULL, name);
-    path_join(log->directory->path, name, path);
-    TRY(os_rename(log_os(log), log->path, path));
+    if (!log->renamed) {
+        TRY(log_close_blocking(log));
+        log_name_make(log_topic(log), log->partition, LOG_NAME_CURRENT, NULL, name);
+        path_join(log->directory->path, name, path);
+        TRY(os_rename(log_os(log), log->path, path));
+        log->renamed = true;
+    }
     return os_sync_directory(log_os(log), log->directory->path);
 }
 
@@ -135,7 +142,7 @@ static void change_run(struct os_op *job)
         job->err = clean_swap_blocking(op->context);
         break;
     }
-    if (job->err != OK)
+    if (job->err != OK && !err_is_shortage(job->err))
         LOG_ERROR(log_logger(log), "storage", "change_failed", "log=%s error=%s why=\"%s\"",
                   log->path, err_name(job->err), why.text);
 }
@@ -171,6 +178,7 @@ static void truncate_take_over(struct log *log)
     log->pending_snapshot_count = 0;
     log->middle_snapshot = -1;
     log_forget_recent(log);
+    segment_renew(log_active(log));
     producer_state_set_log_start(&log->producers, log->start_offset);
     producer_state_set_high_watermark(&log->producers, log->high_watermark);
     log_mark_offsets(log);
@@ -253,9 +261,8 @@ static void change_job_done(struct os_op *job)
 {
     struct log_change_op *op = CONTAINER_OF(job, struct log_change_op, job);
 
-    if ((op->kind == CHANGE_TRUNCATE || op->kind == CHANGE_CLOSE) &&
-        store_shortage_waits(op->log->store, job))
-        return; /* either goes on where it stopped */
+    if (!op->log->failed && store_shortage_waits(op->log->store, job))
+        return; /* each goes on where it stopped */
     store_operation_end(op->log->store);
     change_end(op->log, op, job->err);
 }

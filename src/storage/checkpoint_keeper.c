@@ -7,12 +7,11 @@
  * Crash       os_durable_replace: old or new file, whole.
  * Threads     the keeper's reactor; the job works on texts of its own.
  */
+#include "base/memory_reserve.h"
 #include "storage/directories.h"
 #include "storage/shard.h"
 
 #define LOW_SPACE_LOOK_MS 5000
-#define ROUND_AGAIN_MS 50
-#define ROUND_TRIES_MAX 200 /* ten seconds: then the shortage is what failed it */
 
 static const char *const file_names[CHECKPOINT_KINDS] = {
     [CHECKPOINT_RECOVERY] = "recovery-point-offset-checkpoint",
@@ -32,8 +31,7 @@ struct keeper_files {
     struct os_op op;
     struct writer texts[CHECKPOINT_KINDS];
     struct timer low_timer;
-    struct timer again_timer; /* the round found no descriptor */
-    int tries;                /* of this round */
+    struct shortage shortage;
 };
 
 const char *checkpoint_file_name(enum checkpoint_kind kind)
@@ -105,15 +103,31 @@ static void batches_answer(struct keeper_files *keeper, enum err err)
     }
 }
 
+static void text_put(struct keeper_files *keeper, int kind)
+{
+    writer_init(&keeper->texts[kind], &heap_allocator, SIZE_MAX);
+    offset_checkpoint_text(&keeper->maps[kind], &keeper->texts[kind]);
+}
+
+/* What could not be put into words for lack of memory: the next try must not find it so. */
+static void texts_again(struct keeper_files *keeper)
+{
+    for (int kind = 0; kind < CHECKPOINT_KINDS; kind++) {
+        if (writer_error(&keeper->texts[kind]) == OK)
+            continue;
+        writer_release(&keeper->texts[kind]);
+        text_put(keeper, kind);
+    }
+}
+
 static void round_done(struct os_op *op)
 {
     struct keeper_files *keeper = CONTAINER_OF(op, struct keeper_files, op);
 
-    if (op->err == ERR_TOO_MANY_FILES && ++keeper->tries < ROUND_TRIES_MAX) {
-        timer_set(keeper->reactor, &keeper->again_timer,
-                  reactor_now_ms(keeper->reactor) + ROUND_AGAIN_MS);
+    if (err_is_shortage(op->err))
+        texts_again(keeper);
+    if (shortage_waits(&keeper->shortage, op))
         return;
-    }
     for (int kind = 0; kind < CHECKPOINT_KINDS; kind++)
         writer_release(&keeper->texts[kind]);
     keeper->writing = false;
@@ -134,22 +148,13 @@ static void round_start(struct keeper_files *keeper)
         return;
     }
     keeper->writing = true;
-    keeper->tries = 0;
     for (int kind = 0; kind < CHECKPOINT_KINDS; kind++) {
         writer_init(&keeper->texts[kind], &heap_allocator, SIZE_MAX);
         if (keeper->dirty[kind])
-            offset_checkpoint_text(&keeper->maps[kind], &keeper->texts[kind]);
+            text_put(keeper, kind);
         keeper->dirty[kind] = false;
     }
     keeper->op = (struct os_op){.kind = OS_OP_JOB, .run = round_run, .done = round_done};
-    reactor_submit(keeper->reactor, &keeper->op);
-}
-
-static void again_due(struct timer *timer)
-{
-    struct keeper_files *keeper = CONTAINER_OF(timer, struct keeper_files, again_timer);
-
-    keeper->op.err = OK;
     reactor_submit(keeper->reactor, &keeper->op);
 }
 
@@ -159,6 +164,16 @@ static void low_due(struct timer *timer)
 
     if (!keeper->writing)
         round_start(keeper);
+}
+
+/* What the file must say is never left out. */
+static void map_put(struct offset_map *map, struct slice topic, int32_t partition, int64_t offset)
+{
+    enum err err = offset_map_put(map, topic, partition, offset);
+
+    if (err != OK && memory_reserve_break())
+        err = offset_map_put(map, topic, partition, offset);
+    ASSERT_MEMORY(err == OK ? map : NULL);
 }
 
 static void batch_deliver(struct mail *mail, struct reactor *to)
@@ -175,8 +190,8 @@ static void batch_deliver(struct mail *mail, struct reactor *to)
         batch->values = value->next;
         if (value->offset < 0)
             offset_map_remove(map, topic, value->partition);
-        else if (offset_map_put(map, topic, value->partition, value->offset) != OK)
-            ASSERT(!"memory for a checkpoint entry");
+        else
+            map_put(map, topic, value->partition, value->offset);
         keeper->dirty[value->kind] = true;
         storage_free(value, sizeof *value + value->topic_bytes);
     }
@@ -207,9 +222,8 @@ static void maps_fill(struct keeper_files *keeper)
             int64_t offset;
 
             if ((name->kind == LOG_NAME_CURRENT || name->kind == LOG_NAME_FUTURE) &&
-                offset_map_get(&directory->at_open[kind], name->topic, name->partition, &offset) &&
-                offset_map_put(&keeper->maps[kind], name->topic, name->partition, offset) != OK)
-                ASSERT(!"memory for a checkpoint entry");
+                offset_map_get(&directory->at_open[kind], name->topic, name->partition, &offset))
+                map_put(&keeper->maps[kind], name->topic, name->partition, offset);
         }
     }
 }
@@ -225,7 +239,7 @@ void keeper_open(struct log_directories *directories, struct reactor *reactor)
         list_init(&keeper->waiting);
         list_init(&keeper->round);
         timer_init(&keeper->low_timer, low_due);
-        timer_init(&keeper->again_timer, again_due);
+        shortage_init(&keeper->shortage, directories, reactor);
         maps_fill(keeper);
         directories->items[i].keeper = keeper;
     }
@@ -239,6 +253,7 @@ void keeper_release(struct log_directories *directories)
         if (!keeper)
             continue;
         ASSERT(!keeper->writing && list_is_empty(&keeper->waiting));
+        ASSERT(list_is_empty(&keeper->shortage.ops));
         for (int kind = 0; kind < CHECKPOINT_KINDS; kind++)
             offset_map_release(&keeper->maps[kind]);
         STORAGE_DELETE(keeper);
@@ -250,6 +265,7 @@ void keeper_stop(struct log_directories *directories)
     for (size_t i = 0; i < directories->count; i++)
         if (directories->items[i].keeper) {
             timer_cancel(directories->keeper_reactor, &directories->items[i].keeper->low_timer);
-            timer_cancel(directories->keeper_reactor, &directories->items[i].keeper->again_timer);
+            timer_cancel(directories->keeper_reactor,
+                         &directories->items[i].keeper->shortage.timer);
         }
 }

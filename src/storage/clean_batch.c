@@ -64,26 +64,54 @@ static bool header_is_needed(const struct clean_rules *rules, const struct batch
     return batch_is_control(header) && header->producer_epoch == producer->epoch;
 }
 
-static bool record_stays(const struct clean_rules *rules, const struct batch_header *header,
-                         const struct record *record)
-{
-    if (record->offset > rules->latest_offset)
-        return true;
-    if (slice_is_null(record->key) || record->offset < key_map_get(rules->keys, record->key))
-        return false;
-    return !slice_is_null(record->value) || !batch_has_delete_horizon(header) ||
-           rules->now_ms < header->base_timestamp;
-}
-
 struct batch_census {
     int32_t kept;
     bool has_tombstone; /* among those kept */
 };
 
+/* A record that was read, and whose key was asked for; what has to be known of it. */
+struct judged {
+    struct key_hash hash;
+    int64_t offset;
+    bool has_key;
+    bool has_value;
+};
+struct judged_ahead {
+    struct judged items[KEYS_AHEAD];
+    size_t from, count;
+};
+
+static bool record_stays(const struct clean_rules *rules, const struct batch_header *header,
+                         const struct judged *record)
+{
+    if (batch_is_control(header) || record->offset > rules->latest_offset)
+        return true;
+    if (!record->has_key || record->offset < key_map_get(rules->keys, record->hash))
+        return false;
+    return record->has_value || !batch_has_delete_horizon(header) ||
+           rules->now_ms < header->base_timestamp;
+}
+
+/* The oldest of those ahead. */
+static void judge_one(const struct clean_rules *rules, struct clean_scratch *scratch,
+                      const struct batch_header *header, struct judged_ahead *ahead,
+                      struct batch_census *census)
+{
+    const struct judged *record = &ahead->items[ahead->from];
+    bool stays = record_stays(rules, header, record);
+
+    writer_u8(&scratch->keeps, stays);
+    census->kept += stays;
+    census->has_tombstone |= stays && !record->has_value;
+    ahead->from = (ahead->from + 1) % KEYS_AHEAD;
+    ahead->count--;
+}
+
 static enum err records_judge(const struct clean_rules *rules, struct clean_scratch *scratch,
                               const struct batch_header *header, struct slice records,
                               struct batch_census *census)
 {
+    struct judged_ahead ahead = {.count = 0};
     struct record_walk walk;
     struct record record;
     bool more;
@@ -92,19 +120,23 @@ static enum err records_judge(const struct clean_rules *rules, struct clean_scra
     writer_reset(&scratch->keeps);
     TRY(record_walk_begin(&walk, header, records));
     for (;;) {
-        bool stays;
+        struct judged *next;
 
         TRY(record_walk_next(&walk, &record, &more));
         if (!more)
-            return writer_error(&scratch->keeps);
-        stays = batch_is_control(header) || record_stays(rules, header, &record);
-        writer_u8(&scratch->keeps, stays);
-        if (!stays)
-            continue;
-        census->kept++;
-        if (slice_is_null(record.value))
-            census->has_tombstone = true;
+            break;
+        if (ahead.count == KEYS_AHEAD)
+            judge_one(rules, scratch, header, &ahead, census);
+        next = &ahead.items[(ahead.from + ahead.count++) % KEYS_AHEAD];
+        *next = (struct judged){.offset = record.offset,
+                                .has_key = !slice_is_null(record.key),
+                                .has_value = !slice_is_null(record.value)};
+        if (next->has_key && !batch_is_control(header))
+            next->hash = key_map_hash(rules->keys, record.key);
     }
+    while (ahead.count > 0)
+        judge_one(rules, scratch, header, &ahead, census);
+    return writer_error(&scratch->keeps);
 }
 
 static void header_alone_write(const struct batch_header *header, struct writer *out)

@@ -82,9 +82,9 @@ enum err clean_marker_remove(struct os *os, const char *directory)
         return OK;
     path_join(directory, MARKER_NAME, path);
     err = os_unlink(os, path);
-    if (err == ERR_NOT_FOUND)
-        return OK;
-    if (err != OK)
+    if (err != OK && err != ERR_NOT_FOUND)
         return err;
+    /* Without a marker too: what is found here may have been named by a process that was killed before it could
+     * sync (the identity of the directory above all). */
     return BUG_IS(clean_marker_unlink_not_synced) ? OK : os_sync_directory(os, directory);
 }

@@ -88,10 +88,46 @@ static bool slice_is_over(const struct clean_pass *pass)
 
 /* ---- MAP ---- */
 
-/* *full_out: no room for the record at *end_out. */
+/* Keys that are hashed and not in the map yet, in order. */
+struct keys_ahead {
+    struct {
+        struct key_hash hash;
+        int64_t offset;
+    } items[KEYS_AHEAD];
+    size_t from, count;
+};
+
+/* The oldest; false: no room for it. */
+static bool key_ahead_put(struct clean_pass *pass, struct keys_ahead *ahead)
+{
+    size_t at = ahead->from;
+
+    if (!key_map_put(&pass->keys, ahead->items[at].hash, ahead->items[at].offset))
+        return false;
+    pass->rules.latest_offset = ahead->items[at].offset;
+    ahead->from = (at + 1) % KEYS_AHEAD;
+    ahead->count--;
+    return true;
+}
+
+static bool keys_ahead_add(struct clean_pass *pass, struct keys_ahead *ahead,
+                           const struct record *record)
+{
+    size_t at;
+
+    if (ahead->count == KEYS_AHEAD && !key_ahead_put(pass, ahead))
+        return false;
+    at = (ahead->from + ahead->count++) % KEYS_AHEAD;
+    ahead->items[at].hash = key_map_hash(&pass->keys, record->key);
+    ahead->items[at].offset = record->offset;
+    return true;
+}
+
+/* *full_out: no room for the record behind rules.latest_offset. */
 static enum err batch_map(struct clean_pass *pass, const struct batch_header *header,
                           struct slice batch, bool *full_out)
 {
+    struct keys_ahead ahead = {.count = 0};
     struct record_walk walk;
     struct record record;
     struct slice records;
@@ -99,18 +135,16 @@ static enum err batch_map(struct clean_pass *pass, const struct batch_header *he
 
     TRY(clean_records(&pass->scratch, header, batch, &records));
     TRY(record_walk_begin(&walk, header, records));
-    for (;;) {
+    while (!*full_out) {
         TRY(record_walk_next(&walk, &record, &more));
         if (!more)
-            return OK;
-        if (slice_is_null(record.key) || record.offset < pass->first_dirty)
-            continue;
-        if (!key_map_put(&pass->keys, record.key, record.offset)) {
-            *full_out = true;
-            return OK;
-        }
-        pass->rules.latest_offset = record.offset;
+            break;
+        if (!slice_is_null(record.key) && record.offset >= pass->first_dirty)
+            *full_out = !keys_ahead_add(pass, &ahead, &record);
     }
+    while (!*full_out && ahead.count > 0)
+        *full_out = !key_ahead_put(pass, &ahead);
+    return OK;
 }
 
 static enum err map_batches(struct clean_pass *pass, bool *full_out)

@@ -20,6 +20,18 @@
 
 static const char *const swap_suffixes[] = {".log", ".index", ".timeindex", ".txnindex"};
 
+/* A step that ended for want of something is done again: what it had renamed has its new name. */
+static enum err rename_once(struct os *os, const char *from, const char *to)
+{
+    enum err err = os_rename(os, from, to);
+    struct os_stat stat;
+
+    if (err != ERR_NOT_FOUND)
+        return err;
+    TRY(os_stat(os, to, &stat));
+    return stat.exists ? OK : ERR_NOT_FOUND;
+}
+
 static enum err rename_if_there(struct os *os, const char *from, const char *to)
 {
     enum err err = os_rename(os, from, to);
@@ -45,7 +57,7 @@ static enum err output_rename(struct clean_pass *pass, const char *from_state, c
         suffix_join(swap_suffixes[i], to_state, to_suffix);
         path_of_file(pass->path, pass->facts.base_offset, from_suffix, from);
         path_of_file(pass->path, pass->facts.base_offset, to_suffix, to);
-        TRY(os_rename(pass->os, from, to));
+        TRY(rename_once(pass->os, from, to));
     }
     return OK;
 }
@@ -80,12 +92,16 @@ static enum err olds_rename(struct clean_pass *pass)
 
 enum err clean_swap_blocking(struct clean_pass *pass)
 {
-    TRY(output_rename(pass, ".cleaned", ".swap"));
-    TRY(os_sync_directory(pass->os, pass->path));
-    TRY(olds_rename(pass));
-    TRY(os_sync_directory(pass->os, pass->path));
-    TRY(output_rename(pass, ".swap", ""));
-    return os_sync_directory(pass->os, pass->path);
+    for (; pass->swap_step < 3; pass->swap_step++) {
+        if (pass->swap_step == 0)
+            TRY(output_rename(pass, ".cleaned", ".swap"));
+        else if (pass->swap_step == 1)
+            TRY(olds_rename(pass));
+        else
+            TRY(output_rename(pass, ".swap", ""));
+        TRY(os_sync_directory(pass->os, pass->path));
+    }
+    return OK;
 }
 
 enum err clean_discard_blocking(struct clean_pass *pass)
@@ -154,6 +170,7 @@ void clean_swap_take_over(struct clean_pass *pass)
         struct segment *old = log->segments[at + i];
 
         ASSERT(old == item->segment);
+        log->digests_dirty |= old->aborted.count > 0;
         for (size_t j = 0; j < ARRAY_COUNT(swap_suffixes); j++)
             old_doom(pass, item, swap_suffixes[j]);
         for (unsigned j = 0; log->recent && j < RECENT_BATCHES; j++)

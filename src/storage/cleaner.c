@@ -23,7 +23,7 @@
 #define SLICE_BYTES (4 * MIB)
 #define SLICE_BYTES_MIN (64 * KIB)
 #define IO_BYTES_MIN (16 * KIB)
-#define BYTES_PER_KEY_GUESS 64
+#define KEYS_GUESS 16384 /* a table that few caches are too small for; it grows */
 
 static void pass_slice(struct clean_pass *pass);
 
@@ -239,6 +239,7 @@ static void swap_start(struct clean_pass *pass)
     struct log *log = pass->log;
 
     pass->stage = CLEAN_SWAP;
+    pass->swap_step = 0;
     pass->swap = (struct log_change_op){.done = swap_done, .context = pass};
     log_swap(log, &pass->swap);
     log_busy_end(log);
@@ -250,6 +251,8 @@ static void slice_done(struct os_op *op)
     enum err err = op->err;
 
     if (pass->stage == CLEAN_DISCARD) {
+        if (!pass->log->failed && store_shortage_waits(pass->store, op))
+            return;
         if (err != OK && !pass->log->failed)
             log_io_failed(pass->log, err, "clean");
         if (err == OK && pass->goes_on && !atomic_load(&pass->cancelled) && !pass->log->failed)
@@ -341,7 +344,7 @@ static void pass_start(struct log *log, const struct clean_facts *facts)
     int64_t threads = MAX(atomic_load(&settings->threads), 1);
     struct key_map_options map = {
         .limit_bytes = (size_t)MAX(atomic_load(&settings->dedupe_bytes) / threads, 1),
-        .expected_keys = (size_t)facts->cleanable_bytes / BYTES_PER_KEY_GUESS,
+        .expected_keys = KEYS_GUESS,
         .load_factor = atomic_load(&settings->load_factor),
     };
     enum err err;

@@ -26,6 +26,10 @@ struct key_slot {
     uint64_t high;
     uint64_t next_offset; /* offset + 1; 0: empty */
 };
+struct key_hash {
+    uint64_t low;
+    uint64_t high;
+};
 struct key_map {
     struct key_slot *slots;
     size_t slot_count;
@@ -42,10 +46,14 @@ struct key_map_options {
 };
 MUST_USE enum err key_map_open(struct key_map *map, const struct key_map_options *options);
 void key_map_release(struct key_map *map);
+/* Also tells the processor that the key's slot will be asked for: who has many keys hashes some of them
+ * ahead, and does not wait for memory at each. */
+struct key_hash key_map_hash(const struct key_map *map, struct slice key);
 /* False: full, nothing changed. */
-bool key_map_put(struct key_map *map, struct slice key, int64_t offset);
+bool key_map_put(struct key_map *map, struct key_hash hash, int64_t offset);
 /* -1: not there. */
-int64_t key_map_get(const struct key_map *map, struct slice key);
+int64_t key_map_get(const struct key_map *map, struct key_hash hash);
+#define KEYS_AHEAD 16 /* that are worth it */
 double key_map_utilization(const struct key_map *map);
 
 /* ---- clean_transactions.c ---- */
@@ -167,6 +175,7 @@ struct clean_pass {
     struct segment
         facts; /* base, indexes, timestamps and aborted transactions of the new segment */
     bool changed;
+    int swap_step;     /* of the swap: how far it has come */
     bool drops_marker; /* of a transaction; older producer snapshots may hold it open */
     bool goes_on;      /* CLEAN_DISCARD of a group that came out as it was */
 

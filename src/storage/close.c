@@ -59,7 +59,7 @@ static bool segment_is_finished(const struct log *log, const struct segment *seg
 {
     return segment->full_synced ||
            (log->recovery_point == log->change_end && segment->entry_synced &&
-            segment->index_known && !segment->index_bad &&
+            segment->index_known && !segment->index_bad && segment->reserved_bytes == 0 &&
             segment->flushed_bytes == segment->written_bytes &&
             segment->offsets.written == segment->offsets.count &&
             segment->times.written == segment->times.count &&
@@ -81,8 +81,9 @@ static enum err segment_finish(struct log *log, struct segment *segment, bool *t
     *touched = true;
     segment_path(segment, ".log", path);
     TRY(os_file_open(log_os(log), path, OS_OPEN_READ | OS_OPEN_WRITE, &file));
-    if (log->config.preallocate)
+    if (log->config.preallocate || segment->reserved_bytes > 0)
         TRY(os_file_truncate(file, segment->written_bytes));
+    segment->reserved_bytes = 0;
     TRY(os_file_sync(file));
     return indexes_finish(log, segment);
 }
@@ -125,6 +126,7 @@ enum err log_close_blocking(struct log *log)
         if (i + 1 == log->segment_count || !segment->full_synced)
             TRY(segment_finish(log, segment, &touched));
     }
+    TRY(transaction_digests_write(log));
     TRY(snapshots_finish(log, &touched));
     if (log->epochs.dirty) {
         path_join(log->path, EPOCH_FILE, path);

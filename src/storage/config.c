@@ -44,6 +44,7 @@ void storage_options_init(struct storage_options *options)
         .reserve_bytes = 16 * (int64_t)MIB,
         .open_files_max = 512,
         .append_bytes_max = 4 * MIB,
+        .index_bytes_max = 64 * MIB,
         .cleaner = {.enabled = true,
                     .threads = 1,
                     .dedupe_bytes = 128 * (int64_t)MIB,

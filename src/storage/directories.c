@@ -21,6 +21,11 @@ void log_directories_set_producer_expiration(struct log_directories *directories
     atomic_store(&directories->producer_expiration_ms, expiration_ms);
 }
 
+void log_directories_hurry(struct log_directories *directories)
+{
+    atomic_store(&directories->is_closing, true);
+}
+
 /* ---- space ---- */
 
 bool log_directory_use_reserve(struct log_directory *directory)
@@ -135,7 +140,8 @@ static enum err partitions_list(struct log_directory *directory, struct why *why
     return OK;
 }
 
-/* ERR_LOCKED and ERR_FORMAT stop the start; other errors take the directory offline. */
+/* ERR_LOCKED and ERR_FORMAT stop the start, and so does a shortage, which says nothing of a disk; other errors take
+ * the directory offline. */
 static enum err directory_open(struct log_directory *directory, struct why *why)
 {
     struct os *os = directory->set->os;
@@ -291,6 +297,9 @@ enum err log_directories_open(struct os *os, struct logger *logger,
                   : directory_open(directory, why);
         if (err == OK) {
             online++;
+        } else if (err_is_shortage(err)) {
+            (void)!why_set(why, err, "%s: %s; the limits of the process are too low",
+                           directory->path, err_name(err));
         } else if (err != ERR_LOCKED && err != ERR_FORMAT && err != ERR_CONFIG) {
             LOG_ERROR(logger, "storage", "directory_offline", "directory=%s error=%s",
                       directory->path, err_name(err));
@@ -387,6 +396,8 @@ enum err log_directories_begin(struct log_directories *directories,
             online++;
             continue;
         }
+        if (err_is_shortage(err))
+            return err;
         LOG_ERROR(directories->logger, "storage", "directory_offline", "directory=%s error=%s",
                   directory->path, err_name(err));
         atomic_store(&directory->offline, true);

@@ -71,6 +71,8 @@ struct log_directories {
     struct log_store *stores[STORES_MAX]; /* filled before shards run */
     size_t store_count;
     struct reactor *keeper_reactor; /* where the checkpoint files are written */
+    _Atomic uint64_t incarnations;  /* given to segments, from any thread */
+    atomic_bool is_closing;         /* a shortage may end it */
 };
 
 /* Takes the directory offline, once; tells every store. Any store's thread. */

@@ -13,41 +13,26 @@
 
 void epoch_cache_release(struct epoch_cache *cache)
 {
-    heap_allocator.release(&heap_allocator, cache->entries,
-                           cache->capacity * sizeof *cache->entries);
+    storage_free(cache->entries, cache->capacity * sizeof *cache->entries);
     *cache = (struct epoch_cache){0};
 }
 
-static enum err epoch_cache_push(struct epoch_cache *cache, int32_t epoch, int64_t start_offset)
-{
-    if (cache->count == cache->capacity) {
-        size_t capacity = MAX(cache->capacity * 2, (size_t)4);
-        struct epoch_entry *entries =
-            heap_allocator.resize(&heap_allocator, cache->entries,
-                                  cache->capacity * sizeof *entries, capacity * sizeof *entries);
-
-        if (!entries)
-            return ERR_NO_MEMORY;
-        cache->entries = entries;
-        cache->capacity = capacity;
-    }
-    cache->entries[cache->count++] = (struct epoch_entry){epoch, start_offset};
-    return OK;
-}
-
-enum err epoch_cache_assign(struct epoch_cache *cache, int32_t epoch, int64_t start_offset)
+void epoch_cache_assign(struct epoch_cache *cache, int32_t epoch, int64_t start_offset)
 {
     const struct epoch_entry *last = cache->count ? &cache->entries[cache->count - 1] : NULL;
 
-    if (epoch < 0 || start_offset < 0)
-        return OK;
+    if (epoch < 0)
+        return;
+    ASSERT(start_offset >= 0);
     if (last && last->epoch == epoch && start_offset >= last->start_offset)
-        return OK;
+        return;
     while (cache->count > 0 && (cache->entries[cache->count - 1].epoch >= epoch ||
                                 cache->entries[cache->count - 1].start_offset >= start_offset))
         cache->count--;
     cache->dirty = true;
-    return epoch_cache_push(cache, epoch, start_offset);
+    cache->entries =
+        storage_grow(cache->entries, sizeof *cache->entries, &cache->capacity, cache->count + 1);
+    cache->entries[cache->count++] = (struct epoch_entry){epoch, start_offset};
 }
 
 void epoch_cache_truncate_end(struct epoch_cache *cache, int64_t end_offset)
@@ -122,7 +107,8 @@ static enum err epoch_line_read(void *context, const struct slice *words)
     if (parse_i32(words[0], &epoch) != OK || parse_i64(words[1], &start_offset) != OK ||
         epoch < 0 || start_offset < 0)
         return ERR_FORMAT;
-    return epoch_cache_assign(cache, epoch, start_offset);
+    epoch_cache_assign(cache, epoch, start_offset);
+    return OK;
 }
 
 enum err epoch_cache_read(struct epoch_cache *cache, struct os *os, const char *path)

@@ -23,7 +23,7 @@ struct flush_item {
     int64_t written_bytes; /* what the sync will cover */
     bool full;
     bool has_aborted_file;
-    bool trim; /* gives back what preallocation reserved */
+    bool trim; /* gives back blocks that were reserved and are not used */
     int32_t offsets_from;
     int32_t offsets_to;
     int32_t times_from;
@@ -49,7 +49,9 @@ struct flush {
     size_t snapshot_capacity;
     int64_t old_middle; /* snapshot file to remove; -1: none */
     struct writer epochs;
+    struct writer digests; /* of transaction indexes */
     bool has_epochs;
+    bool has_digests;
     bool sync_directory;
     bool sync_parent;
     const char *parent;
@@ -126,6 +128,10 @@ static enum err flush_work(struct flush *flush)
     for (size_t i = 0; i < flush->count; i++)
         TRY(item_run(flush, &flush->items[i]));
     TRY(snapshots_run(flush));
+    if (flush->has_digests) {
+        TRY(writer_error(&flush->digests));
+        TRY(transaction_digests_put(flush->os, flush->path, writer_slice(&flush->digests)));
+    }
     if (flush->has_epochs) {
         struct slice text = writer_slice(&flush->epochs);
         char path[PATH_BYTES];
@@ -172,12 +178,26 @@ static void item_index(struct flush_item *item, struct segment *segment)
     time_index_encode(&segment->times, item->times_from, &item->times);
     item->aborted_from = segment->aborted.written;
     item->aborted_to = segment->aborted.count;
+    segment->aborted.promised = segment->aborted.count;
     for (size_t i = item->aborted_from; i < item->aborted_to; i++) {
         uint8_t *entry = writer_reserve(&item->aborted, TRANSACTION_INDEX_ENTRY_BYTES);
 
         if (entry)
             transaction_index_entry_write(&segment->aborted.items[i], entry);
     }
+}
+
+static void epochs_put(struct flush *flush)
+{
+    writer_init(&flush->epochs, &heap_allocator, SIZE_MAX);
+    if (epoch_cache_text(&flush->log->epochs, &flush->epochs) == OK)
+        flush->log->epochs.dirty = false;
+}
+
+static void digests_put(struct flush *flush)
+{
+    writer_init(&flush->digests, &heap_allocator, SIZE_MAX);
+    transaction_digests_text(flush->log, &flush->digests);
 }
 
 static void items_gather(struct flush *flush, bool data)
@@ -202,7 +222,8 @@ static void items_gather(struct flush *flush, bool data)
         item->segment = segment_ref(segment);
         item->base_offset = segment->base_offset;
         item->written_bytes = segment->written_bytes;
-        item->trim = full && segment->sealed && log->config.preallocate &&
+        item->trim = full && segment->sealed &&
+                     (log->config.preallocate || segment->reserved_bytes > 0) &&
                      segment->written_bytes == segment->size_bytes;
         if (full)
             item_index(item, segment);
@@ -230,6 +251,8 @@ static void flush_free(struct flush *flush, size_t item_capacity)
     storage_free(flush->snapshots, flush->snapshot_capacity * sizeof *flush->snapshots);
     if (flush->has_epochs)
         writer_release(&flush->epochs);
+    if (flush->has_digests)
+        writer_release(&flush->digests);
     STORAGE_DELETE(flush);
 }
 
@@ -241,6 +264,8 @@ static void item_apply(struct flush_item *item)
 
     segment->flushed_bytes = MAX(segment->flushed_bytes, item->written_bytes);
     segment->entry_synced = true;
+    if (item->trim)
+        segment->reserved_bytes = 0;
     if (!item->full)
         return;
     segment->offsets.written = item->offsets_to;
@@ -298,10 +323,36 @@ static void flush_end(struct flush *flush, enum err err)
     log_busy_end(log);
 }
 
+/* What could not be put into words for lack of memory: the next try must not find it so. */
+static void flush_texts_again(struct flush *flush)
+{
+    for (size_t i = 0; i < flush->count; i++) {
+        struct flush_item *item = &flush->items[i];
+
+        if (!item->full || (writer_error(&item->offsets) == OK &&
+                            writer_error(&item->times) == OK && writer_error(&item->aborted) == OK))
+            continue;
+        writer_release(&item->offsets);
+        writer_release(&item->times);
+        writer_release(&item->aborted);
+        item_index(item, item->segment);
+    }
+    if (flush->has_epochs && writer_error(&flush->epochs) != OK) {
+        writer_release(&flush->epochs);
+        epochs_put(flush);
+    }
+    if (flush->has_digests && writer_error(&flush->digests) != OK) {
+        writer_release(&flush->digests);
+        digests_put(flush);
+    }
+}
+
 static void flush_job_done(struct os_op *op)
 {
     struct flush *flush = CONTAINER_OF(op, struct flush, op);
 
+    if (err_is_shortage(op->err))
+        flush_texts_again(flush);
     if (!store_shortage_waits(flush->log->store, op))
         flush_end(flush, op->err);
 }
@@ -367,11 +418,11 @@ static void flush_start(struct log *log, bool full, bool data)
     flush->op.flags = data ? (unsigned)log->segment_count : 0; /* capacity of items */
     flush->sync_parent = data && !log->parent_synced;
     flush->has_epochs = log->epochs.dirty;
-    if (flush->has_epochs) {
-        writer_init(&flush->epochs, &heap_allocator, SIZE_MAX);
-        if (epoch_cache_text(&log->epochs, &flush->epochs) == OK)
-            log->epochs.dirty = false;
-    }
+    if (flush->has_epochs)
+        epochs_put(flush);
+    flush->has_digests = full && log->digests_dirty;
+    if (flush->has_digests)
+        digests_put(flush);
     if (full) {
         flush->snapshots = TAKE(log->pending_snapshots);
         flush->snapshot_count = log->pending_snapshot_count;

@@ -13,8 +13,6 @@
 #include "base/fault_point.h"
 #include "storage/load.h"
 
-#define LOADED_BYTES_MAX (64 * MIB)
-
 struct index_job {
     struct os_op op;
     struct segment *segment;
@@ -123,7 +121,7 @@ static void loaded_note(struct log_store *store, struct segment *segment)
         store->loaded_bytes += each->offsets.capacity * sizeof *each->offsets.items +
                                each->times.capacity * sizeof *each->times.items;
     }
-    while (store->loaded_bytes > LOADED_BYTES_MAX) {
+    while (store->loaded_bytes > store->directories->options.index_bytes_max) {
         struct segment *oldest =
             LIST_ITEM(list_first(&store->loaded_segments), struct segment, loaded);
 

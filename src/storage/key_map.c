@@ -6,18 +6,16 @@
  * compared by hash alone. Two of n keys meet with a chance below n²/2^129: less than 2^-83 for the six million
  * that 128 MiB hold. The hash is keyed anew for each pass, so nobody can prepare keys that meet, which is
  * possible with MD5.
+ * It begins small and grows: partitions often have few keys with many updates, and a table that fits a cache
+ * answers several times faster than one that takes all the memory it may.
  * Invariants  1. the table never takes more than limit_bytes, growing included.
- *             2. at most slots · load factor keys.
+ *             2. at most slots · load factor keys; while it may grow, half as many as slots.
  * Threads     one at a time; no state outside.
  */
 #include "storage/cleaner.h"
 
 #define SLOTS_MIN 1024
-
-struct key_hash {
-    uint64_t low;
-    uint64_t high;
-};
+#define LAST_STEP 8 /* before a table would take more than this part, all that is left is taken */
 
 #define ROTATE(x, bits) (((x) << (bits)) | ((x) >> (64 - (bits))))
 
@@ -80,26 +78,39 @@ static struct key_hash key_hash_of(const struct key_map *map, struct slice key)
     return hash;
 }
 
+static size_t slot_first(size_t count, struct key_hash hash)
+{
+    return (size_t)(((unsigned __int128)hash.low * count) >> 64);
+}
+
+struct key_hash key_map_hash(const struct key_map *map, struct slice key)
+{
+    struct key_hash hash = key_hash_of(map, key);
+
+    __builtin_prefetch(&map->slots[slot_first(map->slot_count, hash)]);
+    return hash;
+}
+
 static struct key_slot *slot_find(struct key_slot *slots, size_t count, struct key_hash hash)
 {
-    size_t at = (size_t)(((unsigned __int128)hash.low * count) >> 64);
+    size_t at = slot_first(count, hash);
 
     while (slots[at].next_offset != 0 && (slots[at].low != hash.low || slots[at].high != hash.high))
         at = at + 1 < count ? at + 1 : 0;
     return &slots[at];
 }
 
-/* The next larger table that fits beside the present one while keys move over; the last step is taken early
- * enough to fill what is allowed. */
+/* The next larger table, which must fit beside the present one while keys move over: the last step is taken
+ * early, so that little of what is allowed is lost. 0: none. */
 static size_t slots_next(const struct key_map *map)
 {
-    size_t doubled = map->slot_count * 2;
+    size_t next = map->slot_count * 2;
 
     if (map->slot_count >= map->slots_max)
         return 0;
-    if (doubled + doubled * 2 > map->slots_max)
-        doubled = map->slots_max - map->slot_count;
-    return doubled > map->slot_count ? doubled : 0;
+    if (next > map->slots_max / LAST_STEP)
+        next = map->slots_max - map->slot_count;
+    return next > map->slot_count ? next : 0;
 }
 
 static bool key_map_grow(struct key_map *map)
@@ -150,14 +161,14 @@ static size_t keys_max(const struct key_map *map)
     return MAX(MIN(most, map->slot_count - 1), (size_t)1); /* a search ends at an empty slot */
 }
 
-bool key_map_put(struct key_map *map, struct slice key, int64_t offset)
+bool key_map_put(struct key_map *map, struct key_hash hash, int64_t offset)
 {
-    struct key_hash hash = key_hash_of(map, key);
     struct key_slot *slot;
 
-    while (map->count >= keys_max(map))
-        if (!key_map_grow(map))
-            return false;
+    while (map->count >= map->slot_count / 2 && key_map_grow(map))
+        continue;
+    if (map->count >= keys_max(map))
+        return false;
     slot = slot_find(map->slots, map->slot_count, hash);
     if (slot->next_offset == 0)
         map->count++;
@@ -165,9 +176,9 @@ bool key_map_put(struct key_map *map, struct slice key, int64_t offset)
     return true;
 }
 
-int64_t key_map_get(const struct key_map *map, struct slice key)
+int64_t key_map_get(const struct key_map *map, struct key_hash hash)
 {
-    const struct key_slot *slot = slot_find(map->slots, map->slot_count, key_hash_of(map, key));
+    const struct key_slot *slot = slot_find(map->slots, map->slot_count, hash);
 
     return (int64_t)slot->next_offset - 1;
 }

@@ -118,31 +118,6 @@ static enum err log_restart_at(struct log *log, int64_t offset)
     return segment_create_file(log_os(log), log->path, offset, log_reserve_bytes(log));
 }
 
-static enum err transaction_indexes_check(struct log *log, int64_t *recovery_point)
-{
-    for (size_t i = 0; i < log->segment_count; i++) {
-        struct segment *segment = log->segments[i];
-        struct transaction_index index;
-        char path[PATH_BYTES];
-        enum err err;
-
-        if (!segment->has_aborted_file)
-            continue;
-        segment_path(segment, ".txnindex", path);
-        err = transaction_index_read(log_os(log), path, segment->base_offset, &index);
-        if (err == OK) {
-            transaction_index_release(&segment->aborted);
-            segment->aborted = index;
-            continue;
-        }
-        if (err != ERR_CORRUPT)
-            return err;
-        LOG_WARN(log_logger(log), "storage", "transaction_index_broken", "file=%s", path);
-        *recovery_point = MIN(*recovery_point, segment->base_offset);
-    }
-    return OK;
-}
-
 /* The log's end, by its tail or by recovery. */
 static enum err end_find(struct log *log, const struct load_request *request, int64_t *end_out,
                          bool *clean_out, struct why *why)
@@ -150,7 +125,7 @@ static enum err end_find(struct log *log, const struct load_request *request, in
     int64_t recovery_point = request->clean ? INT64_MAX : MAX(request->recovery_point, 0);
 
     *clean_out = false;
-    TRY(transaction_indexes_check(log, &recovery_point));
+    TRY(transaction_indexes_load(log, recovery_point, why));
     if (recovery_point == INT64_MAX) {
         bool trusted;
 
@@ -181,6 +156,7 @@ enum err log_load(struct log *log, const struct load_request *request, struct wh
         end = log->start_offset;
         TRY(log_restart_at(log, end));
     }
+    TRY(log_reserved_give_back(log));
     epoch_cache_truncate_end(&log->epochs, end);
     epoch_cache_truncate_start(&log->epochs, log->start_offset);
     if (clean) {

@@ -83,12 +83,18 @@ MUST_USE enum err producer_files_trim(struct log *log, int64_t start, int64_t en
 MUST_USE enum err producer_file_remove(struct log *log, size_t at); /* index into log->snapshots */
 /* State as of `offset`: the newest readable file at or below it, and the batches from there. */
 MUST_USE enum err producer_state_rebuild(struct log *log, int64_t offset, struct why *why);
+/* Has the segment's aborted transactions found in its batches below `to`. The producers are those at `to` then. */
+MUST_USE enum err producer_segment_aborted(struct log *log, struct segment *segment, int64_t to,
+                                           struct why *why);
 /* The rules' facts of one batch whose header is read already; control batches are read from `file`. */
 MUST_USE enum err producer_apply_batch(struct log *log, struct os_file *file,
                                        const struct batch_header *header, int64_t position_bytes,
                                        struct segment *aborted_to);
 void log_note_snapshot(struct log *log, int64_t offset);
 void log_forget_snapshot(struct log *log, int64_t offset);
+
+/* reserve.c: what segments have behind their end, as found when the log was opened. */
+MUST_USE enum err log_reserved_give_back(struct log *log);
 
 /* truncate.c */
 MUST_USE enum err log_truncate_blocking(struct log *log, int64_t offset, struct why *why);

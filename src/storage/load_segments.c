@@ -144,6 +144,9 @@ static bool names_hold(const struct os_names *names, int64_t offset, const char 
     return false;
 }
 
+/* What a file may hold beyond its size for its own map and the end of its last block. */
+#define HELD_BYTES_MORE ((int64_t)(64 * KIB))
+
 static enum err segment_found(struct log *log, const struct os_names *names, const char *name,
                               int64_t base_offset, struct why *why)
 {
@@ -166,6 +169,8 @@ static enum err segment_found(struct log *log, const struct os_names *names, con
     segment->full_synced = true;
     segment->modified_ms = stat.modified_ms;
     segment->created_ms = stat.modified_ms;
+    if (!log->config.preallocate && stat.held_bytes - stat.size_bytes > HELD_BYTES_MORE)
+        segment->reserved_bytes = stat.held_bytes;
     segment->has_aborted_file = names_hold(names, base_offset, ".txnindex");
     segment->aborted.known = !segment->has_aborted_file;
     log_segments_insert(log, log->segment_count, segment);

@@ -80,6 +80,7 @@ void log_free(struct log *log)
     list_remove(&log->node);
     for (size_t i = 0; i < log->segment_count; i++) {
         log->segments[i]->log = NULL;
+        list_remove(&log->segments[i]->reserved);
         segment_release(&log->segments[i]);
     }
     storage_free(log->segments, log->segment_capacity * sizeof(struct segment *));
@@ -194,11 +195,6 @@ void log_set_listener(struct log *log, struct log_listener *listener)
 struct slice log_topic(const struct log *log)
 {
     return slice_of(log->topic, log->topic_bytes);
-}
-
-int32_t log_partition(const struct log *log)
-{
-    return log->partition;
 }
 
 struct uuid log_topic_id(const struct log *log)

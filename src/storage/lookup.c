@@ -31,6 +31,7 @@ struct lookup_work {
     bool is_index_wrong; /* one of them is not there */
     int64_t end_bytes;
     int64_t base_offset;
+    int64_t limit_offset;    /* where the next segment begins, or the log ends */
     int64_t searched_base;   /* segments up to this base were searched in vain; -1: none */
     int64_t distrusted_base; /* whose index was made anew for it; -1: none */
     char path[PATH_BYTES];
@@ -86,6 +87,7 @@ static enum err lookup_scan(struct lookup_work *work, struct compress_context *c
 {
     CLEANUP(os_file_close) struct os_file *file = NULL;
     CLEANUP(batch_reader_release) struct batch_reader reader = {0};
+    int64_t next_offset = work->base_offset;
     char path[PATH_BYTES];
 
     path_of_file(work->path, work->base_offset, ".log", path);
@@ -118,8 +120,13 @@ static enum err lookup_scan(struct lookup_work *work, struct compress_context *c
         TRY(err);
         if (!found)
             return OK;
-        if (header.magic < BATCH_MAGIC || header.max_timestamp < work->wanted)
+        if (header.magic < BATCH_MAGIC || header.max_timestamp < work->wanted) {
+            next_offset = MAX(next_offset, header.base_offset);
             continue;
+        }
+        /* No CRC covers the base offset, which the answer is made of. */
+        if (header.base_offset < next_offset || batch_last_offset(&header) >= work->limit_offset)
+            return ERR_CORRUPT_MESSAGE;
         reader.position_bytes = position;
         TRY(batch_reader_next(&reader, &batch, &position));
         if (batch.size_bytes == 0)
@@ -223,6 +230,8 @@ static void lookup_submit(struct lookup_work *work)
 {
     struct log *log = work->log;
     struct segment *segment = work->segment;
+    size_t next =
+        log_segment_floor(log, segment->base_offset) + 1; /* SIZE_MAX + 1: the first one */
     struct time_index_entry time = {0};
     struct offset_index_entry entry = {0};
     int64_t relative;
@@ -230,6 +239,8 @@ static void lookup_submit(struct lookup_work *work)
     work->start_offset = log->start_offset;
     work->end_bytes = segment->written_bytes;
     work->base_offset = segment->base_offset;
+    work->limit_offset =
+        next < log->segment_count ? log->segments[next]->base_offset : log->end_written;
     work->from_bytes = 0;
     work->entry_offset = -1;
     work->time_offset = -1;

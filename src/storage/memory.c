@@ -6,11 +6,13 @@
  */
 #include "storage/storage_internal.h"
 
+#include "base/memory_reserve.h"
+
 void *storage_allocate(size_t size_bytes)
 {
-    void *pointer = allocator_zeroed(&heap_allocator, size_bytes);
+    void *pointer;
 
-    ASSERT_MEMORY(pointer);
+    MEMORY_MUST(pointer, allocator_zeroed(&heap_allocator, size_bytes));
     return pointer;
 }
 
@@ -22,13 +24,13 @@ void storage_free(void *pointer, size_t size_bytes)
 void *storage_grow(void *items, size_t item_bytes, size_t *capacity, size_t count)
 {
     size_t larger;
+    void *grown;
 
     if (count <= *capacity)
         return items;
     larger = MAX(count, MAX(*capacity * 2, (size_t)4));
-    items =
-        heap_allocator.resize(&heap_allocator, items, *capacity * item_bytes, larger * item_bytes);
-    ASSERT_MEMORY(items);
+    MEMORY_MUST(grown, heap_allocator.resize(&heap_allocator, items, *capacity * item_bytes,
+                                             larger * item_bytes));
     *capacity = larger;
-    return items;
+    return grown;
 }

@@ -237,8 +237,9 @@ static void civil_from_days(int64_t days, int64_t *year_out, int *month_out, int
     int64_t day_of_year;
     int64_t month;
 
+    ASSERT(days >= 0);
     days += 719468;
-    era = (days >= 0 ? days : days - 146096) / 146097;
+    era = days / 146097;
     day_of_era = days - era * 146097;
     year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
     day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);

@@ -137,6 +137,7 @@ enum err producer_apply_batch(struct log *log, struct os_file *file,
 
                 transaction_index_add(&aborted_to->aborted, &entry);
                 aborted_to->has_aborted_file = true;
+                log->digests_dirty = true;
             }
         }
         producer_state_set_end_offset(&log->producers, batch_next_offset(header));
@@ -151,38 +152,108 @@ enum err producer_apply_batch(struct log *log, struct os_file *file,
     return OK;
 }
 
+/* Batches of one segment on their way to the producers. A batch that rotted says nothing of its producer. No CRC covers
+ * where a batch stands, but its neighbours tell: one waits until the next sound one is seen. */
+struct replay {
+    struct log *log;
+    struct os_file *file;
+    struct segment *aborted_to;
+    int64_t from, to;
+    int64_t end_offset;  /* where the next segment begins */
+    int64_t next_offset; /* behind the last one that was applied */
+    bool has_pending;
+    struct batch_header pending;
+    int64_t pending_position;
+};
+
+static void replay_passes(struct replay *replay, int64_t position)
+{
+    LOG_WARN(log_logger(replay->log), "storage", "replay_passed", "log=%s position=%lld",
+             replay->log->name, (long long)position);
+}
+
+/* *over_out: what follows lies behind the end of the replay. */
+static enum err replay_apply(struct replay *replay, bool *over_out)
+{
+    if (!replay->has_pending)
+        return OK;
+    replay->has_pending = false;
+    *over_out = replay->pending.base_offset >= replay->to;
+    if (*over_out)
+        return OK;
+    replay->next_offset = batch_next_offset(&replay->pending);
+    if (batch_last_offset(&replay->pending) < replay->from)
+        return OK;
+    return producer_apply_batch(replay->log, replay->file, &replay->pending,
+                                replay->pending_position, replay->aborted_to);
+}
+
+static enum err replay_see(struct replay *replay, struct slice batch, int64_t position,
+                           bool *over_out)
+{
+    struct batch_header header;
+
+    if (!batch_is_valid(batch) || batch_header_read(batch, &header) != OK ||
+        header.base_offset < replay->next_offset ||
+        batch_last_offset(&header) < replay->next_offset ||
+        batch_last_offset(&header) >= replay->end_offset) {
+        replay_passes(replay, position);
+        return OK;
+    }
+    if (replay->has_pending && header.base_offset <= batch_last_offset(&replay->pending)) {
+        replay_passes(replay, replay->pending_position);
+        replay->has_pending = false;
+    }
+    TRY(replay_apply(replay, over_out));
+    replay->has_pending = true;
+    replay->pending = header;
+    replay->pending_position = position;
+    return OK;
+}
+
 /* Applies the batches of one segment that lie in [from, to). */
-static enum err segment_replay(struct log *log, struct segment *segment, int64_t from, int64_t to)
+static enum err segment_replay(struct log *log, struct segment *segment, int64_t from, int64_t to,
+                               struct segment *aborted_to)
 {
     CLEANUP(os_file_close) struct os_file *file = NULL;
     CLEANUP(batch_reader_release) struct batch_reader reader = {0};
     struct offset_index_entry start = {0};
-    struct batch_header header;
+    size_t at = log_segment_floor(log, segment->base_offset);
+    struct replay replay = {
+        .log = log,
+        .aborted_to = aborted_to,
+        .from = from,
+        .to = to,
+        .end_offset = at + 1 < log->segment_count ? log->segments[at + 1]->base_offset : INT64_MAX,
+        .next_offset = segment->base_offset,
+    };
     char path[PATH_BYTES];
-    int64_t position;
-    bool found;
+    bool is_over = false;
 
     segment_path(segment, ".log", path);
     TRY(os_file_open(log_os(log), path, OS_OPEN_READ, &file));
+    replay.file = file;
     if (segment->index_known && from > segment->base_offset)
         (void)offset_index_find(&segment->offsets, from - segment->base_offset, &start);
     batch_reader_init(&reader, file, start.position_bytes, segment->size_bytes);
-    for (;;) {
-        enum err err = batch_reader_next_header(&reader, &found, &header, &position);
+    while (!is_over) {
+        struct slice batch;
+        int64_t position;
+        enum err err = batch_reader_next(&reader, &batch, &position);
 
         if (err == ERR_CORRUPT_MESSAGE) {
             /* A disk that decays: what the rest of the segment says of producers is lost, its sound batches
              * are not, and the other logs of the directory are none the worse. */
             LOG_WARN(log_logger(log), "storage", "replay_stopped", "file=%s position=%lld", path,
                      (long long)reader.position_bytes);
-            return OK;
+            break;
         }
         TRY(err);
-        if (!found || header.base_offset >= to)
-            return OK;
-        if (batch_last_offset(&header) >= from)
-            TRY(producer_apply_batch(log, file, &header, position, NULL));
+        if (batch.size_bytes == 0)
+            break;
+        TRY(replay_see(&replay, batch, position, &is_over));
     }
+    return is_over ? OK : replay_apply(&replay, &is_over);
 }
 
 /* The newest readable file at or below `offset`; without one the state is empty at the first byte that is there: what
@@ -227,10 +298,19 @@ enum err producer_state_rebuild(struct log *log, int64_t offset, struct why *why
         int64_t next = i + 1 < log->segment_count ? log->segments[i + 1]->base_offset : INT64_MAX;
 
         if (next > from && segment->base_offset < offset)
-            TRY(segment_replay(log, segment, from, offset));
+            TRY(segment_replay(log, segment, from, offset, NULL));
     }
     producer_state_set_end_offset(&log->producers, offset);
     return OK;
+}
+
+enum err producer_segment_aborted(struct log *log, struct segment *segment, int64_t to,
+                                  struct why *why)
+{
+    TRY(producer_state_rebuild(log, segment->base_offset, why));
+    transaction_index_release(&segment->aborted);
+    segment->aborted.known = true;
+    return segment_replay(log, segment, segment->base_offset, to, segment);
 }
 
 void log_forget_snapshot(struct log *log, int64_t offset)

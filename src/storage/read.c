@@ -462,6 +462,7 @@ static enum step stage_range(struct log_read *read)
     size_t most = read->bytes_max;
 
     read->segment_base = read->segment->base_offset;
+    read->incarnation = read->segment->incarnation;
     if (read->at_least_one)
         most = MAX(most, read->first_batch_bytes);
     if (most > read->first_batch_bytes && FAULT_POINT(read_cut_short))
@@ -605,6 +606,7 @@ bool log_read_plan(struct log *log, struct log_read *read)
     read->first_batch_bytes = 0;
     read->segment_base = -1;
     read->position_bytes = 0;
+    read->incarnation = 0;
     read->floor_offset = 0;
     read->aborted = NULL;
     read->aborted_count = 0;

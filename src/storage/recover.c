@@ -360,6 +360,7 @@ static enum err segment_rewind(struct segment *segment, struct os_file *file, in
         segment->first_timestamp_known = found;
         transaction_index_cut(&segment->aborted, offset);
     }
+    segment->aborted.promised = 0;
     segment->offsets.written = 0;
     segment->times.written = 0;
     segment->aborted.written = 0;
@@ -367,29 +368,27 @@ static enum err segment_rewind(struct segment *segment, struct os_file *file, in
     return OK;
 }
 
-static enum err batch_recover(struct recovery *recovery, struct segment *segment,
-                              struct slice batch, bool *good_out)
+/* False: the log ends before it. */
+static bool batch_recover(struct recovery *recovery, struct segment *segment, struct slice batch,
+                          struct batch_header *header)
 {
     struct log *log = recovery->log;
-    struct batch_header header;
     int64_t last_offset;
 
-    *good_out = false;
     if ((!batch_is_valid(batch) && !BUG_IS(recovery_checks_no_crc)) ||
-        batch_header_read(batch, &header) != OK)
-        return OK;
-    last_offset = batch_last_offset(&header);
+        batch_header_read(batch, header) != OK)
+        return false;
+    last_offset = batch_last_offset(header);
     /* No CRC covers the base offset: a sector that did not arrive may have left zeros in it alone. */
-    if (header.magic >= BATCH_MAGIC && header.base_offset < recovery->next_offset)
-        return OK;
+    if (header->magic >= BATCH_MAGIC && header->base_offset < recovery->next_offset)
+        return false;
     if (last_offset < recovery->next_offset || last_offset < segment->base_offset ||
         last_offset - segment->base_offset > RELATIVE_OFFSET_MAX)
-        return OK;
-    if (header.magic >= BATCH_MAGIC && header.leader_epoch > log_epoch_latest(log))
-        TRY(epoch_cache_assign(&log->epochs, header.leader_epoch, header.base_offset));
-    *good_out = true;
+        return false;
+    if (header->magic >= BATCH_MAGIC && header->leader_epoch > log_epoch_latest(log))
+        epoch_cache_assign(&log->epochs, header->leader_epoch, header->base_offset);
     recovery->next_offset = last_offset + 1;
-    return OK;
+    return true;
 }
 
 enum err segment_files_remove(struct os *os, const char *log_path, int64_t base_offset)
@@ -480,16 +479,13 @@ static enum err segment_recover(struct recovery *recovery, size_t at, int64_t re
     for (;;) {
         struct batch_header header;
         struct slice batch;
-        bool good = false;
         enum err err = batch_reader_next(&reader, &batch, &position);
 
-        if (err != ERR_CORRUPT_MESSAGE)
-            TRY(err);
-        if (err == OK && batch.size_bytes > 0)
-            TRY(batch_recover(recovery, segment, batch, &good));
-        if (!good)
+        if (err == ERR_CORRUPT_MESSAGE)
             break;
-        TRY(batch_header_read(batch, &header));
+        TRY(err);
+        if (batch.size_bytes == 0 || !batch_recover(recovery, segment, batch, &header))
+            break;
         segment_note_batch(segment, &header, batch.size_bytes, log->config.index_interval_bytes);
         TRY(producer_apply_batch(log, file, &header, position, segment));
     }
@@ -529,7 +525,7 @@ enum err log_recover(struct log *log, int64_t recovery_point, int64_t *next_offs
     if (from > 0 && recovery_point == log->segments[from]->base_offset)
         TRY(segment_finish_sealed(log, log->segments[from - 1]));
     TRY(producer_files_trim(log, INT64_MIN, MAX(recovery_point, log->segments[from]->base_offset)));
-    for (size_t i = from; i < log->segment_count; i++) {
+    for (size_t i = from;; i++) {
         struct segment *segment = log->segments[i];
 
         segment->sealed = false;
@@ -539,6 +535,7 @@ enum err log_recover(struct log *log, int64_t recovery_point, int64_t *next_offs
             TRY(segments_drop_from(log, i + 1)); /* overlaps: its offsets are taken */
         if (segment->has_aborted_file)
             TRY(segment_write_aborted(log_os(log), log->path, segment));
+        log->digests_dirty |= segment->has_aborted_file;
         if (i + 1 == log->segment_count)
             break; /* its index stays in memory until the next full flush */
         segment_seal(segment);
@@ -546,6 +543,7 @@ enum err log_recover(struct log *log, int64_t recovery_point, int64_t *next_offs
         TRY(producer_file_write(log, log->segments[i + 1]->base_offset,
                                 log->config.flush_mode == FLUSH_MODE_COMMIT));
     }
+    TRY(transaction_digests_write(log));
     if (log->config.flush_mode == FLUSH_MODE_COMMIT)
         TRY(os_sync_directory(log_os(log), log->path));
     LOG_INFO(log_logger(log), "storage", "recovered",

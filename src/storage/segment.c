@@ -7,12 +7,33 @@
  * Invariants  1. bytes [0, written) are whole batches that passed their checks.
  *             2. every index entry points at the start of a batch with that last offset.
  *             3. a sealed segment never changes but by truncation, which has the log to itself.
+ *             4. what was written stands unchanged as long as the incarnation, which no other segment of the process
+ *                ever had, is the same.
  * Crash       bytes at or above the recovery point are checked again at open (recover.c).
  * Threads     the log's owner; references are counted there.
  */
 #include "storage/storage_internal.h"
 
 #include "base/bug.h"
+#include "storage/directories.h"
+
+/* What a file's name could tell: a topic of the same name, made anew, has the same. */
+static uint64_t name_hash(const struct segment *segment)
+{
+    uint64_t hash = (uint64_t)segment->base_offset + 1;
+
+    for (size_t i = 0; i < segment->log->topic_bytes; i++)
+        hash = hash * 31 + (uint8_t)segment->log->topic[i];
+    return hash * 31 + (uint64_t)segment->log->partition;
+}
+
+void segment_renew(struct segment *segment)
+{
+    segment->incarnation =
+        BUG_IS(shared_range_outlives_segment)
+            ? name_hash(segment)
+            : atomic_fetch_add(&segment->log->store->directories->incarnations, 1) + 1;
+}
 
 struct segment *segment_new(struct log *log, int64_t base_offset)
 {
@@ -25,8 +46,11 @@ struct segment *segment_new(struct log *log, int64_t base_offset)
     segment->max_timestamp = TIMESTAMP_NONE;
     segment->max_timestamp_offset = base_offset;
     segment->first_timestamp = TIMESTAMP_NONE;
+    segment_renew(segment);
     file_handle_init(&segment->file);
     list_init(&segment->loaded);
+    list_init(&segment->reserved);
+    segment->grown_ms = INT64_MIN / 2;
     list_init(&segment->index_waiters);
     return segment;
 }
@@ -46,6 +70,7 @@ void segment_release(struct segment **held)
         return;
     file_handle_close(&segment->file);
     list_remove(&segment->loaded);
+    list_remove(&segment->reserved);
     offset_index_release(&segment->offsets);
     time_index_release(&segment->times);
     transaction_index_release(&segment->aborted);

@@ -33,6 +33,11 @@ void log_forget_recent(struct log *log);
 void log_write_turn(struct deferred *deferred);
 void log_write_kick(struct log *log);
 
+/* reserve.c */
+void store_reserved_init(struct log_store *store);
+/* A write of the segment has ended. */
+void log_reserve_look(struct log *log, struct segment *segment);
+
 /* roll.c */
 /* Starts a segment at `base_offset`; the old one is sealed and flushed in the background. */
 void log_roll_to(struct log *log, int64_t base_offset);

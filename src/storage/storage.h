@@ -99,6 +99,7 @@ struct storage_options {
     int64_t reserve_bytes;      /* size of the reserve file; 0: none */
     int open_files_max;         /* per store */
     size_t append_bytes_max;    /* one vectored write */
+    size_t index_bytes_max;     /* per store: of indexes of sealed segments in memory */
     struct cleaner_options cleaner;
 };
 void storage_options_init(struct storage_options *options);
@@ -155,6 +156,9 @@ void log_directories_close(struct log_directories **directories, bool clean, int
 /* producer.id.expiration.ms has changed: holds from the next look on. Any thread. */
 void log_directories_set_producer_expiration(struct log_directories *directories,
                                              int64_t expiration_ms);
+
+/* The process is to stop: what waits for descriptors or memory waits ten seconds more, then it fails. Any thread. */
+void log_directories_hurry(struct log_directories *directories);
 
 /* log.cleaner.* have changed: holds from the next pass on. Any thread. */
 void log_directories_set_cleaner(struct log_directories *directories,
@@ -259,7 +263,6 @@ struct log_listener {
 void log_set_listener(struct log *log, struct log_listener *listener); /* NULL: none */
 
 struct slice log_topic(const struct log *log);
-int32_t log_partition(const struct log *log);
 struct uuid log_topic_id(const struct log *log);
 struct log_directory *log_log_directory(const struct log *log);
 const struct log_config *log_config_of(const struct log *log);
@@ -349,6 +352,8 @@ struct log_read {
     int64_t start_offset;     /* of the log, when planned */
     int64_t segment_base;     /* where the range lies: for counting the bytes that came since */
     int64_t position_bytes;
+    /* Of the segment's bytes, in this process: as long as it is the same, so is what a position holds. */
+    uint64_t incarnation;
     int64_t floor_offset; /* the first batch begins here or above, or the disk has changed it */
     struct aborted_transaction *aborted;
     size_t aborted_count;

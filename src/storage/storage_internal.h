@@ -94,8 +94,7 @@ struct epoch_cache {
     bool dirty;
 };
 void epoch_cache_release(struct epoch_cache *cache);
-MUST_USE enum err epoch_cache_assign(struct epoch_cache *cache, int32_t epoch,
-                                     int64_t start_offset);
+void epoch_cache_assign(struct epoch_cache *cache, int32_t epoch, int64_t start_offset);
 void epoch_cache_truncate_end(struct epoch_cache *cache, int64_t end_offset);
 void epoch_cache_truncate_start(struct epoch_cache *cache, int64_t start_offset);
 void epoch_cache_clear(struct epoch_cache *cache);
@@ -168,15 +167,31 @@ struct transaction_index {
     size_t capacity;
     size_t count;
     size_t written;
+    size_t promised; /* written, when the flush under way is done */
+    size_t digested; /* entries that `digest` covers; transaction_digest.c */
+    uint32_t digest;
     bool known; /* items holds all; else the file is to be read */
 };
 void transaction_index_release(struct transaction_index *index);
 void transaction_index_add(struct transaction_index *index,
                            const struct transaction_index_entry *entry);
 void transaction_index_cut(struct transaction_index *index, int64_t end_offset);
-/* ERR_CORRUPT: version, order, or an entry below the base. */
+/* ERR_CORRUPT: version, order, or an entry that no marker of [base, end) can have. */
 MUST_USE enum err transaction_index_read(struct os *os, const char *path, int64_t base_offset,
-                                         struct transaction_index *out);
+                                         int64_t end_offset, struct transaction_index *out);
+
+/* ---- transaction_digest.c: what those files hold ---- */
+#define TRANSACTION_DIGEST_FILE "barnabas-aborted-transactions"
+/* Of what is in the files, or will be when the flush under way is done. Clears log->digests_dirty when it says all. */
+void transaction_digests_text(struct log *log, struct writer *out);
+/* A text of that becomes the file, whole; durably with the next sync of the directory. Blocking. */
+MUST_USE enum err transaction_digests_put(struct os *os, const char *log_path, struct slice text);
+/* Replaces the file when it is out of date. Blocking. */
+MUST_USE enum err transaction_digests_write(struct log *log);
+/* At the opening: reads the transaction indexes; makes those anew that are not what was written, as far as they lie
+ * below the recovery point (INT64_MAX: of a clean log). Blocking; the producers are not to be used afterwards. */
+MUST_USE enum err transaction_indexes_load(struct log *log, int64_t recovery_point,
+                                           struct why *why);
 
 /* ---- file_cache.c: open descriptors, least recently used closed first ---- */
 struct file_waiter {
@@ -206,13 +221,26 @@ void file_handle_close(struct file_handle *handle);
 void store_idle_files_close(struct log_store *store);
 
 /* ---- shortage.c: descriptors or memory have run out, which says nothing of a disk ---- */
+struct shortage {
+    struct log_directories *directories;
+    struct reactor *reactor;
+    struct list_node ops; /* to be submitted again */
+    struct timer timer;
+    int64_t told_ms;
+    int64_t seen_ms, since_ms; /* the newest one, and since when there is one */
+    int64_t closing_ms;        /* one was seen while the stores close, first; INT64_MIN: none */
+};
 bool err_is_shortage(enum err err);
-void store_shortage_init(struct log_store *store);
-void store_shortage_release(struct log_store *store);
-/* `err` is a shortage that has not lasted too long yet: what ended for it may be tried again. */
+void shortage_init(struct shortage *shortage, struct log_directories *directories,
+                   struct reactor *reactor);
+void shortage_release(struct shortage *shortage);
+/* `err` is a shortage, and there is time: what ended for it may be tried again. */
+bool shortage_may_end(struct shortage *shortage, enum err err);
+/* True: the operation, one that can be done again from its beginning, ended for a shortage; it is submitted again
+ * in a moment. It must not be touched until `done`. */
+bool shortage_waits(struct shortage *shortage, struct os_op *op);
+/* The same with the store's own, which closes its idle files besides. */
 bool store_shortage_may_end(struct log_store *store, enum err err);
-/* True: the operation, an open or a job that can be done again from its beginning, ended for a shortage;
- * idle files are closed and it is submitted again in a moment. It must not be touched until `done`. */
 bool store_shortage_waits(struct log_store *store, struct os_op *op);
 
 /* ---- segment.c ---- */
@@ -224,10 +252,17 @@ struct segment {
     struct log *log;
     int references;
     enum segment_state state;
+    uint64_t incarnation; /* of its bytes: another one when what was written goes */
     int64_t base_offset;
     int64_t size_bytes;    /* with what is queued */
     int64_t written_bytes; /* in the page cache */
     int64_t flushed_bytes; /* on stable storage */
+    /* reserve.c */
+    int64_t reserved_bytes; /* blocks may be taken up to here; ≤ written_bytes: none ahead */
+    int64_t grown_bytes;    /* written_bytes at the last look at its growth */
+    int64_t grown_ms;       /* monotone */
+    bool reserve_refused;
+    struct list_node reserved; /* in the store's list of segments that may have blocks ahead */
     struct file_handle file;
     struct offset_index offsets;
     struct time_index times;
@@ -256,6 +291,8 @@ struct segment {
     struct list_node loaded; /* in the store's list of sealed segments with their index in memory */
 };
 struct segment *segment_new(struct log *log, int64_t base_offset);
+/* Bytes that were written are no more, or will be others. */
+void segment_renew(struct segment *segment);
 /* file_cache.c: file_acquire of its .log, whose name is made up only when it has to be opened. */
 bool segment_file_acquire(struct log_store *store, struct segment *segment,
                           struct file_waiter *waiter);
@@ -363,6 +400,7 @@ struct log {
     bool has_swap;      /* and it is one that appends may run beside */
     bool parent_synced; /* the log directory knows our directory durably */
     bool loaded_anew;   /* created by this open */
+    bool digests_dirty; /* of aborted transactions: the file does not say all */
     int busy;           /* operations and jobs under way that lean on the log */
 
     /* appends */
@@ -379,6 +417,8 @@ struct log {
     bool write_retried;
     struct list_node rolls; /* struct roll_job: for the bytes below to be written */
     bool rolling;
+    bool reserving;   /* a job takes blocks ahead, or gives them back */
+    bool giving_back; /* of the active segment: no write meanwhile */
 
     /* flush */
     struct list_node waits; /* struct log_wait */
@@ -400,6 +440,7 @@ struct log {
     size_t dropped_count;
     size_t dropped_capacity;
     char *doomed_path; /* of PATH_BYTES, while it is deleted */
+    bool renamed;      /* by a change that makes it leave: only the sync is still to come */
     bool retention_loading;
     bool retention_raising;
     int raises;         /* of the start, for which the checkpoint is under way */
@@ -429,10 +470,7 @@ struct log_store {
     struct list_node idle_files;
     int open_files;
     int opening_files;
-    struct list_node short_ops; /* shortage.c: to be submitted again */
-    struct timer short_timer;
-    int64_t short_told_ms;
-    int64_t short_seen_ms, short_since_ms; /* the newest shortage, and since when there is one */
+    struct shortage shortage;
     struct list_node loaded_segments;
     size_t loaded_bytes;
     void *scratches[STORE_SCRATCHES]; /* of STORE_SCRATCH_BYTES each, not in use */
@@ -445,6 +483,8 @@ struct log_store {
     struct timer marks_timer;
     struct timer flush_timer;
     struct timer expiry_timer;
+    struct timer reserved_timer;
+    struct list_node reserved; /* segments that may have blocks behind their end */
     struct list_node dirty_offsets;
     struct list_node dirty_marks;
     struct timer cleaner_timer;

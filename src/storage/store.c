@@ -97,8 +97,9 @@ enum err log_store_create(struct log_directories *directories, struct reactor *r
     timer_init(&store->retention_timer, retention_due);
     timer_init(&store->flush_timer, flush_due);
     timer_init(&store->expiry_timer, expiry_due);
+    store_reserved_init(store);
     store_cleaner_init(store);
-    store_shortage_init(store);
+    shortage_init(&store->shortage, directories, reactor);
     deferred_init(&store->close_deferred, close_check);
     if (!directories->keeper_reactor)
         keeper_open(directories, checkpoint_reactor);
@@ -116,13 +117,14 @@ void log_store_release(struct log_store **held)
         return;
     ASSERT(store->log_count == 0 && store->operations == 0);
     store_doomed_release(store);
-    store_shortage_release(store);
+    shortage_release(&store->shortage);
     store_closed_release(store);
     while (store->scratch_count > 0)
         storage_free(store->scratches[--store->scratch_count], STORE_SCRATCH_BYTES);
     timer_cancel(store->reactor, &store->retention_timer);
     timer_cancel(store->reactor, &store->flush_timer);
     timer_cancel(store->reactor, &store->expiry_timer);
+    timer_cancel(store->reactor, &store->reserved_timer);
     timer_cancel(store->reactor, &store->offsets_timer);
     timer_cancel(store->reactor, &store->marks_timer);
     timer_cancel(store->reactor, &store->cleaner_timer);
@@ -259,12 +261,38 @@ static void open_checkpointed(struct checkpoint_batch *batch)
     open_end(open, log, batch->err);
 }
 
+/* An opening that found no descriptor or no memory begins anew, with a struct that knows nothing. */
+static void open_restart(struct open_work *work)
+{
+    struct log *old = work->log;
+    struct log *log =
+        log_new(old->store, old->directory, work->open->topic, old->partition, old->is_future);
+    const char *name = log->name;
+    char *path = log->path;
+
+    /* A copy's name was drawn, and its directory may have been made. */
+    log->path = old->path;
+    log->name = old->name;
+    old->path = path;
+    old->name = name;
+    log->loaded_anew = old->loaded_anew;
+    log->config = old->config;
+    log->told_recovery_point = old->told_recovery_point;
+    log->told_clean_offset = old->told_clean_offset;
+    work->log = log;
+    log_free(old);
+}
+
 static void open_done(struct os_op *job)
 {
     struct open_work *work = job->buffer;
     struct log_open *open = work->open;
     struct log *log = work->log;
 
+    if (!log_directory_is_offline(log->directory) && store_shortage_waits(log->store, job)) {
+        open_restart(work);
+        return;
+    }
     if (job->err == OK && !open->recover_all &&
         (log->told_recovery_point > log->recovery_point ||
          log->told_clean_offset > log->clean_offset)) {
@@ -401,6 +429,7 @@ void log_store_close_all(struct log_store *store, struct log_store_close *op)
     op->store = store;
     op->err = OK;
     store->close_op = op;
+    log_directories_hurry(store->directories);
     LIST_EACH_SAFE (node, &store->logs) {
         struct log *log = LIST_ITEM(node, struct log, node);
 

@@ -32,10 +32,21 @@ void transaction_index_cut(struct transaction_index *index, int64_t end_offset)
         }
     }
     index->written = MIN(index->written, index->count);
+    index->promised = MIN(index->promised, index->count);
+}
+
+/* What no marker can have, whoever wrote it. */
+static bool is_absurd(const struct transaction_index_entry *entry, int64_t base_offset,
+                      int64_t end_offset)
+{
+    return entry->producer_id < 0 || entry->last_offset < base_offset ||
+           entry->last_offset >= end_offset || entry->first_offset < 0 ||
+           entry->first_offset > entry->last_offset || entry->last_stable_offset < 0 ||
+           entry->last_stable_offset > entry->last_offset + 1;
 }
 
 enum err transaction_index_read(struct os *os, const char *path, int64_t base_offset,
-                                struct transaction_index *out)
+                                int64_t end_offset, struct transaction_index *out)
 {
     CLEANUP(arena_release) struct arena arena;
     struct slice file;
@@ -55,7 +66,7 @@ enum err transaction_index_read(struct os *os, const char *path, int64_t base_of
         struct transaction_index_entry entry;
 
         if (transaction_index_entry_read(file.data + at, &entry) != OK ||
-            entry.last_offset < base_offset || entry.last_offset <= last_offset) {
+            is_absurd(&entry, base_offset, end_offset) || entry.last_offset <= last_offset) {
             transaction_index_release(out);
             return ERR_CORRUPT;
         }

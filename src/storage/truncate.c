@@ -27,10 +27,12 @@ static enum err segment_cut(struct log *log, struct segment *segment, int64_t of
     do {
         TRY(batch_reader_next_header(&reader, &found, &header, &position));
     } while (found && batch_last_offset(&header) < offset);
-    if (found)
+    if (found) {
         TRY(os_file_truncate(file, position));
-    else
+        segment->reserved_bytes = 0; /* they went too */
+    } else {
         position = segment->size_bytes;
+    }
     segment->size_bytes = position;
     segment->written_bytes = position;
     segment->flushed_bytes = MIN(segment->flushed_bytes, position);
@@ -44,6 +46,8 @@ static enum err segment_cut(struct log *log, struct segment *segment, int64_t of
     segment->offsets.written = 0;
     segment->times.written = 0;
     segment->aborted.written = 0;
+    segment->aborted.promised = 0;
+    log->digests_dirty |= segment->has_aborted_file;
     return OK;
 }
 
@@ -118,6 +122,7 @@ static enum err truncate_finish(struct log *log, int64_t end, struct why *why)
         TRY(os_sync_directory(log_os(log), log->path));
     }
     log_active(log)->entry_synced = true;
+    TRY(transaction_digests_write(log));
     log_recount_size(log);
     log->change_end = end;
     return OK;

@@ -116,8 +116,8 @@ void log_write_turn(struct deferred *deferred)
 {
     struct log *log = CONTAINER_OF(deferred, struct log, write_deferred);
 
-    if (log->writing || log->failed || log->has_exclusive || list_is_empty(&log->queue) ||
-        log_swap_waits(log))
+    if (log->writing || log->giving_back || log->failed || log->has_exclusive ||
+        list_is_empty(&log->queue) || log_swap_waits(log))
         return;
     log_busy_begin(log);
     write_gather(log);
@@ -178,6 +178,7 @@ static void write_end(struct log *log, enum err err)
         log_write_kick(log);
         log_flush_kick(log);
         log_notify(log, changes);
+        log_reserve_look(log, segment);
     } else {
         if (BUG_IS(failed_write_acknowledged))
             write_tell(log, OK);
@@ -220,5 +221,7 @@ static void write_done(struct os_op *op)
         reactor_submit(log->store->reactor, &job->op);
         return;
     }
+    if (!log->failed && store_shortage_waits(log->store, op))
+        return; /* the same bytes at the same place */
     write_end(log, op->err);
 }

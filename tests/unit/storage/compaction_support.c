@@ -71,9 +71,9 @@ enum err keyed_append(struct bench *bench, struct log *log, struct history *hist
         options.base_sequence = keyed->sequence;
         options.transactional = keyed->transactional;
     }
-    OKAY(compress_context_open(&context, &heap_allocator));
-    writer_init(&scratch, &heap_allocator, SIZE_MAX);
-    writer_init(&bytes, &heap_allocator, SIZE_MAX);
+    OKAY(compress_context_open(&context, &bench_heap));
+    writer_init(&scratch, &bench_heap, SIZE_MAX);
+    writer_init(&bytes, &bench_heap, SIZE_MAX);
     batch_builder_begin(&builder, &options, context, &scratch, &bytes);
     for (int i = 0; i < keyed->count; i++) {
         char key[32], value[32];

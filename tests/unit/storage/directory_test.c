@@ -425,6 +425,39 @@ static void the_topic_id_of_a_partition_is_kept_and_compared(void **state)
     bench_close(&bench);
 }
 
+static void opened(struct log_open *open)
+{
+    *(bool *)open->context = true;
+}
+
+static void a_log_that_still_opens_when_all_are_closed_is_closed_too(void **state)
+{
+    bool is_opened = false;
+    struct bench bench;
+    struct log *log;
+    struct log_open open;
+
+    UNUSED(state);
+    bench_open(&bench, 1);
+    log = bench_log(&bench, "topic", 0);
+    OKAY(bench_append(&bench, log, 0, 5, 100));
+    bench_restart(&bench);
+    open = (struct log_open){.directory = log_directories_at(bench.directories, 0),
+                             .topic = SLICE("topic"),
+                             .config = &bench.config,
+                             .create = true,
+                             .done = opened,
+                             .context = &is_opened};
+    log_store_open(bench.store, &open);
+    bench_stop(&bench, true); /* waits until every log is closed */
+    assert_true(is_opened);
+    OKAY(open.err);
+    bench_start(&bench);
+    log = bench_log(&bench, "topic", 0);
+    assert_int_equal(bench_verify(&bench, log), 5);
+    bench_close(&bench);
+}
+
 static void new_logs_go_to_the_directory_with_the_fewest(void **state)
 {
     struct bench bench;
@@ -466,6 +499,7 @@ int main(void)
         cmocka_unit_test(
             a_log_that_was_never_opened_after_an_unclean_stop_keeps_its_directory_unclean),
         cmocka_unit_test(the_topic_id_of_a_partition_is_kept_and_compared),
+        cmocka_unit_test(a_log_that_still_opens_when_all_are_closed_is_closed_too),
         cmocka_unit_test(new_logs_go_to_the_directory_with_the_fewest),
     };
 

@@ -16,17 +16,17 @@ static void a_table_of_keys_grows_and_keeps_what_it_holds(void **state)
     for (; count < 1000000; count++) {
         size_t size = fmt(key, sizeof key, "a key of some length %lld", (long long)count);
 
-        if (!key_map_put(&map, slice_of(key, size), count))
+        if (!key_map_put(&map, key_map_hash(&map, slice_of(key, size)), count))
             break;
     }
     /* The last table had to fit beside the one before it. */
-    assert_in_range(count, (int64_t)(0.7 * (double)map.slots_max), (int64_t)map.slots_max - 1);
+    assert_in_range(count, (int64_t)(0.75 * (double)map.slots_max), (int64_t)map.slots_max - 1);
     for (int64_t i = 0; i < count; i++) {
         size_t size = fmt(key, sizeof key, "a key of some length %lld", (long long)i);
 
-        assert_int_equal(key_map_get(&map, slice_of(key, size)), i);
+        assert_int_equal(key_map_get(&map, key_map_hash(&map, slice_of(key, size))), i);
     }
-    assert_int_equal(key_map_get(&map, SLICE("another")), -1);
+    assert_int_equal(key_map_get(&map, key_map_hash(&map, SLICE("another"))), -1);
     key_map_release(&map);
     UNUSED(state);
 }

@@ -236,6 +236,40 @@ static void a_committed_read_whose_segment_goes_while_it_looks_is_out_of_range(v
     bench_close(&bench);
 }
 
+/* A reader that asks for memory by the size of the first batch would ask for half of all there is. */
+static void a_rotted_size_of_a_batch_asks_for_no_more_than_its_segment_has(void **state)
+{
+    static const char path[] = BENCH_DIRECTORY "/topic-0/00000000000000000000.log";
+
+    for (int bit = 0; bit < 31; bit++) {
+        struct bench bench;
+        struct log *log;
+        struct bench_read read = {.op = {.offset = 0,
+                                         .bound_offset = 20,
+                                         .bytes_max = 100,
+                                         .at_least_one = true,
+                                         .done = read_is_done}};
+        enum err err;
+
+        bench_open(&bench, 10);
+        bench.config.segment_bytes = 5000;
+        log = filled(&bench, 1000);
+        bench_halt(&bench);
+        OKAY(sim_disk_flip(bench.os, path, 8 + (31 - bit) / 8, (uint8_t)(1u << bit % 8)));
+        bench_start(&bench); /* without the memory of recent batches */
+        log = bench_log(&bench, "topic", 0);
+        log_set_high_watermark(log, 20);
+        if (!log_read_plan(log, &read.op))
+            bench_run_until(&bench, &read.is_done);
+        err = read.op.err;
+        assert_true(err == OK || err == ERR_CORRUPT_MESSAGE);
+        assert_true(read.op.size_bytes <= 5000);
+        log_read_release(&read.op);
+        bench_close(&bench);
+    }
+    UNUSED(state);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -248,6 +282,7 @@ int main(void)
         cmocka_unit_test(the_bytes_of_a_planned_range_outlive_the_deletion_of_their_segment),
         cmocka_unit_test(few_files_stay_open_however_many_segments_are_read),
         cmocka_unit_test(the_bytes_behind_a_planned_position_are_counted),
+        cmocka_unit_test(a_rotted_size_of_a_batch_asks_for_no_more_than_its_segment_has),
     };
 
     return cmocka_run_group_tests_name("storage/read", tests, NULL, NULL);

@@ -18,8 +18,11 @@ static void print_assert(const char *condition, const char *file, int line, cons
     fprintf(stderr, "%s:%d: %s: %s\n", file, line, function, condition);
 }
 
+struct allocator bench_heap;
+
 __attribute__((constructor)) static void hook(void)
 {
+    bench_heap = heap_allocator;
     assert_hook_set(print_assert);
 }
 
@@ -69,11 +72,12 @@ void bench_start(struct bench *bench)
     struct random random;
     struct why why = {""};
     int64_t epoch;
+    struct logger *logger = bench->is_silent ? NULL : &bench->logger;
     enum err err;
 
     sim_random_init(bench->sim, &random, "ids");
-    OKAY(reactor_create(bench->os, 0, sim_seed(bench->sim), &bench->logger, &bench->reactor));
-    err = log_directories_open(bench->os, &bench->logger, &bench->options, directory_paths,
+    OKAY(reactor_create(bench->os, 0, sim_seed(bench->sim), logger, &bench->reactor));
+    err = log_directories_open(bench->os, logger, &bench->options, directory_paths,
                                bench->directory_count, &bench->directories, &why);
     if (err != OK)
         fail_msg("open: %s %s", err_name(err), why.text);
@@ -273,9 +277,9 @@ void bench_batch_build(struct bench *bench, int64_t offset, int32_t leader_epoch
         options.base_sequence = batch->sequence;
         options.transactional = batch->transactional;
     }
-    OKAY(compress_context_open(&context, &heap_allocator));
-    writer_init(&value, &heap_allocator, SIZE_MAX);
-    writer_init(&scratch, &heap_allocator, SIZE_MAX);
+    OKAY(compress_context_open(&context, &bench_heap));
+    writer_init(&value, &bench_heap, SIZE_MAX);
+    writer_init(&scratch, &bench_heap, SIZE_MAX);
     batch_builder_begin(&builder, &options, context, &scratch, out);
     for (int i = 0; i < MAX(batch->count, 1); i++) {
         struct batch_record record = {.timestamp = timestamp + i};
@@ -304,7 +308,7 @@ enum err bench_append_begin(struct bench *bench, struct log *log, enum append_or
     enum err err;
 
     *append = (struct bench_append){0};
-    writer_init(&append->bytes, &heap_allocator, SIZE_MAX);
+    writer_init(&append->bytes, &bench_heap, SIZE_MAX);
     bench_batch_build(bench, offset, leader_epoch, batch, &append->bytes);
     append->op.data = append->bytes.data;
     append->op.size_bytes = append->bytes.size_bytes;

@@ -23,6 +23,9 @@
 #define BENCH_DIRECTORIES_MAX 3
 #define BENCH_CLUSTER "bench-cluster-id-00001"
 
+/* The heap as it is, for what a test needs while the one that storage uses is short. */
+extern struct allocator bench_heap;
+
 struct bench {
     struct sim *sim;
     struct os *os;
@@ -35,6 +38,7 @@ struct bench {
     struct storage_listener listener;
     int directories_failed; /* as the listener was told */
     size_t directory_count; /* /data, /data1, /data2 */
+    bool is_silent;         /* no logger at all */
     bool verbose;           /* prints what is logged; by BARNABAS_VERBOSE in the environment */
     const bool *waits_for;
 };
