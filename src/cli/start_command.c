@@ -3,6 +3,7 @@
  * cli/start_command.c: `barnabas start`: runs a node until it is told to stop.
  */
 #include "base/assert.h"
+#include "base/memory_reserve.h"
 #include "base/parse.h"
 #include "cli/command.h"
 #include "config/config.h"
@@ -17,6 +18,7 @@
 #include <string.h>
 
 #define FILE_BYTES_MAX (4 * MIB)
+#define MEMORY_RESERVE_BYTES (8 * MIB) /* of addresses: nobody writes to them */
 
 static const char usage[] =
     "usage: barnabas start [FILE] [--override KEY=VALUE]…\n"
@@ -214,6 +216,7 @@ static int run(int argc, char **argv)
     err = os_real_create(&real, &start.os);
     if (err != OK)
         return fail("the machine cannot be used", &why, err);
+    (void)!memory_reserve_fill(MEMORY_RESERVE_BYTES); /* a start without it shows soon enough */
     arena_init(&start.arena, &heap_allocator, SIZE_MAX);
     status = arguments_read(&start, argc - 1, argv + 1);
     if (status == CLI_OK) {

@@ -5,6 +5,7 @@
  * state.
  */
 #include "base/hash_map.h"
+#include "base/memory_reserve.h"
 #include "protocol/generated/api_keys.h"
 #include "protocol/generated/broker_heartbeat_request.h"
 #include "protocol/generated/broker_heartbeat_response.h"
@@ -33,11 +34,11 @@ static int32_t cordoned_ids(struct quorum *quorum, struct uuid *out)
 
 static uint64_t cordoned_hash(struct quorum *quorum, struct arena *arena)
 {
-    struct uuid *ids =
-        ARENA_ARRAY(arena, struct uuid, log_directories_count(quorum->node->directories));
+    struct uuid *ids;
     int32_t count;
 
-    ASSERT_MEMORY(ids);
+    MEMORY_MUST(ids,
+                ARENA_ARRAY(arena, struct uuid, log_directories_count(quorum->node->directories)));
     count = cordoned_ids(quorum, ids);
     return hash_bytes(ids, (size_t)count * sizeof *ids) | 1;
 }
@@ -61,11 +62,10 @@ bool broker_cordon_changed(struct quorum *quorum)
 void broker_heartbeat_make(struct quorum *quorum)
 {
     struct broker_life *life = &quorum->broker;
-    struct broker_heartbeat_request *request =
-        ARENA_NEW(&life->arena, struct broker_heartbeat_request);
+    struct broker_heartbeat_request *request;
     int64_t now_ms = reactor_now_ms(quorum->reactor);
 
-    ASSERT_MEMORY(request);
+    MEMORY_MUST(request, ARENA_NEW(&life->arena, struct broker_heartbeat_request));
     broker_heartbeat_request_init(request);
     request->broker_id = quorum->node->config.node_id;
     request->broker_epoch = life->epoch;
@@ -73,17 +73,17 @@ void broker_heartbeat_make(struct quorum *quorum)
     request->want_fence = !life->may_unfence;
     request->want_shut_down = life->state == BROKER_PENDING_CONTROLLED_SHUTDOWN;
     if (life->offline_count > 0) {
-        request->offline_log_dirs = ARENA_ARRAY(&life->arena, struct uuid, life->offline_count);
-        ASSERT_MEMORY(request->offline_log_dirs);
+        MEMORY_MUST(request->offline_log_dirs,
+                    ARENA_ARRAY(&life->arena, struct uuid, life->offline_count));
         memcpy(request->offline_log_dirs, life->offline,
                life->offline_count * sizeof *life->offline);
         request->offline_log_dirs_count = (int32_t)life->offline_count;
     }
     life->offline_sent = life->offline_count;
     if (life->is_caught_up && cordoned_is_known(quorum)) {
-        request->cordoned_log_dirs = ARENA_ARRAY(&life->arena, struct uuid,
-                                                 log_directories_count(quorum->node->directories));
-        ASSERT_MEMORY(request->cordoned_log_dirs);
+        MEMORY_MUST(request->cordoned_log_dirs,
+                    ARENA_ARRAY(&life->arena, struct uuid,
+                                log_directories_count(quorum->node->directories)));
         request->cordoned_log_dirs_count = cordoned_ids(quorum, request->cordoned_log_dirs);
         life->cordoned_hash = cordoned_hash(quorum, &life->arena);
     }
@@ -111,7 +111,11 @@ void broker_heartbeat_take(struct quorum *quorum)
     if (err != OK) {
         LOG_WARN(quorum->logger, "server", "heartbeat_failed", "error=%s reason=\"%s\"",
                  err_name(err), life->call.why.text);
-        broker_life_schedule(quorum, true);
+        /* Unregistered: nothing is left to hand over, and nobody will ever say that it was. */
+        if (err == ERR_STALE_BROKER_EPOCH && life->state == BROKER_PENDING_CONTROLLED_SHUTDOWN)
+            broker_life_stop_finish(quorum);
+        else
+            broker_life_schedule(quorum, true);
         return;
     }
     life->offline_told = MAX(life->offline_told, life->offline_sent);

@@ -3,6 +3,7 @@
  * server/broker_registration.c: BrokerRegistration of this node: who it is, where clients reach it,
  * which features and directories it has.
  */
+#include "base/memory_reserve.h"
 #include "protocol/generated/api_keys.h"
 #include "protocol/generated/broker_registration_request.h"
 #include "protocol/generated/broker_registration_response.h"
@@ -13,9 +14,8 @@ static void listeners_make(struct quorum *quorum, struct broker_registration_req
 {
     const struct node_config *config = &quorum->node->config;
 
-    request->listeners =
-        broker_registration_request_listener_array(arena, config->advertised_count);
-    ASSERT_MEMORY(request->listeners);
+    MEMORY_MUST(request->listeners,
+                broker_registration_request_listener_array(arena, config->advertised_count));
     request->listeners_count = (int32_t)config->advertised_count;
     for (size_t i = 0; i < config->advertised_count; i++) {
         struct broker_registration_request_listener *to = &request->listeners[i];
@@ -32,8 +32,7 @@ static void features_make(struct broker_registration_request *request, struct ar
 
     while (feature_at(count))
         count++;
-    request->features = broker_registration_request_feature_array(arena, count);
-    ASSERT_MEMORY(request->features);
+    MEMORY_MUST(request->features, broker_registration_request_feature_array(arena, count));
     request->features_count = (int32_t)count;
     for (size_t i = 0; i < count; i++) {
         request->features[i].name = slice_from_text(feature_at(i)->name);
@@ -63,8 +62,8 @@ static void directories_make(struct quorum *quorum, struct broker_registration_r
     const struct node_config *config = &quorum->node->config;
     size_t count = 0;
 
-    request->log_dirs = ARENA_ARRAY(arena, struct uuid, log_directories_count(directories));
-    ASSERT_MEMORY(request->log_dirs);
+    MEMORY_MUST(request->log_dirs,
+                ARENA_ARRAY(arena, struct uuid, log_directories_count(directories)));
     for (size_t i = 0; i < log_directories_count(directories); i++) {
         const struct log_directory *directory = log_directories_at(directories, i);
         struct slice path = slice_from_text(log_directory_path(directory));
@@ -89,10 +88,9 @@ void broker_registration_make(struct quorum *quorum)
 {
     const struct node *node = quorum->node;
     struct broker_life *life = &quorum->broker;
-    struct broker_registration_request *request =
-        ARENA_NEW(&life->arena, struct broker_registration_request);
+    struct broker_registration_request *request;
 
-    ASSERT_MEMORY(request);
+    MEMORY_MUST(request, ARENA_NEW(&life->arena, struct broker_registration_request));
     broker_registration_request_init(request);
     request->broker_id = node->config.node_id;
     request->cluster_id = node->cluster_id;

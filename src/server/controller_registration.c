@@ -5,6 +5,7 @@
  * incarnation and its metadata.version knows them; tried again after 100 ms, doubling up to two
  * minutes.
  */
+#include "base/memory_reserve.h"
 #include "protocol/generated/api_keys.h"
 #include "protocol/generated/controller_registration_request.h"
 #include "protocol/generated/controller_registration_response.h"
@@ -98,8 +99,7 @@ void controller_announce_work(struct quorum *quorum)
     if (!is_due(quorum))
         return;
     arena_reset(&announce->arena);
-    request = ARENA_NEW(&announce->arena, struct controller_registration_request);
-    ASSERT_MEMORY(request);
+    MEMORY_MUST(request, ARENA_NEW(&announce->arena, struct controller_registration_request));
     controller_registration_request_init(request);
     request->controller_id = quorum->node->config.node_id;
     request->incarnation_id = quorum->node->incarnation_id;

@@ -82,6 +82,53 @@ struct coordinator_kind {
     void (*each)(const void *core, const struct coordinator_watcher *watcher);
 };
 
+/* The functions that every core has alike, named `core`_…, for a core of no type; and their part of the row. */
+#define COORDINATOR_KIND_CORE(core)                                                  \
+    static void core_release(void *it)                                               \
+    {                                                                                \
+        struct core *typed = it;                                                     \
+                                                                                     \
+        core##_release(&typed);                                                      \
+    }                                                                                \
+    static enum err core_loaded(void *it, const struct coordinator_moment *moment,   \
+                                struct coordinator_effects *effects)                 \
+    {                                                                                \
+        return core##_loaded(it, moment, effects);                                   \
+    }                                                                                \
+    static void core_committed(void *it, int64_t offset)                             \
+    {                                                                                \
+        core##_committed(it, offset);                                                \
+    }                                                                                \
+    static enum err core_write_ended(void *it, uint64_t write, enum err err,         \
+                                     const struct coordinator_moment *moment,        \
+                                     struct coordinator_effects *effects)            \
+    {                                                                                \
+        return core##_write_ended(it, write, err, moment, effects);                  \
+    }                                                                                \
+    static enum err core_handle(void *it, const struct coordinator_request *request, \
+                                const struct coordinator_moment *moment,             \
+                                struct coordinator_effects *effects)                 \
+    {                                                                                \
+        return core##_handle(it, request, moment, effects);                          \
+    }                                                                                \
+    static void core_forget(void *it, uint64_t token)                                \
+    {                                                                                \
+        core##_forget(it, token);                                                    \
+    }                                                                                \
+    static int64_t core_deadline_ms(const void *it)                                  \
+    {                                                                                \
+        return core##_deadline_ms(it);                                               \
+    }                                                                                \
+    static enum err core_tick(void *it, const struct coordinator_moment *moment,     \
+                              struct coordinator_effects *effects)                   \
+    {                                                                                \
+        return core##_tick(it, moment, effects);                                     \
+    }
+#define COORDINATOR_KIND_CORE_ROW                                                  \
+    .release = core_release, .loaded = core_loaded, .committed = core_committed,   \
+    .write_ended = core_write_ended, .handle = core_handle, .forget = core_forget, \
+    .deadline_ms = core_deadline_ms, .tick = core_tick
+
 /* The effects of one call of the core and the arena that they live in. Shared by the runner, the
  * pending write and the calls that were answered; any shard may give the last reference back. */
 struct effects_block {
@@ -257,6 +304,8 @@ void runner_take(struct coordinator_runner *runner, struct effects_block *block)
 /* The same for what a call of the core said; its failure makes the state useless. */
 void runner_take_more(struct coordinator_runner *runner, struct effects_block *block, enum err err);
 void runner_handle(struct coordinator_runner *runner, struct coordinator_call *call);
+/* What is due by now, bounded. The caller has begun work when it looks at the runner afterwards. */
+void runner_ticks(struct coordinator_runner *runner);
 void runner_image_changed(struct coordinator_runner *runner, const struct metadata_image *before);
 
 /* coordinator_load.c */

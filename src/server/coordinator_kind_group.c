@@ -43,6 +43,8 @@ static enum err error_told(const struct coordinator_call *call, enum err err)
 
 /* ---- the core ---- */
 
+COORDINATOR_KIND_CORE(group_coordinator)
+
 static enum err create(struct coordinator_runner *runner, void **out)
 {
     struct group_coordinator *core = NULL;
@@ -51,13 +53,6 @@ static enum err create(struct coordinator_runner *runner, void **out)
                                  runner_logger(runner), &core));
     *out = core;
     return OK;
-}
-
-static void release(void *core)
-{
-    struct group_coordinator *coordinator = core;
-
-    group_coordinator_release(&coordinator);
 }
 
 static enum err set_options(void *core, const struct coordinator_service *service)
@@ -75,46 +70,6 @@ static enum err replay_marker(void *core, int64_t producer_id, int16_t producer_
                               bool is_commit, int64_t offset)
 {
     return group_coordinator_replay_marker(core, producer_id, producer_epoch, is_commit, offset);
-}
-
-static enum err loaded(void *core, const struct coordinator_moment *moment,
-                       struct coordinator_effects *effects)
-{
-    return group_coordinator_loaded(core, moment, effects);
-}
-
-static void committed(void *core, int64_t offset)
-{
-    group_coordinator_committed(core, offset);
-}
-
-static enum err write_ended(void *core, uint64_t write, enum err err,
-                            const struct coordinator_moment *moment,
-                            struct coordinator_effects *effects)
-{
-    return group_coordinator_write_ended(core, write, err, moment, effects);
-}
-
-static enum err handle(void *core, const struct coordinator_request *request,
-                       const struct coordinator_moment *moment, struct coordinator_effects *effects)
-{
-    return group_coordinator_handle(core, request, moment, effects);
-}
-
-static void forget(void *core, uint64_t token)
-{
-    group_coordinator_forget(core, token);
-}
-
-static int64_t deadline_ms(const void *core)
-{
-    return group_coordinator_deadline_ms(core);
-}
-
-static enum err tick(void *core, const struct coordinator_moment *moment,
-                     struct coordinator_effects *effects)
-{
-    return group_coordinator_tick(core, moment, effects);
 }
 
 static enum err image_changed(void *core, const struct metadata_image *before,
@@ -150,18 +105,11 @@ const struct coordinator_kind coordinator_kind_group = {
     .commit_timeout_ms = commit_timeout_ms,
     .error = error_told,
     .create = create,
-    .release = release,
     .set_options = set_options,
     .replay = replay,
     .replay_marker = replay_marker,
-    .loaded = loaded,
-    .committed = committed,
-    .write_ended = write_ended,
-    .handle = handle,
-    .forget = forget,
-    .deadline_ms = deadline_ms,
-    .tick = tick,
     .image_changed = image_changed,
     .task_done = task_done,
     .each = each,
+    COORDINATOR_KIND_CORE_ROW,
 };

@@ -80,6 +80,8 @@ static enum err id_take(void *context, int64_t *out)
 
 /* ---- the core ---- */
 
+COORDINATOR_KIND_CORE(transaction_coordinator)
+
 static enum err create(struct coordinator_runner *runner, void **out)
 {
     struct transaction_coordinator *core = NULL;
@@ -89,13 +91,6 @@ static enum err create(struct coordinator_runner *runner, void **out)
                                        runner_logger(runner), &core));
     *out = core;
     return OK;
-}
-
-static void release(void *core)
-{
-    struct transaction_coordinator *coordinator = core;
-
-    transaction_coordinator_release(&coordinator);
 }
 
 static enum err set_options(void *core, const struct coordinator_service *service)
@@ -110,46 +105,6 @@ static enum err replay(void *core, const struct coordinator_record *record, int6
     UNUSED(producer_id);
     UNUSED(producer_epoch);
     return transaction_coordinator_replay(core, record, offset, why);
-}
-
-static enum err loaded(void *core, const struct coordinator_moment *moment,
-                       struct coordinator_effects *effects)
-{
-    return transaction_coordinator_loaded(core, moment, effects);
-}
-
-static void committed(void *core, int64_t offset)
-{
-    transaction_coordinator_committed(core, offset);
-}
-
-static enum err write_ended(void *core, uint64_t write, enum err err,
-                            const struct coordinator_moment *moment,
-                            struct coordinator_effects *effects)
-{
-    return transaction_coordinator_write_ended(core, write, err, moment, effects);
-}
-
-static enum err handle(void *core, const struct coordinator_request *request,
-                       const struct coordinator_moment *moment, struct coordinator_effects *effects)
-{
-    return transaction_coordinator_handle(core, request, moment, effects);
-}
-
-static void forget(void *core, uint64_t token)
-{
-    transaction_coordinator_forget(core, token);
-}
-
-static int64_t deadline_ms(const void *core)
-{
-    return transaction_coordinator_deadline_ms(core);
-}
-
-static enum err tick(void *core, const struct coordinator_moment *moment,
-                     struct coordinator_effects *effects)
-{
-    return transaction_coordinator_tick(core, moment, effects);
 }
 
 static enum err marked(void *core, uint64_t ticket, size_t partition, enum err err,
@@ -175,17 +130,10 @@ const struct coordinator_kind coordinator_kind_transaction = {
     .error = error_told,
     .elected = elected,
     .create = create,
-    .release = release,
     .set_options = set_options,
     .replay = replay,
-    .loaded = loaded,
-    .committed = committed,
-    .write_ended = write_ended,
-    .handle = handle,
-    .forget = forget,
-    .deadline_ms = deadline_ms,
-    .tick = tick,
     .marked = marked,
     .producer_id_take = id_take,
     .each = each,
+    COORDINATOR_KIND_CORE_ROW,
 };

@@ -346,9 +346,8 @@ void runner_image_changed(struct coordinator_runner *runner, const struct metada
                      kind->image_changed(runner->core, before, &moment, &block->effects));
 }
 
-static void timer_fired(struct timer *timer)
+void runner_ticks(struct coordinator_runner *runner)
 {
-    struct coordinator_runner *runner = CONTAINER_OF(timer, struct coordinator_runner, timer);
     int64_t now_ms = reactor_now_ms(runner->shard->reactor);
 
     runner_begin_work(runner);
@@ -362,4 +361,9 @@ static void timer_fired(struct timer *timer)
                          runner_kind(runner)->tick(runner->core, &moment, &block->effects));
     }
     runner_end_work(runner);
+}
+
+static void timer_fired(struct timer *timer)
+{
+    runner_ticks(CONTAINER_OF(timer, struct coordinator_runner, timer));
 }

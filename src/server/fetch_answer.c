@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * server/fetch_answer.c: the reply: which partitions it holds, in which order, with what.
- * docs/design/fetch.md §6; requests.md §3.2 of the reference.
+ * docs/design/fetch.md §7; requests.md §3.2 of the reference.
  */
 #include "server/fetch_internal.h"
 
@@ -73,7 +73,7 @@ static void part_answer(const struct fetch_state *state, const struct fetch_part
     out->last_stable_offset = is_read ? part->last_stable : -1;
     out->log_start_offset = is_read ? part->log_start : -1;
     out->records =
-        is_read && part->read_bytes > 0 ? slice_of(part->buffer, part->read_bytes) : SLICE_EMPTY;
+        is_read && part->read_bytes > 0 ? slice_of(part->bytes, part->read_bytes) : SLICE_EMPTY;
     if (part->is_diverging) {
         out->diverging_epoch.epoch = part->diverging_epoch;
         out->diverging_epoch.end_offset = part->diverging_end;

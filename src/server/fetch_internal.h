@@ -16,6 +16,7 @@
 #define SERVER_FETCH_INTERNAL_H
 
 #include "server/fetch.h"
+#include "server/fetch_cache.h"
 #include "server/fetch_session.h"
 #include "server/partition_internal.h"
 #include "server/request.h"
@@ -30,8 +31,23 @@
 /* What a shard keeps of blocks that were sent, and in how many sizes. */
 #define FETCH_SPARE_BYTES_MAX (8 * MIB)
 #define FETCH_CLASSES 12
+/* What a shard keeps of ranges that several readers want. */
+#define FETCH_SHARED_BYTES_MAX (32 * MIB)
 
-struct fetch_block;
+/* fetch_memory.c: memory that ranges are read to, with its uses: fetches under way, answers, the cache. */
+struct fetch_block {
+    struct request_loan loan; /* of an answer that uses no other */
+    struct list_node node;    /* spare, or being filled */
+    struct fetch_service *service;
+    int uses;
+    size_t capacity_bytes; /* behind the header */
+    int class_index;       /* -1: not kept */
+    struct fetch_range
+        range; /* of a block that holds one range to be shared; its filler's until it is filled */
+    struct list_node waiting; /* struct fetch_part: until it is filled */
+    size_t filled_bytes;      /* that its filler wants */
+    uint8_t bytes[];
+};
 struct fetch_service {
     struct shard *shard;
     struct fetch_sessions sessions;
@@ -41,7 +57,13 @@ struct fetch_service {
     struct list_node spare[FETCH_CLASSES]; /* struct fetch_block */
     size_t spare_bytes, block_count;
     size_t held_bytes; /* of blocks that are not spare */
+    size_t
+        freed_bytes;  /* of blocks, since the process last gave freed memory back to the machine */
+    int64_t taken_ms; /* when a block was last taken */
     struct timer spare_timer;
+    struct fetch_cache cache; /* of ranges in blocks */
+    struct list_node filling; /* struct fetch_block: ranges to be shared that are being read */
+    struct timer cache_timer;
     bool is_stopped;
 };
 
@@ -77,7 +99,16 @@ struct fetch_part {
     /* home */
     int64_t available;
     size_t taken;
-    uint8_t *buffer;
+    enum fetch_source {
+        FETCH_READS,  /* into the reply's block */
+        FETCH_FILLS,  /* into a block of its own, to be shared */
+        FETCH_SHARES, /* has what was read before */
+        FETCH_WAITS,  /* for one that fills */
+    } source;
+    struct fetch_block *block;     /* used; NULL: the reply's */
+    struct list_node waiting_node; /* in a block's waiting */
+    uint8_t *buffer;               /* where it is read to */
+    const uint8_t *bytes;          /* where it lies */
     size_t read_bytes;
     struct log_read
         read; /* owner; not zeroed with the rest: log_read_plan sets it, only is_planned makes it valid */
@@ -117,9 +148,9 @@ struct fetch_state {
     int64_t available; /* sum over the parts while parked */
     struct timer timer;
     struct deferred wake;
-    struct fetch_block *block; /* of the buffer, until it is lent */
-    uint8_t *buffer;
-    size_t buffer_bytes;
+    struct fetch_block *block; /* of ranges that are not shared, until it is lent */
+    size_t wanted_bytes;       /* while it waits for memory */
+    size_t reading_bytes;      /* of its ranges in the service's */
     /* session */
     bool is_full; /* every partition is answered */
     bool wants_session;
@@ -148,16 +179,32 @@ void fetch_errand_end(struct fetch_part *part);
 void fetch_read(struct fetch_state *state);
 void fetch_release_planned(struct fetch_state *state, bool all);
 
+/* The part's range lies in its own block or in the reply's; at home, after fetch_share or for lack of it. */
+void fetch_read_part(struct fetch_part *part);
+
 /* fetch_memory.c */
 void fetch_memory_init(struct fetch_service *service);
 void fetch_memory_stop(struct fetch_service *service); /* keeps nothing from now on */
 void fetch_memory_fini(struct fetch_service *service); /* every block is back */
-/* state->buffer of buffer_bytes; false: no memory. */
-MUST_USE bool fetch_memory_take(struct fetch_state *state);
-/* The answer may be sent from the buffer, which is the connection's from then on. Before it is made. */
+/* One use of it is the caller's. NULL: no memory. */
+MUST_USE struct fetch_block *fetch_block_take(struct fetch_service *service, size_t size_bytes);
+size_t fetch_block_capacity(size_t size_bytes); /* what one for so many bytes holds */
+void fetch_block_use(struct fetch_block *block);
+void fetch_block_unuse(struct fetch_block *block);
+/* Counts a range that is about to be read for this fetch. */
+void fetch_memory_count(struct fetch_state *state, size_t size_bytes);
+/* The answer may be sent from the blocks, which are the connection's from then on. Before it is made. */
 void fetch_memory_lend(struct fetch_state *state);
 /* The fetch is over: what was not lent goes, and fetches that wait for memory go on. */
 void fetch_memory_free(struct fetch_state *state);
+
+/* fetch_share.c */
+void fetch_share_init(struct fetch_service *service);
+void fetch_share_stop(struct fetch_service *service);
+/* Says where the wanted part comes from: FETCH_SHARES: it is there. */
+void fetch_share(struct fetch_part *part);
+/* The part that filled a block is home: it and those that waited for it have their bytes, or read by themselves. */
+void fetch_share_filled(struct fetch_part *part);
 
 /* fetch_wait.c */
 void fetch_park(struct fetch_state *state);

@@ -227,6 +227,8 @@ void fetch_part_done(struct fetch_part *part)
     struct fetch_state *state = part->state;
 
     ASSERT(state->left > 0);
+    if (state->stage == FETCH_READING && part->source == FETCH_FILLS)
+        fetch_share_filled(part);
     if (--state->left > 0 || state->is_submitting)
         return;
     switch (state->stage) {

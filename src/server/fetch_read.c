@@ -6,7 +6,6 @@
 #include "server/fetch_internal.h"
 
 #include "base/assert.h"
-#include "records/batch.h"
 
 static void read_release(struct fetch_part *part)
 {
@@ -23,44 +22,22 @@ static void release_errand(struct fetch_part *part)
     fetch_errand_end(part);
 }
 
-/* Bytes up to the first batch whose checksum, frame or place is wrong; what follows the last whole batch counts
- * as good: readers pass it over. A disk that rots must not reach a client or a replica as if it were data. The
- * checksum does not cover the base offset, so that must rise, from `floor` on, reach the offset that was asked for,
- * and stay below `limit`. */
-static size_t sound_bytes(struct slice bytes, int64_t floor, int64_t offset, int64_t limit)
-{
-    struct slice rest = bytes, batch;
-    int64_t next = offset;
-
-    while (rest.size_bytes > 0) {
-        size_t at = bytes.size_bytes - rest.size_bytes;
-        struct batch_header header;
-
-        if (batch_next(&rest, &batch) != OK)
-            return at;
-        if (batch.size_bytes == 0)
-            break;
-        if (!batch_is_valid(batch) || batch_header_read(batch, &header) != OK ||
-            batch_last_offset(&header) < next || batch_last_offset(&header) >= limit ||
-            (header.magic >= BATCH_MAGIC && header.base_offset < (at > 0 ? next : floor)))
-            return at;
-        next = batch_last_offset(&header) + 1;
-    }
-    return bytes.size_bytes;
-}
-
 static void read_done(struct log_read *read)
 {
     struct fetch_part *part = CONTAINER_OF(read, struct fetch_part, read);
+    struct fetch_range *range = part->source == FETCH_FILLS ? &part->block->range : NULL;
+    int64_t limit = part->state->replica_id >= 0 ? INT64_MAX : part->high_watermark;
 
+    part->bytes = part->buffer;
     part->read_bytes = read->err == OK ? MIN(read->read_bytes, part->taken) : 0;
-    if (read->err != OK) {
+    if (read->err != OK)
         part->err = ERR_KAFKA_STORAGE_ERROR;
-    } else if (part->read_bytes > 0) {
-        part->read_bytes = sound_bytes(
-            slice_of(part->buffer, part->read_bytes), part->read.floor_offset, part->read.offset,
-            part->state->replica_id >= 0 ? INT64_MAX : part->high_watermark);
-        if (part->read_bytes == 0)
+    if (read->err == OK && (part->read_bytes > 0 || range)) {
+        size_t read_bytes = part->read_bytes;
+
+        part->read_bytes = fetch_range_verify(slice_of(part->buffer, read_bytes),
+                                              read->floor_offset, read->offset, limit, range);
+        if (part->read_bytes == 0 && read_bytes > 0)
             part->err = ERR_CORRUPT_MESSAGE;
     }
     /* The aborted transactions go with the answer; the range itself is not needed any more. */
@@ -74,6 +51,12 @@ static void read_errand(struct fetch_part *part)
     log_read_bytes(&part->read, part->buffer);
 }
 
+void fetch_read_part(struct fetch_part *part)
+{
+    fetch_memory_count(part->state, part->taken);
+    fetch_errand(part, read_errand);
+}
+
 /* all: also those that were read, after the answer. */
 void fetch_release_planned(struct fetch_state *state, bool all)
 {
@@ -85,44 +68,81 @@ void fetch_release_planned(struct fetch_state *state, bool all)
     }
 }
 
-void fetch_read(struct fetch_state *state)
+/* Where each wanted part comes from; those that are for this fetch alone are read into one block. */
+static void sources_find(struct fetch_state *state)
 {
-    struct fetch_service *service = state->service;
     size_t total = 0;
     size_t at = 0;
 
-    state->stage = FETCH_READING;
-    for (size_t i = 0; i < state->count; i++) {
-        if (state->is_gone)
-            state->parts[i].taken = 0;
-        total += state->parts[i].taken;
-    }
-    state->buffer_bytes = total;
-    if (total > 0 && service->reading_bytes > 0 &&
-        service->reading_bytes + total > FETCH_READING_BYTES_MAX) {
-        list_push_back(&service->memory_waiting, &state->node);
-        return;
-    }
-    if (total > 0 && !fetch_memory_take(state)) {
-        for (size_t i = 0; i < state->count; i++)
-            state->parts[i].taken = 0; /* the client comes again */
-    }
-    state->is_submitting = true;
-    state->left++;
     for (size_t i = 0; i < state->count; i++) {
         struct fetch_part *part = &state->parts[i];
 
         part->read_bytes = 0;
-        if (!part->is_planned)
+        part->source = FETCH_READS;
+        if (part->is_planned && part->taken > 0)
+            fetch_share(part);
+        if (part->is_planned && part->source == FETCH_READS)
+            total += part->taken;
+    }
+    if (total > 0)
+        state->block = fetch_block_take(state->service, total);
+    for (size_t i = 0; i < state->count; i++) {
+        struct fetch_part *part = &state->parts[i];
+
+        if (part->taken == 0 || part->source != FETCH_READS)
             continue;
-        if (part->taken == 0) {
-            fetch_errand(part, release_errand);
+        if (!state->block) {
+            part->taken = 0; /* the client comes again */
             continue;
         }
-        part->buffer = state->buffer + at;
+        part->buffer = state->block->bytes + at;
         at += part->taken;
-        fetch_errand(part, read_errand);
     }
+}
+
+static void part_begin(struct fetch_part *part)
+{
+    if (!part->is_planned)
+        return;
+    if (part->taken == 0) {
+        fetch_errand(part, release_errand);
+        return;
+    }
+    switch (part->source) {
+    case FETCH_READS:
+    case FETCH_FILLS:
+        fetch_read_part(part);
+        break;
+    case FETCH_WAITS:
+        part->state->left++;
+        break;
+    case FETCH_SHARES:
+        break;
+    }
+}
+
+void fetch_read(struct fetch_state *state)
+{
+    struct fetch_service *service = state->service;
+
+    state->stage = FETCH_READING;
+    state->wanted_bytes = 0;
+    for (size_t i = 0; i < state->count; i++) {
+        if (state->is_gone)
+            state->parts[i].taken = 0;
+        state->wanted_bytes += state->parts[i].taken;
+    }
+    if (state->wanted_bytes > 0 && service->reading_bytes > 0 &&
+        service->reading_bytes + state->wanted_bytes > FETCH_READING_BYTES_MAX) {
+        list_push_back(&service->memory_waiting, &state->node);
+        return;
+    }
+    if (state->wanted_bytes > 0)
+        sources_find(state);
+    state->is_submitting = true;
+    state->left++;
+    for (size_t i = 0; i < state->count; i++)
+        part_begin(&state->parts[i]);
     state->is_submitting = false;
     if (--state->left == 0)
         fetch_answer(state);

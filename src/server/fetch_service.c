@@ -25,6 +25,7 @@ enum err fetch_service_create(struct shard *shard, struct fetch_service **out)
     list_init(&service->parked);
     list_init(&service->memory_waiting);
     fetch_memory_init(service);
+    fetch_share_init(service);
     fetch_sessions_init(&service->sessions, shard->index, (int)shard->node->shard_count,
                         slots_of(service, NULL));
     *out = service;
@@ -39,6 +40,7 @@ void fetch_service_apply(struct fetch_service *service, const struct publication
 void fetch_service_stop(struct fetch_service *service)
 {
     service->is_stopped = true;
+    fetch_share_stop(service);
     fetch_memory_stop(service);
     LIST_EACH (node, &service->parked) {
         struct fetch_state *state = LIST_ITEM(node, struct fetch_state, node);
@@ -54,6 +56,7 @@ void fetch_service_release(struct fetch_service **service)
     if (!*service)
         return;
     fetch_sessions_release(&(*service)->sessions);
+    fetch_cache_fini(&(*service)->cache);
     fetch_memory_fini(*service);
     SERVER_DELETE(*service);
     *service = NULL;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * server/fetch_wait.c: fetches that wait for bytes: a watch on each partition, one deadline at
- * home, nothing in between. docs/design/fetch.md §5; requests.md §4.2 of the reference.
+ * home, nothing in between. docs/design/fetch.md §6; requests.md §4.2 of the reference.
  */
 #include "server/fetch_internal.h"
 

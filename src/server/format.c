@@ -217,6 +217,16 @@ static enum err directory_format(struct formatting *formatting, const char *path
     return meta_properties_write(formatting->os, path, &properties);
 }
 
+/* It is formatted; the run that did it may have been killed before its names were durable. */
+static enum err directory_settle(struct formatting *formatting, const char *path)
+{
+    enum err err;
+
+    TRY(directories_make(formatting->os, path, formatting->why));
+    err = os_sync_directory(formatting->os, path);
+    return err == OK ? OK : why_set(formatting->why, err, "cannot sync the directory %s", path);
+}
+
 /* Secrets are left out of what Kafka's tool prints here. */
 static void say_plan(struct formatting *formatting)
 {
@@ -265,6 +275,9 @@ static enum err run(struct formatting *formatting)
     TRY(format_plan_make(options, &formatting->random, &formatting->arena, &formatting->plan,
                          formatting->why));
     TRY(directories_look(formatting));
+    for (size_t i = 0; i < options->directory_count; i++)
+        if (formatting->found[i].version >= 0)
+            TRY(directory_settle(formatting, options->directories[i]));
     if (formatting->formatted_count == options->directory_count) {
         say(formatting, "All of the log directories are already formatted.\n");
         return OK;

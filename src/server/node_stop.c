@@ -148,6 +148,7 @@ void node_stop_begin(struct node *node, enum err err, const char *why)
     if (own->phase == NODE_STARTING)
         timer_cancel(node->shards[0].reactor, &own->start_timer);
     own->phase = NODE_STOPPING;
+    log_directories_hurry(node->directories);
     quorum_broker_stop(node->quorum, broker_stopped, node);
 }
 

@@ -69,7 +69,8 @@ void partition_table_each(struct partition_table *table,
 
 const struct metadata_partition *hosted_metadata(const struct hosted *hosted)
 {
-    const struct publication *now = hosted->table->after;
+    /* A log may end its opening behind the stop of the quorum, which takes its publications along. */
+    const struct publication *now = hosted->table->is_stopped ? NULL : hosted->table->after;
     const struct metadata_topic *topic =
         now ? metadata_image_topic_by_id(now->image, hosted->partition.topic_id) : NULL;
 

@@ -2,7 +2,7 @@
 /*
  * server/request_answer.c: the bytes of an answer: encoded once, into memory of the shard that is used again, then
  * copied into a block of their size. Large records that were lent to the request are not copied: the answer
- * leaves as pieces between which they stand. docs/design/server.md §4, docs/design/fetch.md §6.
+ * leaves as pieces between which they stand. docs/design/server.md §4, docs/design/fetch.md §7.
  * Threads  the home shard's.
  */
 #include "server/request_internal.h"

@@ -7,6 +7,7 @@
 
 #include "base/assert.h"
 #include "base/hash_map.h"
+#include "base/memory_reserve.h"
 #include "base/uuid.h"
 #include "server/coordinator.h"
 #include "server/fetch.h"
@@ -28,9 +29,10 @@ int shard_of_partition(const struct node *node, struct uuid topic_id, int32_t pa
 
 void *server_allocate(size_t size_bytes)
 {
-    void *memory = allocator_zeroed(&heap_allocator, size_bytes);
+    void *memory;
 
-    ASSERT_MEMORY(memory); /* the control plane cannot go on; the report says where */
+    /* Without it the control plane cannot go on; the report says where. */
+    MEMORY_MUST(memory, allocator_zeroed(&heap_allocator, size_bytes));
     return memory;
 }
 

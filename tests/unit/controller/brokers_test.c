@@ -425,6 +425,28 @@ static void a_single_broker_that_leads_ends_in_two_heartbeats(void **state)
     fixture_end(&fixture);
 }
 
+static void a_controlled_shutdown_whose_records_were_refused_writes_them_again(void **state)
+{
+    const struct broker_heartbeat_response *response;
+    struct fixture fixture;
+
+    (void)state;
+    fixture_start(&fixture, METADATA_VERSION_LATEST);
+    fixture_brokers(&fixture, 1);
+    fixture_create_on(&fixture, "a", (int32_t[]){0}, 1);
+    fixture.refuses_writes = true;
+    response = fixture_heartbeat(&fixture, 0, false, true);
+    assert_false(response->should_shut_down);
+    fixture.refuses_writes = false;
+    assert_string_equal(fixture_describe(&fixture, "a", 0), "leader 0/0 isr 0");
+    response = fixture_heartbeat(&fixture, 0, false, true);
+    assert_false(response->should_shut_down);
+    assert_string_equal(fixture_describe(&fixture, "a", 0), "leader -1/1 isr - elr 0 known 0");
+    response = fixture_heartbeat(&fixture, 0, false, true);
+    assert_true(response->should_shut_down);
+    fixture_end(&fixture);
+}
+
 static void a_broker_without_leaders_may_stop_at_once(void **state)
 {
     const struct broker_heartbeat_response *response;
@@ -570,6 +592,7 @@ int main(void)
         cmocka_unit_test(a_silent_broker_is_fenced_after_its_session),
         cmocka_unit_test(a_controlled_shutdown_moves_leaders_first),
         cmocka_unit_test(a_single_broker_that_leads_ends_in_two_heartbeats),
+        cmocka_unit_test(a_controlled_shutdown_whose_records_were_refused_writes_them_again),
         cmocka_unit_test(a_broker_without_leaders_may_stop_at_once),
         cmocka_unit_test(an_offline_directory_takes_its_replicas_out),
         cmocka_unit_test(a_broker_with_all_directories_cordoned_gets_no_new_replicas),

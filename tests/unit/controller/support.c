@@ -67,7 +67,7 @@ static void records_write(struct fixture *fixture)
     struct why why = {0};
 
     fixture->records_written = records->count;
-    if (records->count == 0)
+    if (records->count == 0 || fixture->refuses_writes)
         return;
     if (controller_replay(fixture->controller, records, base, 0, &why) != OK)
         fail_msg("replay: %s", why.text);

@@ -36,6 +36,7 @@ struct fixture {
     struct controller_quota *quota;
     size_t records_written;
     bool check_snapshots;
+    bool refuses_writes; /* what is decided never comes into the log */
 };
 
 /* A claimed controller of a cluster at the given level without brokers. */

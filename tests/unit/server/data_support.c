@@ -398,7 +398,9 @@ struct rig_request *rig_begin(struct rig *rig, int home, int16_t key, int16_t ve
 
     request->rig = rig;
     request->request.shard = &rig->shards[home];
-    request->request.session = &rig->sessions[home];
+    if (rig->is_other)
+        rig->others[home] = rig->sessions[home];
+    request->request.session = rig->is_other ? &rig->others[home] : &rig->sessions[home];
     request->request.api = api_find(key);
     request->request.header =
         (struct request_header){.api_key = key, .api_version = version, .client_id = SLICE("rig")};
@@ -434,6 +436,7 @@ void rig_hang_up(struct rig_request *request)
 void rig_request_free(struct rig_request *request)
 {
     assert_true(request_is_over(request));
+    rig_loan_end(&request->request);
     arena_release(&request->request.arena);
     SERVER_DELETE(request);
 }

@@ -46,6 +46,8 @@ struct rig {
     struct node node;
     struct shard shards[RIG_SHARDS_MAX];
     struct session sessions[RIG_SHARDS_MAX];
+    struct session others[RIG_SHARDS_MAX]; /* second clients, on the same terms */
+    bool is_other;                         /* the next requests come from them */
     struct listener_config listener_config;
     const struct config *config;
     struct metadata_state *state;
@@ -63,6 +65,8 @@ struct rig {
     struct uuid assigned;      /* directory of the last assignment */
     int32_t quota_throttle_ms; /* of the next records */
     int64_t quota_fetch_max;
+    bool
+        loans_stay; /* peers do not read: what is lent for an answer stays until rig_request_free */
     /* questions to transaction coordinators; answered at once with check_err unless held */
     struct transaction_check *checks[RIG_CHECKS_MAX];
     size_t check_count;
@@ -114,6 +118,7 @@ struct rig_request *rig_begin(struct rig *rig, int home, int16_t key, int16_t ve
 void *rig_wait(struct rig_request *request); /* the response; NULL when closed or nothing */
 void rig_hang_up(struct rig_request *request);
 void rig_request_free(struct rig_request *request);
+void rig_loan_end(struct request *request); /* its peer has read all */
 
 /* ---- transactions ---- */
 struct transaction_check;

@@ -10,6 +10,7 @@
 
 #define FAKE_PARKED_MAX 16
 #define FAKE_LOG_MAX 4096
+#define FAKE_ASSIGNED_MAX 64
 
 struct fake_call {
     int records;
@@ -48,6 +49,8 @@ struct group_coordinator {
 
 extern struct group_coordinator *fake_first; /* the newest */
 extern int fake_live;
+extern struct group_assigned_view fake_assigned[FAKE_ASSIGNED_MAX]; /* of the newest's groups */
+extern size_t fake_assigned_count;
 extern enum err fake_load_err; /* of every replay, while it is not OK */
 
 #endif

@@ -77,7 +77,7 @@ static void ended(struct request *request)
     of(request)->is_answered = true;
 }
 
-static void loan_end(struct request *request)
+void rig_loan_end(struct request *request)
 {
     struct request_loan *loan = TAKE(request->loan);
 
@@ -108,7 +108,8 @@ void request_answer(struct request *request, void *response)
         arena_zeroed(&of(request)->rig->arena, 1, message_struct_bytes(request->api->response));
     OKAY(message_decode(request->api->response, request->header.api_version, &cursor,
                         &of(request)->rig->arena, of(request)->response));
-    loan_end(request);
+    if (!of(request)->rig->loans_stay)
+        rig_loan_end(request);
 }
 
 void request_answer_failed(struct request *request, enum err err, const char *message)

@@ -126,6 +126,37 @@ static void what_was_written_is_read_in_every_version(void **state)
     }
 }
 
+/* The image of when it came is gone by then, and its memory is used for something else. */
+static void a_fetch_that_waits_for_its_log_names_the_topic_by_its_own_bytes(void **state)
+{
+    UNUSED(state);
+    for (size_t shards = 1; shards <= 2; shards++) {
+        struct rig rig;
+        struct rig_request *request;
+        struct fetch_response *response;
+        struct fetch_request *body;
+        uint8_t *name;
+
+        rig_open(&rig, shards, NULL);
+        rig_topic(&rig, "t", 1, 1);
+        rig_publish(&rig);
+        assert_int_not_equal(rig_partition(&rig, 1, 0)->stage, PARTITION_OPEN);
+        body = ask(&rig, 1);
+        request = rig_begin(&rig, 0, API_FETCH, 12, body, handle_fetch);
+        assert_false(request->is_answered);
+        name =
+            (uint8_t *)(uintptr_t)metadata_image_topic(rig.shards[0].publication->image, SLICE("t"))
+                ->name.data;
+        *name = 'x';
+        response = rig_wait(request);
+        *name = 't';
+        assert_int_equal(part_of(response, 0)->error_code, 0);
+        assert_true(slice_equal(response->responses->topic, SLICE("t")));
+        rig_request_free(request);
+        rig_close(&rig);
+    }
+}
+
 static void empty_records_are_never_null(void **state)
 {
     struct rig rig;
@@ -585,6 +616,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_was_written_is_read_in_every_version),
+        cmocka_unit_test(a_fetch_that_waits_for_its_log_names_the_topic_by_its_own_bytes),
         cmocka_unit_test(empty_records_are_never_null),
         cmocka_unit_test(errors_are_kafkas),
         cmocka_unit_test(a_consumers_fetch_leaves_its_time_and_offset_in_the_partition),
