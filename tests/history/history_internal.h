@@ -173,6 +173,9 @@ void rule_crc(struct model *model, struct partition *partition);
 void rule_times(struct model *model, struct partition *partition);
 void rule_refused(struct model *model, struct partition *partition);
 bool is_forgetful(const char *error); /* judged by rule_forgotten */
+/* The node may have forgotten by then who wrote the batch: a snapshot rotted, and the log begins behind it. */
+bool producer_went_with(const struct model *model, const struct partition *partition,
+                        const struct history_batch *batch, size_t until);
 void rule_forgotten(struct model *model, struct partition *partition);
 void rule_group_owner(struct model *model);
 void rule_group_stale(struct model *model);

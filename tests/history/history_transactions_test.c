@@ -3,15 +3,7 @@
  * Histories of transactions that break a rule are caught by that rule; histories that keep them pass. Written in the lines
  * that history_check reads.
  */
-#include "history.h"
-
-#include "base/assert.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdlib.h>
-/* after the three above */
-#include <cmocka.h>
+#include "history_rows.h"
 
 #define MARK(name) "{\"kind\":\"mark\",\"mark\":\"" #name "\"}\n"
 /* Transactions of the id x, producer 5, on partitions of topic a. */
@@ -72,11 +64,7 @@
     X_READ(20, 0, 2, 2, X_BATCH(0, 0, 0, 10, -7, X_DROPPED) "," X_MARKER(1, 0, 0)) \
     X_READ(21, 1, 2, 2, X_BATCH(0, 0, 0, 11, 7, X_DROPPED) "," X_MARKER(1, 0, 0))
 
-static const struct {
-    const char *name;
-    const char *rule; /* NULL: nothing is wrong */
-    const char *lines;
-} histories[] = {
+static const struct history_row histories[] = {
     {"a committed transaction is read", NULL, X_MOVED X_COMMIT(4, 7) MARK(final) X_BOTH_READ},
     {"an aborted one is dropped", NULL, X_MOVED X_ABORT(4, 7) MARK(final) X_BOTH_DROPPED},
     {"one without an end is dropped", NULL, X_MOVED MARK(final) X_BOTH_DROPPED},
@@ -161,60 +149,18 @@ static const struct {
                     2, 1, 0, 12, 0, "") "," X_MARKER(3, 2, 1))},
 };
 
-static struct history *read_text(const char *lines)
-{
-    struct history *history = history_new();
-    FILE *in = fmemopen((void *)(uintptr_t)lines, strlen(lines), "r");
-    char why[128] = "";
-
-    assert_non_null(in);
-    if (!history_read(history, in, why, sizeof why))
-        fail_msg("%s in %s", why, lines);
-    fclose(in);
-    return history;
-}
-
 static void each_rule_of_transactions_catches_what_breaks_it(void **state)
 {
     UNUSED(state);
-    for (size_t i = 0; i < ARRAY_COUNT(histories); i++) {
-        struct history *history = read_text(histories[i].lines);
-        struct history_report report;
-        bool is_caught = false;
-
-        history_check(history, &report);
-        for (size_t k = 0; k < report.count && k < ARRAY_COUNT(report.first); k++)
-            is_caught |= histories[i].rule && strcmp(report.first[k].rule, histories[i].rule) == 0;
-        if (histories[i].rule ? !is_caught : report.count > 0)
-            fail_msg("%s: %s was expected; %zu violations, first: %s %s", histories[i].name,
-                     histories[i].rule ? histories[i].rule : "nothing", report.count,
-                     report.count ? report.first[0].rule : "",
-                     report.count ? report.first[0].text : "");
-        history_free(&history);
-    }
+    for (size_t i = 0; i < ARRAY_COUNT(histories); i++)
+        history_row_check(&histories[i]);
 }
 
 static void what_is_written_is_read_again(void **state)
 {
     UNUSED(state);
-    for (size_t i = 0; i < ARRAY_COUNT(histories); i++) {
-        struct history *history = read_text(histories[i].lines), *again;
-        char *first = NULL, *second = NULL;
-        size_t first_bytes = 0, second_bytes = 0;
-        FILE *out = open_memstream(&first, &first_bytes);
-
-        history_write(history, out);
-        fclose(out);
-        again = read_text(first);
-        out = open_memstream(&second, &second_bytes);
-        history_write(again, out);
-        fclose(out);
-        assert_string_equal(first, second);
-        free(first);
-        free(second);
-        history_free(&history);
-        history_free(&again);
-    }
+    for (size_t i = 0; i < ARRAY_COUNT(histories); i++)
+        history_row_write(&histories[i]);
 }
 
 int main(void)

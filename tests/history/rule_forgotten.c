@@ -42,20 +42,32 @@ static const struct operation *first_of_producer(const struct model *model,
     return produce;
 }
 
-static bool has_lost_its_beginning(const struct model *model, const struct partition *partition)
+/* Somebody was told that the log begins above `offset`. */
+static bool has_lost(const struct model *model, const struct partition *partition, int64_t offset)
 {
     for (size_t i = 0; i < partition->ask_count; i++) {
         const struct operation *ask = partition->asks[i];
 
         if (!ended_as(model, ask, HISTORY_OK))
             continue;
-        if (event_of(model, ask->ended)->log_start > 0 ||
+        if (event_of(model, ask->ended)->log_start > offset ||
             (event_of(model, ask->invoked)->kind == HISTORY_LIST_OFFSETS &&
              event_of(model, ask->invoked)->timestamp_ms == -2 &&
-             event_of(model, ask->ended)->offset > 0))
+             event_of(model, ask->ended)->offset > offset))
             return true;
     }
     return false;
+}
+
+static bool has_lost_its_beginning(const struct model *model, const struct partition *partition)
+{
+    return has_lost(model, partition, 0);
+}
+
+bool producer_went_with(const struct model *model, const struct partition *partition,
+                        const struct history_batch *batch, size_t until)
+{
+    return partition->rotted_snapshot_at < until && has_lost(model, partition, batch->last_offset);
 }
 
 /* The node is started anew between the two, and the producer had sent more by then. */
@@ -115,9 +127,9 @@ void rule_forgotten(struct model *model, struct partition *partition)
 
             if (!error || !is_forgetful(error))
                 continue;
-            if (strcmp(error, "INVALID_PRODUCER_EPOCH") == 0
-                    ? partition->damaged_at > at /* nobody else has the producer's id */
-                    : !is_explained(model, partition, produce, at))
+            /* Nobody else has the producer's id, and what rotted says nothing of it. */
+            if (strcmp(error, "INVALID_PRODUCER_EPOCH") == 0 ||
+                !is_explained(model, partition, produce, at))
                 violation(model, "D5", at,
                           "%s-%d: value %lld is %s, though all before it were acknowledged",
                           topic_of(model, partition), partition->number,

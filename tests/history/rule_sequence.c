@@ -40,7 +40,8 @@ static void batch_follows(struct model *model, struct partition *partition,
                       topic_of(model, partition), partition->number, (long long)producer->id,
                       batch->producer_epoch, (long long)batch->base_offset, producer->epoch);
         else if (batch->base_sequence != due &&
-                 (producer->run == run || batch->base_sequence < due))
+                 (producer->run == run || batch->base_sequence < due) &&
+                 !producer_went_with(model, partition, last, sight->ended))
             violation(model, "D5", sight->ended,
                       "%s-%d: producer %lld sequence %d at offset %lld, %d is due",
                       topic_of(model, partition), partition->number, (long long)producer->id,
@@ -83,7 +84,9 @@ static void values_once(struct model *model, struct partition *partition,
         produce = model_produce_of(model, values[i].value);
         if (!produce || values[i].sight->ended > model->forget_mark ||
             (event_of(model, produce->invoked)->producer_id < 0 &&
-             event_of(model, produce->invoked)->link < 0))
+             event_of(model, produce->invoked)->link < 0) ||
+            producer_went_with(model, partition, values[i - 1].sight->batch,
+                               values[i].sight->ended))
             continue; /* a repetition without protection may be there twice */
         violation(model, "D5", values[i].sight->ended,
                   "%s-%d: value %lld stands at offset %lld and at %lld", topic_of(model, partition),

@@ -37,11 +37,12 @@ static void sights_agree(struct model *model, struct partition *partition)
 }
 
 /* The node had forgotten the producer when the repetition came: it stands twice, and the later one was acknowledged. */
-static bool is_forgotten_first(const struct model *model, const struct operation *produce,
-                               const struct sight *sight)
+static bool is_forgotten_first(const struct model *model, const struct partition *partition,
+                               const struct operation *produce, const struct sight *sight)
 {
     return event_of(model, produce->invoked)->producer_id >= 0 &&
-           model->forget_mark < produce->ended &&
+           (model->forget_mark < produce->ended ||
+            producer_went_with(model, partition, sight->batch, produce->ended)) &&
            sight->batch->base_offset < event_of(model, produce->ended)->offset;
 }
 
@@ -67,7 +68,7 @@ static void offsets_agree(struct model *model, struct partition *partition)
         if (MAX(ended->offset, sight->batch->base_offset) +
                     event_of(model, produce->invoked)->count >
                 partition->damaged_from ||
-            is_forgotten_first(model, produce, sight))
+            is_forgotten_first(model, partition, produce, sight))
             continue;
         violation(model, "D2", sight->ended,
                   "%s-%d: value %lld was acknowledged at offset %lld and seen at %lld",

@@ -110,8 +110,11 @@ void instance_die(struct instance *instance, const char *why)
     peer_drop(instance->coordinator);
     peer_drop(instance->data);
     for (int i = 0; i < instance->send_count; i++)
-        if (instance->sends[i].state != SEND_DONE && instance->sends[i].state != SEND_GIVEN_UP)
+        if (instance->sends[i].state != SEND_DONE && instance->sends[i].state != SEND_GIVEN_UP) {
+            if (!why)
+                teller_late_add(&instance->sends[i]);
             open_end(instance, HISTORY_PRODUCE, &instance->sends[i].op);
+        }
     if (!instance->move_is_done)
         open_end(instance, HISTORY_TXN_OFFSETS, &instance->move_op);
     open_end(instance, HISTORY_TXN_END, &instance->end_op);
@@ -176,6 +179,7 @@ static void tick(struct actor *actor)
 
     if (world->phase > WORLD_DRAIN)
         return;
+    teller_late_tick(teller);
     if (world->phase != WORLD_FAULTS && teller->number % 2 == 1)
         teller->born_at_ns = 0; /* it never comes back: time aborts what it has left open */
     if (teller->born_at_ns != 0 && now_ns >= teller->born_at_ns)

@@ -8,6 +8,7 @@
  */
 #include "base/assert.h"
 #include "base/bug.h"
+#include "child_end.h"
 #include "prober.h"
 #include "world.h"
 
@@ -83,7 +84,7 @@ static const struct {
     {BUG_write_after_failure, PROBER, 200},
     {BUG_failed_write_acknowledged, PROBER, 500},
     {BUG_sync_tried_again, PROBER, 500},
-    {BUG_clean_marker_kept, PROBER, 200},
+    {BUG_clean_marker_kept, PROBER, 1000},
     {BUG_clean_marker_unlink_not_synced, PROBER, 4000},
     {BUG_torn_tail_kept, PROBER, 200},
     {BUG_recovery_checks_no_crc, PROBER, 4000},
@@ -105,6 +106,7 @@ static const struct {
     {BUG_metadata_before_sync, PROBER, 2000},
     {BUG_vote_before_sync, PROBER, 500},
     {BUG_producer_ids_twice, PROBER, 200},
+    {BUG_shared_range_outlives_segment, WORLD, 1000},
     {BUG_producer_epoch_not_fenced, PROBER, 200},
     {BUG_offsets_before_commit, GROUPS, 1000},
     {BUG_stale_generation_commits, GROUPS, 1000},
@@ -112,11 +114,15 @@ static const struct {
     {BUG_partition_given_early, GROUPS, 200},
     {BUG_join_does_not_wait, GROUPS, 200},
     {BUG_sessions_not_resumed, GROUPS, 200},
+    {BUG_markers_before_prepare, TRANSACTIONS, 2000},
     {BUG_complete_before_markers, TRANSACTIONS, 1000},
     {BUG_txn_offsets_before_marker, TRANSACTIONS, 200},
     {BUG_aborted_list_cut, TRANSACTIONS, 200},
     {BUG_successor_epoch_kept, TRANSACTIONS, 200},
     {BUG_overdue_by_wall_clock, TRANSACTIONS, 1000},
+    {BUG_transaction_not_verified, TRANSACTIONS, 1000},
+    {BUG_stable_before_marker_commits, TRANSACTIONS, 2000},
+    {BUG_snapshots_outlive_markers, TRANSACTIONS, 4000},
 };
 
 static const struct bug_text {
@@ -140,8 +146,8 @@ static void assertion_failed(const char *condition, const char *file, int line,
                           name ? name + 1 : file, line, function);
 
     if (write(failure_pipe, text, (size_t)length) < 0)
-        _exit(3);
-    _exit(1);
+        child_end(3);
+    child_end(1);
 }
 
 static void child_run(enum bug bug, const struct judge *judge, uint64_t seed)
@@ -152,10 +158,10 @@ static void child_run(enum bug bug, const struct judge *judge, uint64_t seed)
     bug_set(bug);
     alarm(SEED_SECONDS);
     if (judge->run(seed, failure, sizeof failure))
-        _exit(0);
+        child_end(0);
     if (write(failure_pipe, failure, strlen(failure)) < 0)
-        _exit(3);
-    _exit(1);
+        child_end(3);
+    child_end(1);
 }
 
 /* True: it passed. */

@@ -352,6 +352,8 @@ const struct row config_rows[] = {
      .observe = large_request_is_answered, .before = 1, .after = 0},
     {"effect: socket.receive.buffer.bytes", .set = "socket.receive.buffer.bytes=4096",
      .observe = upload_takes_us, .before = DIFFERS},
+    {"effect: barnabas.socket.buffers", .set = "barnabas.socket.buffers=configured",
+     .observe = upload_takes_us, .before = DIFFERS},
     {"effect: socket.send.buffer.bytes", .set = "socket.send.buffer.bytes=4096",
      .observe = download_takes_us, .before = DIFFERS},
     {"effect: queued.max.requests", .set = "queued.max.requests=1", .observe = frames_read,

@@ -11,6 +11,7 @@
 #include "prober_internal.h"
 
 #include "base/assert.h"
+#include "child_end.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -143,8 +144,8 @@ static struct run {
 static void tell(void)
 {
     if (write(run.pipe, &run.outcome, sizeof run.outcome) != (ssize_t)sizeof run.outcome)
-        _exit(3);
-    _exit(run.outcome.has_failed ? 1 : 0);
+        child_end(3);
+    child_end(run.outcome.has_failed ? 1 : 0);
 }
 
 /* The fault is gone, the process of the node too: what was acknowledged is there. */

@@ -181,6 +181,13 @@ void member_classic_step(struct member *member);
 void member_classic_leave(struct member *member);
 void member_modern_step(struct member *member);
 void member_modern_leave(struct member *member);
+/* The heartbeat that it would send; what it makes of an answer, NULL: none came. */
+struct consumer_group_heartbeat_request;
+struct consumer_group_heartbeat_response;
+void member_modern_request(const struct member *member, int32_t epoch, struct arena *arena,
+                           struct consumer_group_heartbeat_request *body);
+void member_modern_answered(struct member *member,
+                            const struct consumer_group_heartbeat_response *answer);
 
 /* group_embedded.c: the bytes of the classic consumer protocol, and the assignors that a leader runs. */
 struct embedded_member {

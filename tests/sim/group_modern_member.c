@@ -35,8 +35,8 @@ static void owned_list(const struct member *member, struct arena *arena,
     }
 }
 
-static void request_make(const struct member *member, int32_t epoch, struct arena *arena,
-                         struct consumer_group_heartbeat_request *body)
+void member_modern_request(const struct member *member, int32_t epoch, struct arena *arena,
+                           struct consumer_group_heartbeat_request *body)
 {
     const struct world *world = member->actor->world;
 
@@ -81,16 +81,14 @@ static void refused(struct member *member, enum err err)
         member->out_until_ns = now_ns + 200 * MS;
 }
 
-static void answered(void *context, struct peer_request *request, const void *response)
+void member_modern_answered(struct member *member,
+                            const struct consumer_group_heartbeat_response *answer)
 {
-    struct member *member = context;
-    const struct consumer_group_heartbeat_response *answer = response;
     bool is_joining = member->state == MEMBER_JOINING;
     struct assigned list[OWNED_MAX];
     int count = 0;
     enum err err;
 
-    UNUSED(request);
     member->is_busy = false;
     if (!answer) {
         member_doubts(member);
@@ -135,13 +133,19 @@ static void answered(void *context, struct peer_request *request, const void *re
         member->next_beat_ns = 0; /* told at once */
 }
 
+static void answered(void *context, struct peer_request *request, const void *response)
+{
+    UNUSED(request);
+    member_modern_answered(context, response);
+}
+
 static bool send(struct member *member, int32_t epoch)
 {
     CLEANUP(arena_release) struct arena arena = {0};
     struct consumer_group_heartbeat_request body;
 
     arena_init(&arena, &heap_allocator, SIZE_MAX);
-    request_make(member, epoch, &arena, &body);
+    member_modern_request(member, epoch, &arena, &body);
     member->request.answered = answered;
     member->request.context = member;
     member->sent_ns = sim_now_ns(member->actor->world->sim);

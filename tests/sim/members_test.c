@@ -6,6 +6,8 @@
 #include "group.h"
 
 #include "base/assert.h"
+#include "protocol/generated/consumer_group_heartbeat_request.h"
+#include "protocol/generated/consumer_group_heartbeat_response.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -143,6 +145,56 @@ static void a_heartbeat_says_nothing_while_a_coordinator_may_be_loading(void **s
     assert_true(group_loads_are_done(loads, after_ns));
 }
 
+static void answer_with(struct lab *lab, enum err err)
+{
+    struct consumer_group_heartbeat_response answer;
+
+    consumer_group_heartbeat_response_init(&answer);
+    answer.error_code = err_wire_code(err);
+    answer.member_epoch = 3;
+    member_modern_answered(&lab->member, &answer);
+}
+
+static bool tells_all(struct lab *lab)
+{
+    struct consumer_group_heartbeat_request body;
+    struct arena arena;
+    bool is_full;
+
+    arena_init(&arena, &heap_allocator, SIZE_MAX);
+    member_modern_request(&lab->member, 3, &arena, &body);
+    is_full = body.subscribed_topic_names_count == 1 && body.rebalance_timeout_ms > 0;
+    assert_true(is_full || body.subscribed_topic_names_count == -1);
+    arena_release(&arena);
+    return is_full;
+}
+
+/* An error may hide an assignment: it was written, and its answer lost with the coordinator. Only a heartbeat that tells
+ * all is answered with the assignment again. */
+static void a_member_that_heard_an_error_tells_and_asks_for_all_again(void **state)
+{
+    static const enum err errors[] = {ERR_NOT_COORDINATOR, ERR_COORDINATOR_NOT_AVAILABLE,
+                                      ERR_COORDINATOR_LOAD_IN_PROGRESS};
+    struct lab *lab = *state;
+
+    topic_make(lab, 1);
+    lab->member.is_classic = false;
+    lab->member.state = MEMBER_IN;
+    lab->member.generation = 3;
+    lab->member.join_op = -1;
+    answer_with(lab, OK);
+    assert_false(tells_all(lab));
+    for (size_t i = 0; i < ARRAY_COUNT(errors); i++) {
+        answer_with(lab, errors[i]);
+        assert_int_equal(lab->member.state, MEMBER_IN);
+        assert_true(tells_all(lab));
+        answer_with(lab, OK);
+        assert_false(tells_all(lab));
+    }
+    member_modern_answered(&lab->member, NULL);
+    assert_true(tells_all(lab));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -151,6 +203,7 @@ int main(void)
         TEST(what_goes_with_its_topic_while_it_joins_is_given_up_for_its_leader_too),
         TEST(partitions_of_a_topic_that_is_not_there_yet_are_waited_for),
         TEST(a_heartbeat_says_nothing_while_a_coordinator_may_be_loading),
+        TEST(a_member_that_heard_an_error_tells_and_asks_for_all_again),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

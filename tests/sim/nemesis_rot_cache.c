@@ -14,9 +14,9 @@ static bool ends_in(const char *path, const char *end)
 
 static bool can_be_made_anew(const char *path)
 {
-    /* Not .txnindex: Kafka's format has no checksum, and a rotted entry shows what was aborted. */
-    static const char *const ends[] = {".index", ".timeindex", ".snapshot",
-                                       "/recovery-point-offset-checkpoint"};
+    static const char *const ends[] = {".index",    ".timeindex",
+                                       ".txnindex", "/barnabas-aborted-transactions",
+                                       ".snapshot", "/recovery-point-offset-checkpoint"};
 
     if (strstr(path, "__cluster_metadata"))
         return false;

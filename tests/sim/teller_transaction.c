@@ -154,6 +154,14 @@ static void abort_instead(struct instance *instance)
     instance->needs_raise = !instance->teller->is_v2;
 }
 
+static void send_give_up(struct send *send)
+{
+    send->state = SEND_GIVEN_UP;
+    teller_late_add(send);
+    send_event(send, HISTORY_UNKNOWN, -1);
+    abort_instead(send->instance);
+}
+
 static void send_refused(struct send *send, enum err err)
 {
     struct instance *instance = send->instance;
@@ -168,11 +176,8 @@ static void send_refused(struct send *send, enum err err)
         return;
     }
     instance_is_put_off(instance, "Produce", err);
-    if (instance->is_alive && gives_up(instance)) {
-        send->state = SEND_GIVEN_UP;
-        send_event(send, HISTORY_UNKNOWN, -1);
-        abort_instead(instance);
-    }
+    if (instance->is_alive && gives_up(instance))
+        send_give_up(send);
 }
 
 static void produced(void *context, struct peer_request *request, const void *response)
@@ -236,6 +241,10 @@ static void send_send(struct send *send)
     if (send->op < 0)
         send_event(send, HISTORY_INVOKE, -1);
     instance->is_joined = true;
+    if (teller_late_draw(instance->teller)) {
+        send_give_up(send); /* nothing was heard of it in time */
+        return;
+    }
     send->request.answered = produced;
     send->request.context = send;
     if (peer_send(instance->data, API_PRODUCE, instance->teller->produce_version, &body,
@@ -260,6 +269,7 @@ static void sends_go_on(struct instance *instance)
             send->state = SEND_DONE;
         if (send->state == SEND_NEW && !(busy & place))
             send_send(send);
+        has_given_up |= send->state == SEND_GIVEN_UP;
         busy |= send->state == SEND_NEW || send->state == SEND_IN_FLIGHT ? place : 0;
         done += send->state == SEND_DONE || send->state == SEND_GIVEN_UP;
     }

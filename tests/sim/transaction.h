@@ -20,6 +20,7 @@
 #define TELLER_SENDS_MAX 5
 #define TELLER_KEYS 4 /* of a compacted partition */
 #define TELLER_TIMEOUT_MS 3000
+#define TELLER_LATE_MAX 4
 
 /* world_options.transaction_script: what one teller does; the run is short and the node ends once. */
 enum transaction_script {
@@ -96,6 +97,14 @@ struct instance {
     bool has_move, move_is_done, move_is_maybe;
 };
 
+struct late_batch { /* on its way although its sender has given it up */
+    int64_t at_ns;
+    int topic;
+    int32_t partition;
+    uint8_t *bytes;
+    size_t size_bytes;
+};
+
 struct teller {
     struct actor *actor;
     int number;
@@ -110,6 +119,13 @@ struct teller {
     int64_t born_at_ns; /* the next instance; 0: not planned */
     int transactions_left;
     bool has_looked; /* its group has a coordinator */
+    bool has_late;   /* some of its batches come late */
+    struct random late_random;
+    struct late_batch late[TELLER_LATE_MAX];
+    int late_count;
+    struct peer *late_peer;
+    struct peer_request late_request;
+    bool late_is_busy;
 };
 
 struct world_transactions {
@@ -142,6 +158,11 @@ bool instance_ask(struct instance *instance, struct peer *peer, int16_t api_key,
 void instance_later(struct instance *instance, int64_t ms);
 /* What every answer of a coordinator may say. True: handled (ask again later, or the instance has died). */
 bool instance_is_put_off(struct instance *instance, const char *what, enum err err);
+
+/* teller_late.c: is the next batch to be one? Then what was given up comes some time later. */
+bool teller_late_draw(struct teller *teller);
+void teller_late_add(const struct send *send);
+void teller_late_tick(struct teller *teller);
 
 /* transaction_batches.c */
 struct slice send_build(const struct send *send, const struct instance *instance,

@@ -69,6 +69,7 @@ static void teller_add(struct world *world, struct random *random, int number)
     int script = world->options.transaction_script;
     static const int32_t timeouts_ms[] = {400, 1500, 4000};
     static const int16_t versions[2][2] = {{9, 11}, {12, 13}};
+    char stream[64];
 
     ASSERT(teller != NULL);
     *(struct teller **)actor->own = teller;
@@ -93,6 +94,10 @@ static void teller_add(struct world *world, struct random *random, int number)
     teller->input_partition = (int32_t)random_below(random, (uint64_t)all->topics[0].partitions);
     teller->transactions_left = script ? 6 : (int)random_between(random, 5, 120);
     teller->born_at_ns = 1;
+    snprintf(stream, sizeof stream, "late batches of %s", teller->id);
+    sim_random_init(world->sim, &teller->late_random, stream);
+    teller->has_late = script == TRANSACTION_NONE && random_chance(&teller->late_random, 1, 2);
+    teller->late_peer = peer_new(world->sim, actor->machine, world->nodes[0].name, 9092);
     for (int i = 0; i < 2; i++) {
         struct instance *instance = &teller->instances[i];
 

@@ -116,7 +116,7 @@ struct fault {
 };
 extern const struct nemesis nemesis_power, nemesis_kill, nemesis_crash_at, nemesis_stop,
     nemesis_pause, nemesis_clock, nemesis_cut, nemesis_slow_link, nemesis_reset, nemesis_slow_disk,
-    nemesis_full_disk, nemesis_disk_error, nemesis_rot_cache, nemesis_rot_log;
+    nemesis_slow_log, nemesis_full_disk, nemesis_disk_error, nemesis_rot_cache, nemesis_rot_log;
 extern const struct nemesis *const nemeses[];
 extern const size_t nemesis_count;
 
@@ -195,6 +195,10 @@ struct actor *world_actor_add(struct world *world, const struct actor_type *type
 void world_power_cut(struct world *world, struct world_node *node);
 void world_kill(struct world *world, struct world_node *node);
 void world_stop(struct world *world, struct world_node *node); /* orderly */
+/* Nodes that are down are started, those that came up or ended are seen. */
+void world_supervise(struct world *world);
+/* Lets time go on until then, with the supervisor. */
+void world_advance(struct world *world, int64_t until_ns);
 /* "/data0/" … */
 void world_directory(int index, char *out, size_t capacity_bytes);
 struct slot *world_slot(struct world *world, struct random *random,
