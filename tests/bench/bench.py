@@ -41,7 +41,7 @@ ROWS = {
     "recover": Row(rows_life.recover, 0, 45),
     "scaling": Row(rows_scaling.scaling, 50, 60),
     "groups": Row(rows_group.groups, 30, 60),
-    "transactions": Row(rows_transaction.transactions, 0, 40),
+    "transactions": Row(rows_transaction.transactions, 0, 120),
     "clean": Row(rows_clean.clean, 0, 0),
 }
 FORMS = ("quick", "final")
@@ -137,6 +137,19 @@ class Bench:
                              capture_output=True, text=True, timeout=120)
         return json.loads(out.stdout)
 
+    def wake(self, rate):
+        """How late a process is that sleeps and does nothing else, in microseconds: p50_us, p99_us, p999_us."""
+        out = subprocess.run([nodes.PROBE, "wake", str(rate), "2"], check=True, capture_output=True,
+                             text=True)
+        return json.loads(out.stdout)
+
+    def sync(self):
+        """The bare fdatasync of a small append, in microseconds."""
+        out = subprocess.run([nodes.PROBE, "sync", self.folder, "200"], check=True,
+                             capture_output=True, text=True)
+        found = json.loads(out.stdout)
+        return {"p50_us": found["p50_ns"] / 1e3, "p99_us": found["p99_ns"] / 1e3}
+
     def curve(self, name):
         """A file for a distribution, next to the results."""
         folder = self.output / "curves"
@@ -145,13 +158,6 @@ class Bench:
 
     def fail(self, what, error):
         schedule.fail(self.results, what, error)
-
-    def sync_cost(self):
-        """The machine's bare fdatasync just now, in microseconds."""
-        out = subprocess.run([nodes.PROBE, "sync", self.folder, "200"], check=True,
-                             capture_output=True, text=True)
-        found = json.loads(out.stdout)
-        return f"{found['p50_ns'] / 1000:.0f} µs (p99 {found['p99_ns'] / 1000:.0f})"
 
 
 def run_rows(bench, wanted):
@@ -164,7 +170,9 @@ def run_rows(bench, wanted):
         budget = bench.schedule.row_begin(weights[row], sum(weights[each] for each in wanted[index:]))
         print(f"== {row}" + (f": {budget:.0f} seconds" if budget else ""), flush=True)
         begun = time.monotonic()
-        bench.results.facts[f"bare fdatasync before {row}"] = bench.sync_cost()
+        found = bench.sync()
+        bench.results.facts[f"bare fdatasync before {row}"] = (f"{found['p50_us']:.0f} µs "
+                                                               f"(p99 {found['p99_us']:.0f})")
         try:
             ROWS[row].run(bench)
             bench.flush()

@@ -25,6 +25,15 @@ def steady():
             yield Goal("steady", f"page cache, {rate} records/s of 1 KB", f"end to end {word} µs", times)
 
 
+def transactions():
+    for mode, times in (("page cache", 8), ("durable", 4)):
+        for client in ("wire", "Java"):
+            for producers in ("1 producer", "10 producers"):
+                case = f"{mode}, {producers}, {client}"
+                yield Goal("transactions", case, "transactions/s", times)
+                yield Goal("transactions", case, "commit p99 µs", 10)
+
+
 def fetch():
     for readers in ("1 reader", "8 readers", "32 readers"):
         yield Goal("fetch", f"1 KB, {readers}", CPU_GB, 1.5)
@@ -55,6 +64,8 @@ GOALS = (
     Goal("start", "1 partition", "first ack, ms", 100),
     Goal("start", "1,000 partitions", "first ack, ms", 100),
     Goal("recover", "2 GB unsynced, kill -9", "first ack, ms", 50),
+    *transactions(),
+    Goal("clean", "1 KB, 50,000 keys", CPU_GB, 5),
 )
 
 
@@ -72,24 +83,36 @@ def goal_line(goal, line):
             f"| {distance} | {possible} |")
 
 
+def is_beyond(goal, line):
+    """No broker can, and ours is as near as was asked for."""
+    floor = line.get("floor")
+    return (floor and line["barnabas"] and line["apache"] / floor < goal.times
+            and line["barnabas"] / floor <= FLOOR_TIMES)
+
+
 def table(rows):
     found = {(line["row"], line["case"], line["figure"]): line for line in rows}
-    missed, met, unmeasured = [], [], []
+    missed, met, beyond, unmeasured = [], [], [], []
     for goal in GOALS:
         line = found.get((goal.row, goal.case, goal.figure))
         if line is None or "ratio" not in line:
             unmeasured.append(f"{goal.row}, {goal.case}")
+        elif line["ratio"] < goal.times and is_beyond(goal, line):
+            beyond.append((line["ratio"] / goal.times, goal_line(goal, line)))
         elif line["ratio"] < goal.times:
             missed.append((line["ratio"] / goal.times, goal_line(goal, line)))
         else:
             met.append(goal_line(goal, line))
     head = ["| Row | Case | Figure | Goal | Reached (least–most, pairs) | Ours : floor | Floor's own ratio |",
             "|---|---|---|---:|---:|---:|---:|"]
-    out = [f"{len(met)} of {len(GOALS)} goals are met, {len(missed)} are not, {len(unmeasured)} were not "
-           "measured. \"Floor's own ratio\" is what a broker would reach that does nothing but receive, check and "
-           "append: a goal above it is impossible on this machine.", ""]
+    out = [f"{len(met)} of {len(GOALS)} goals are met, {len(missed)} are not, {len(beyond)} are beyond what this "
+           f"machine allows, {len(unmeasured)} were not measured. \"Floor's own ratio\" is what a broker would reach "
+           "that does nothing but receive, check and append, or wake up and sync: a goal above it is impossible there.", ""]
     if missed:
         out += ["Not met, the farthest first:", "", *head, *(text for _, text in sorted(missed)), ""]
+    if beyond:
+        out += [f"Beyond the floor's own ratio, and within {FLOOR_TIMES}× of the floor:", "", *head,
+                *(text for _, text in sorted(beyond)), ""]
     if met:
         out += ["Met:", "", *head, *met, ""]
     if unmeasured:

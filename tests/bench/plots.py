@@ -111,6 +111,10 @@ SERIES = (
     ("partitions-cpu", "Requests of ten partitions", "scaling", r"partitions: ([\d,]+)",
      "CPU µs a record", "partitions"),
     ("readers", "Fetch, 1 KB records", "fetch", r"1 KB, (\d+) readers?", "MB/s", "readers"),
+    ("transactions", "Transactions, Java producers, page cache", "transactions",
+     r"page cache, (\d+) producers?, Java", "transactions/s", "producers"),
+    ("transactions-durable", "Transactions, Java producers, durable", "transactions",
+     r"durable, (\d+) producers?, Java", "transactions/s", "producers"),
 )
 FULL_BATCH = 131072
 

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* When does a broker take records? Three small tools around that question:
+/* When does a broker take records? Small tools around that question:
  *
  *   probe stamp FILE COMMAND...      writes the time into FILE and becomes COMMAND
  *   probe ack ADDRESS TOPIC COUNT    tries to connect every 0.2 ms, then produces one record with
  *                                    acks=all to each of COUNT partitions, again until it is taken;
  *                                    prints when the first and when the last was acknowledged
  *   probe sync FOLDER COUNT          the machine's bare fdatasync after appending 4 KiB
+ *   probe wake RATE SECONDS          how late a process that sleeps until a given time wakes up, RATE times a second
  *   probe canary                     a fifth of a second each of computing and of a byte going to and fro over
  *                                    loopback: rounds per second, to see whether the machine is itself
  *
@@ -167,6 +168,32 @@ static int sync_cost(const char *folder, size_t count)
     return 0;
 }
 
+/* ---- waking up ---- */
+
+static int wake_cost(int64_t rate, int64_t seconds)
+{
+    size_t count = (size_t)(rate * seconds);
+    int64_t *late_ns = malloc(count * sizeof(*late_ns));
+    int64_t start_ns = wire_now_ns();
+
+    if (rate <= 0 || count == 0 || late_ns == NULL)
+        return 1;
+    for (size_t i = 0; i < count; i++) {
+        int64_t due_ns = start_ns + (int64_t)(i + 1) * 1000000000 / rate;
+        struct timespec due = {.tv_sec = due_ns / 1000000000, .tv_nsec = due_ns % 1000000000};
+
+        while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &due, NULL) != 0)
+            ;
+        late_ns[i] = wire_now_ns() - due_ns;
+    }
+    qsort(late_ns, count, sizeof(*late_ns), compare);
+    printf("{\"p50_us\": %.1f, \"p99_us\": %.1f, \"p999_us\": %.1f}\n",
+           (double)late_ns[count / 2] / 1e3, (double)late_ns[count * 99 / 100] / 1e3,
+           (double)late_ns[count * 999 / 1000] / 1e3);
+    free(late_ns);
+    return 0;
+}
+
 /* ---- the canary ---- */
 
 static double computing(void)
@@ -221,9 +248,11 @@ int main(int argc, char **argv)
         return ack(argv[2], argv[3], (int32_t)strtol(argv[4], NULL, 10));
     if (argc == 4 && strcmp(argv[1], "sync") == 0)
         return sync_cost(argv[2], strtoul(argv[3], NULL, 10));
+    if (argc == 4 && strcmp(argv[1], "wake") == 0)
+        return wake_cost(strtol(argv[2], NULL, 10), strtol(argv[3], NULL, 10));
     if (argc == 2 && strcmp(argv[1], "canary") == 0)
         return canary();
     fprintf(stderr, "usage: probe stamp FILE COMMAND... | ack ADDRESS TOPIC COUNT |"
-                    " sync FOLDER COUNT | canary\n");
+                    " sync FOLDER COUNT | wake RATE SECONDS | canary\n");
     return 2;
 }

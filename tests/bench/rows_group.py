@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """groups: members that join at once, heartbeats, offset commits, and what a member costs."""
+import functools
 import itertools
 import json
 
@@ -35,6 +36,12 @@ def group_once(bench, node, protocol, members):
             "commits/s": committed["count"] / committed["seconds"]}
 
 
+def floor(bench, members):
+    """Small requests of as many connections, received, appended and answered."""
+    found = bench.floor(members, 1, 160, 1, 1, bench.choose(20000, 100000), 1)
+    return {"CPU µs a heartbeat": found["cpu_us"], "CPU µs a commit": found["cpu_us"]}
+
+
 def groups(bench):
     ready = bench.shared(nodes.PAGE_CACHE)
     for members in (100,) if bench.form == "quick" else (100, MEMORY_MEMBERS):
@@ -55,4 +62,5 @@ def groups(bench):
                     bench.drop(node)
 
             bench.pairs("groups", f"{protocol}, {members:,} members", run,
-                        most=bench.choose(1, 5) if members >= MEMORY_MEMBERS else None)
+                        most=bench.choose(1, 5) if members >= MEMORY_MEMBERS else None,
+                        floor=functools.partial(floor, bench, members))

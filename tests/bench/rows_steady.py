@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """steady: latency at a rate that does not wait for answers (no coordinated omission)."""
+import functools
 import itertools
 
 import nodes
@@ -10,6 +11,14 @@ TOPICS = itertools.count(1)
 MODES = {"page cache": nodes.PAGE_CACHE, "durable": nodes.DURABLE}
 PERCENTILES = {"p50": "p50_us", "p99": "p99_us", "p99.9": "p999_us"}
 CONNECTIONS = 8
+
+
+def floor(bench, rate, durable):
+    """What a process is charged for that only sleeps until a record is due; durable: and syncs then."""
+    wake, sync = bench.wake(rate), bench.sync() if durable else {}
+    return {f"{what} {word} µs": wake[key] + sync.get(key, 0) if word == "p50"
+            else max(wake[key], sync.get(key, 0))
+            for what in ("ack", "end to end") for word, key in PERCENTILES.items()}
 
 
 def steady(bench):
@@ -31,4 +40,5 @@ def steady(bench):
             return {f"{what} {word} µs": found[f"{key}_{name}"] for what, key in
                     (("ack", "ack"), ("end to end", "end")) for word, name in PERCENTILES.items()}
 
-        bench.pairs("steady", f"{mode}, {rate:,} records/s of 1 KB", run)
+        bench.pairs("steady", f"{mode}, {rate:,} records/s of 1 KB", run,
+                    floor=functools.partial(floor, bench, rate, mode == "durable"))

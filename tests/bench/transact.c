@@ -178,8 +178,9 @@ int main(int argc, char **argv)
     cpu = cpu_seconds() - cpu;
     qsort(taken_ns, all, sizeof(*taken_ns), compare);
     printf("{\"count\": %llu, \"seconds\": %.6f, \"client_cpu\": %.6f, \"p50_us\": %.1f, "
-           "\"p99_us\": %.1f}\n",
+           "\"p99_us\": %.1f, \"records\": %llu}\n",
            (unsigned long long)all, (double)start_ns / 1e9, cpu, (double)taken_ns[all / 2] / 1e3,
-           (double)taken_ns[all * 99 / 100] / 1e3);
+           (double)taken_ns[all * 99 / 100] / 1e3,
+           (unsigned long long)((work.warm_up + work.count) * work.producers * work.records));
     return 0;
 }

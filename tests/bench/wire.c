@@ -163,6 +163,16 @@ uint8_t *wire_put_batch(uint8_t *batch, const uint8_t *value, size_t value_size)
     return at;
 }
 
+void wire_batch_of_producer(uint8_t *batch, const uint8_t *end, int64_t producer_id,
+                            int16_t producer_epoch, int32_t base_sequence)
+{
+    wire_put(batch + 21, 16, 2); /* attributes: transactional */
+    wire_put(batch + 43, (uint64_t)producer_id, 8);
+    wire_put(batch + 51, (uint16_t)producer_epoch, 2);
+    wire_put(batch + 53, (uint32_t)base_sequence, 4);
+    wire_put(batch + 17, crc32c(batch + 21, (size_t)(end - batch) - 21), 4);
+}
+
 size_t wire_produce(uint8_t *frame, int32_t correlation, const char *topic, int32_t partition,
                     int16_t acks, const uint8_t *value, size_t value_size)
 {
@@ -225,6 +235,50 @@ uint64_t wire_get(const uint8_t *at, size_t bytes)
     for (size_t i = 0; i < bytes; i++)
         value = value << 8 | at[i];
     return value;
+}
+
+uint64_t wire_take(struct wire_reader *reader, size_t bytes)
+{
+    const uint8_t *at = reader->at;
+
+    wire_pass(reader, bytes);
+    return reader->is_short ? 0 : wire_get(at, bytes);
+}
+
+uint64_t wire_take_uvarint(struct wire_reader *reader)
+{
+    uint64_t value = 0;
+
+    for (int shift = 0; shift < 35; shift += 7) {
+        uint64_t byte = wire_take(reader, 1);
+
+        value |= (byte & 127) << shift;
+        if (byte < 128)
+            break;
+    }
+    return value;
+}
+
+void wire_pass(struct wire_reader *reader, uint64_t size)
+{
+    reader->is_short |= (uint64_t)(reader->end - reader->at) < size;
+    if (!reader->is_short)
+        reader->at += size;
+}
+
+void wire_pass_compact(struct wire_reader *reader)
+{
+    uint64_t size = wire_take_uvarint(reader);
+
+    wire_pass(reader, size ? size - 1 : 0);
+}
+
+void wire_pass_tags(struct wire_reader *reader)
+{
+    for (uint64_t count = wire_take_uvarint(reader); count > 0 && !reader->is_short; count--) {
+        (void)wire_take_uvarint(reader);
+        wire_pass(reader, wire_take_uvarint(reader));
+    }
 }
 
 bool wire_produce_answer(const uint8_t *body, size_t size, struct wire_answer *out)

@@ -39,9 +39,23 @@ uint8_t *wire_put_uvarint(uint8_t *at, uint64_t value);
 uint8_t *wire_put_compact(uint8_t *at, const char *text);
 /* One batch of format 2 with one record that has no key and no header. */
 uint8_t *wire_put_batch(uint8_t *batch, const uint8_t *value, size_t value_size);
+/* Makes it, up to `end`, a batch of a producer's transaction. */
+void wire_batch_of_producer(uint8_t *batch, const uint8_t *end, int64_t producer_id,
+                            int16_t producer_epoch, int32_t base_sequence);
 size_t wire_finish(uint8_t *frame,
                    const uint8_t *end); /* sets the length and gives the whole size */
 uint64_t wire_get(const uint8_t *at, size_t bytes);
+
+/* Answers of flexible versions, piece by piece. What is not there is 0, and is_short from then on. */
+struct wire_reader {
+    const uint8_t *at, *end;
+    bool is_short;
+};
+uint64_t wire_take(struct wire_reader *reader, size_t bytes);
+uint64_t wire_take_uvarint(struct wire_reader *reader);
+void wire_pass(struct wire_reader *reader, uint64_t size);
+void wire_pass_compact(struct wire_reader *reader); /* a string */
+void wire_pass_tags(struct wire_reader *reader);
 
 /* What is behind a fetch answer's length; false if it is none or tells an error. */
 bool wire_fetch_answer(const uint8_t *body, size_t size, const uint8_t **records_out,
