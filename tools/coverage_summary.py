@@ -1,12 +1,24 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Line and branch coverage per module from gcov's files, and the lines that nothing ran.
+"""Line and branch coverage per module from gcov's files, beside what docs/coverage/<module>.txt says of the rest.
 
-  coverage_summary.py BUILD [MODULE…] [--uncovered FILE]
+  coverage_summary.py BUILD [MODULE…] [--uncovered FILE] [--strict]
 
 BUILD was configured with -Db_coverage=true and has run its tests. Reads what `gcov --json-format` says of each
 object; a branch counts once, whatever number of objects hold it. Branches of ASSERT's failing side and of
 generated sources are left out: the first is there not to be taken, the second is held by its generator's tests.
+
+What is left of a module is explained in docs/coverage/<module>.txt, an entry of two lines each (docs/coverage.md
+has the classes; lines that begin with # are comments):
+
+  read.c read_step: race 1: the segment goes while its file is being opened
+      if (segment == NULL || segment->is_doomed)
+
+file and function, class, number of branches of that source line that nothing takes (with several such lines in the
+function: of each), and why; below it the source line as it stands, without its indentation. A line that nothing ran,
+and its branches, need no entry if the nearest line above it that was run, in the same function, has one: what it lacks
+is that branch. A line without a branch has the number 0. --uncovered lists all that is not taken, with "explained" or
+"LEFT" before each; --strict fails when something is left, or an entry names a line that is no more.
 """
 
 import argparse
@@ -14,11 +26,14 @@ import collections
 import gzip
 import json
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
 
 DEFAULT_MODULES = ("records", "storage", "raft", "protocol")
+CLASSES = ("memory", "sampled", "race", "foreign", "bug", "defence", "compiler", "machine")
+ENTRY = re.compile(r"(\S+) (\w+): (\w+) (\d+): (.+)")
 
 
 def counters(build, module):
@@ -66,22 +81,116 @@ def assertion_lines(path):
     return found
 
 
+class SourceFile:
+    """What was counted in one file: of each line its largest count, its function, and its branches' counts."""
+
+    def __init__(self):
+        self.lines = collections.defaultdict(int)
+        self.functions = {}
+        self.branches = collections.defaultdict(lambda: collections.defaultdict(int))
+
+    def add(self, line):
+        number = line["line_number"]
+        self.lines[number] = max(self.lines[number], line["count"])
+        self.functions.setdefault(number, line.get("function_name", ""))
+        for index, branch in enumerate(line["branches"]):
+            counts = self.branches[number]
+            counts[index] = max(counts[index], branch["count"])
+
+
 def module_measure(root, build, module):
-    """Per file: line → largest count, and (line, branch) → largest count."""
-    lines = collections.defaultdict(lambda: collections.defaultdict(int))
-    branches = collections.defaultdict(lambda: collections.defaultdict(int))
+    """Path → SourceFile of a module's hand-written files."""
+    files = collections.defaultdict(SourceFile)
     for document in gcov(build, counters(build, module)):
         for source in document["files"]:
             path = is_ours(root, build, source["file"])
             if path is None or path.parts[1] != module:
                 continue
             for line in source["lines"]:
-                number = line["line_number"]
-                lines[path][number] = max(lines[path][number], line["count"])
-                for index, branch in enumerate(line["branches"]):
-                    key = (number, index)
-                    branches[path][key] = max(branches[path][key], branch["count"])
-    return lines, branches
+                files[path].add(line)
+    return files
+
+
+class Entry:
+    def __init__(self, where, count):
+        self.where, self.count, self.is_used, self.is_current = where, count, False, False
+
+
+def explanations(root, module):
+    """(file, function, source line) → Entry of docs/coverage/<module>.txt, and what is wrong with the file."""
+    path = root / "docs" / "coverage" / f"{module}.txt"
+    found, wrong, head = {}, [], None
+    if not path.exists():
+        return found, wrong
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        where = f"{path.relative_to(root)}:{number}"
+        if not line.strip() or line.startswith("#"):
+            continue
+        if line[0].isspace():
+            if head is None:
+                wrong.append(f"{where}: a source line without an entry above it")
+                continue
+            key = (head.group(1), head.group(2), line.strip())
+            if key in found:
+                wrong.append(f"{where}: the same line again")
+            found[key] = Entry(where, int(head.group(4)))
+            head = None
+            continue
+        if head is not None:
+            wrong.append(f"{where}: the entry before it lacks its source line")
+        head = ENTRY.fullmatch(line)
+        if head is None:
+            wrong.append(f"{where}: not an entry: FILE FUNCTION: CLASS NUMBER: WHY")
+        elif head.group(3) not in CLASSES:
+            wrong.append(f"{where}: {head.group(3)} is none of {', '.join(CLASSES)}")
+    return found, wrong
+
+
+class Totals:
+    def __init__(self):
+        self.lines = self.lines_run = self.branches = self.taken = self.explained = self.left = 0
+
+
+def file_judge(root, module, path, source, entries, totals):
+    """Adds a file to the totals; says what nothing takes, in order, as lines of text."""
+    said = []
+    text = (root / path).read_text(encoding="utf-8").splitlines()
+    asserted = assertion_lines(root / path)
+    inside = str(path.relative_to(pathlib.Path("src") / module))
+    controlling = {}  # function → has the nearest run line above an entry?
+    for number in sorted(source.lines):
+        if number > len(text):
+            continue
+        function, content = source.functions[number], text[number - 1].strip()
+        branches = {} if number in asserted else source.branches.get(number, {})
+        untaken = sum(1 for count in branches.values() if not count)
+        is_run = source.lines[number] > 0
+        totals.lines += 1
+        totals.lines_run += is_run
+        totals.branches += len(branches)
+        totals.taken += len(branches) - untaken
+        entry = entries.get((inside, function, content))
+        if entry is not None:
+            entry.is_current = True
+            entry.is_used |= untaken > 0 or not is_run
+        if is_run:
+            if untaken > 0 or entry is not None:
+                controlling[function] = entry is not None
+            elif branches:
+                controlling[function] = False
+        if untaken == 0 and is_run:
+            continue
+        allowed = entry.count if entry is not None else 0
+        if entry is None and not is_run and controlling.get(function):
+            allowed = untaken  # it lacks the branch above it, which has an entry
+            is_explained = True
+        else:
+            is_explained = entry is not None and untaken <= allowed
+        totals.explained += min(untaken, allowed)
+        totals.left += max(untaken - allowed, 0) if untaken else not is_explained
+        said.append(f"{'explained' if is_explained else 'LEFT'} {path}:{number} {function}: "
+                    f"{untaken} of {len(branches)}{'' if is_run else ', not run'}: {content}")
+    return said
 
 
 def ratio(covered, total):
@@ -92,32 +201,37 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("build", type=pathlib.Path)
     parser.add_argument("modules", nargs="*", default=DEFAULT_MODULES)
-    parser.add_argument("--uncovered", type=pathlib.Path, help="write the lines that nothing ran here")
+    parser.add_argument("--uncovered", type=pathlib.Path, help="write what nothing takes here")
+    parser.add_argument("--strict", action="store_true", help="fail when something is not explained")
     options = parser.parse_args()
     root = pathlib.Path(__file__).resolve().parent.parent
     build = options.build.resolve()
-    missing = []
-    print("| module | lines | run | branches | taken |\n|---|---|---|---|---|")
+    said, wrong, left = [], [], 0
+    print("| module | lines | run | branches | taken | explained | left |\n|---|---|---|---|---|---|---|")
     for module in options.modules:
-        lines, branches = module_measure(root, build, module)
-        if not lines:
+        files = module_measure(root, build, module)
+        if not files:
             sys.exit(f"no counters of {module} in {build}: configure with -Db_coverage=true, run tests")
-        totals = [0, 0, 0, 0]
-        for path in sorted(lines):
-            asserted = assertion_lines(root / path)
-            dead = sorted(n for n, count in lines[path].items() if not count)
-            taken = {key: count for key, count in branches[path].items() if key[0] not in asserted}
-            totals[0] += len(lines[path])
-            totals[1] += len(lines[path]) - len(dead)
-            totals[2] += len(taken)
-            totals[3] += sum(1 for count in taken.values() if count)
-            text = (root / path).read_text(encoding="utf-8").splitlines()
-            missing += [f"{path}:{n}: {text[n - 1].strip()}" for n in dead if n <= len(text)]
-        print(f"| {module} | {totals[0]} | {ratio(totals[1], totals[0])} | {totals[2]} | "
-              f"{ratio(totals[3], totals[2])} |")
+        entries, mistakes = explanations(root, module)
+        totals = Totals()
+        for path in sorted(files):
+            said += file_judge(root, module, path, files[path], entries, totals)
+        wrong += mistakes
+        for (name, function, content), entry in entries.items():
+            if not entry.is_current:
+                wrong.append(f"{entry.where}: {name} {function} has no such line: {content}")
+            elif not entry.is_used:
+                said.append(f"taken {entry.where}: {name} {function}: {content}")
+        left += totals.left
+        print(f"| {module} | {totals.lines} | {ratio(totals.lines_run, totals.lines)} | {totals.branches} | "
+              f"{ratio(totals.taken, totals.branches)} | {totals.explained} | {totals.left} |")
     if options.uncovered:
-        options.uncovered.write_text("\n".join(missing) + "\n", encoding="utf-8")
-        print(f"{len(missing)} lines that nothing ran: {options.uncovered}")
+        options.uncovered.write_text("\n".join(said) + "\n", encoding="utf-8")
+        print(f"what nothing takes: {options.uncovered}")
+    for line in wrong:
+        print(line)
+    if options.strict and (wrong or left):
+        sys.exit(f"{left} left without an explanation, {len(wrong)} wrong in docs/coverage")
 
 
 if __name__ == "__main__":
