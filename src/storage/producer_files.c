@@ -257,9 +257,11 @@ static enum err segment_replay(struct log *log, struct segment *segment, int64_t
 }
 
 /* The newest readable file at or below `offset`; without one the state is empty at the first byte that is there: what
- * lies below the log's start nobody reads any more, but who wrote it goes on with the sequence after it. */
+ * lies below the log's start nobody reads any more, but who wrote it goes on with the sequence after it. A file from
+ * below the first byte would be of no use: what followed it is gone, and producers would be held to old sequences. */
 static enum err snapshot_load(struct log *log, int64_t offset, struct why *why)
 {
+    int64_t first = MIN(log->segments[0]->base_offset, offset);
     int64_t expiration_ms = atomic_load(&log->store->directories->producer_expiration_ms);
 
     for (size_t i = log->snapshot_count; i > 0; i--) {
@@ -269,7 +271,7 @@ static enum err snapshot_load(struct log *log, int64_t offset, struct why *why)
         enum err err;
 
         arena_init(&arena, &heap_allocator, SIZE_MAX);
-        if (log->snapshots[i - 1] > offset)
+        if (log->snapshots[i - 1] > offset || log->snapshots[i - 1] < first)
             continue;
         path_of_file(log->path, log->snapshots[i - 1], ".snapshot", path);
         err = os_read_whole(log_os(log), path, &arena, SNAPSHOT_BYTES_MAX, &file);
@@ -283,7 +285,7 @@ static enum err snapshot_load(struct log *log, int64_t offset, struct why *why)
         LOG_WARN(log_logger(log), "storage", "snapshot_dropped", "file=%s", path);
         TRY(producer_file_remove(log, i - 1));
     }
-    producer_state_clear(&log->producers, MIN(log->segments[0]->base_offset, offset));
+    producer_state_clear(&log->producers, first);
     return OK;
 }
 

@@ -4,6 +4,7 @@
  * start, over the size, over the age.
  * Invariants  1. nothing at or above the high watermark goes.   2. the log keeps one segment at least.
  *             3. the start lies durably above a segment before that goes: readers never see it again.
+ *             4. so does a snapshot of the producers: nothing else tells what the segment said of them.
  * Crash       segments that come back are below the start and go again.
  * Threads     the store's; it is put off while a flush or a roll runs, which work on the same files.
  */
@@ -111,6 +112,38 @@ static bool needs_timestamps(const struct log *log)
            !log_timestamps_known(log);
 }
 
+/* Is there a snapshot where one of the segments from `at` on begins? Recovery can do little with others. */
+static bool snapshot_is_there(const struct log *log, size_t at)
+{
+    for (size_t i = log->snapshot_count; i > 0; i--) {
+        size_t floor = log_segment_floor(log, log->snapshots[i - 1]);
+
+        if (floor != SIZE_MAX && floor >= at &&
+            log->segments[floor]->base_offset == log->snapshots[i - 1])
+            return true;
+    }
+    return false;
+}
+
+/* Nearly always so: each roll takes one, unless memory lacks. Without it a restart would know nothing of producers, or
+ * what an older one says, and take their next batches to be out of order. */
+static bool producers_are_kept(struct log *log, size_t at)
+{
+    if (snapshot_is_there(log, at))
+        return true;
+    if (log->end_written < log->end_queued)
+        return false;
+    log->retention_waits = true; /* for the flush that writes it */
+    if (log_active(log)->base_offset < log->end_queued) {
+        log_roll_to(log, log->end_queued);
+        return false;
+    }
+    log_snapshot_take(log, log->end_queued);
+    if (log->pending_snapshot_count > 0)
+        log_flush_full(log, log->end_queued);
+    return false;
+}
+
 void log_retention_pass(struct log *log)
 {
     size_t count;
@@ -147,6 +180,8 @@ void log_retention_pass(struct log *log)
     }
     if (count > 1 && FAULT_POINT(retention_one_segment))
         count = 1;
+    if (count > 0 && !producers_are_kept(log, count))
+        return;
     if (count > 0 && log->segments[count]->base_offset > log->start_offset)
         retention_raise(log, log->segments[count]->base_offset);
     else if (count > 0)

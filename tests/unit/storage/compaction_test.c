@@ -25,6 +25,33 @@ static void the_newest_value_of_each_key_stays_at_its_offset(void **state)
     bench_close(&bench);
 }
 
+/* More records than the cleaner looks ahead for, keys repeated within a batch, the last of some a tombstone. */
+static void large_batches_keep_the_newest_value_of_each_key(void **state)
+{
+    enum { RECORDS = 50, KEYS = 21, BATCHES = 3 };
+    struct bench bench;
+    struct log *log = compaction_log(&bench, &history, 6);
+    int pairs[RECORDS][2];
+    int kept;
+
+    for (int batch = 0; batch < BATCHES; batch++) {
+        struct keyed keyed = {.pairs = pairs, .count = RECORDS};
+
+        for (int i = 0; i < RECORDS; i++) {
+            pairs[i][0] = (batch + i * 8) % KEYS;
+            pairs[i][1] = i % 7 == 3 ? -1 : batch * RECORDS + i;
+        }
+        OKAY(keyed_append(&bench, log, &history, &keyed));
+    }
+    compaction_run(&bench, log);
+    kept = compaction_check(&bench, log, &history);
+    assert_int_equal(kept, KEYS);
+    view_read(&bench, log, log_end_written(log), false, &view);
+    for (int i = RECORDS - KEYS; i < RECORDS; i++)
+        assert_true(view_has(&view, (BATCHES - 1) * RECORDS + i));
+    bench_close(&bench);
+}
+
 static void the_active_segment_is_never_cleaned(void **state)
 {
     struct bench bench;
@@ -375,6 +402,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_newest_value_of_each_key_stays_at_its_offset),
+        cmocka_unit_test(large_batches_keep_the_newest_value_of_each_key),
         cmocka_unit_test(the_active_segment_is_never_cleaned),
         cmocka_unit_test(nothing_above_the_high_watermark_is_cleaned),
         cmocka_unit_test(a_tombstone_takes_older_values_at_once_and_goes_after_delete_retention_ms),

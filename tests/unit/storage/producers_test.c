@@ -2,6 +2,8 @@
 /* Leader epochs, producers, their snapshots, the index of aborted transactions. */
 #include "support.h"
 
+#include <stdio.h>
+
 #define FOLDER "/data/topic-0/"
 #define EPOCHS FOLDER "leader-epoch-checkpoint"
 
@@ -278,6 +280,83 @@ static void snapshots_go_with_their_segments(void **state)
     bench_close(&bench);
 }
 
+static void snapshots_remove(struct bench *bench, int from)
+{
+    char path[100];
+
+    for (int i = from; i <= 12; i++) {
+        snprintf(path, sizeof(path), FOLDER "%020d.snapshot", i);
+        if (bench_file_size(bench, path) >= 0)
+            OKAY(os_unlink(bench->os, path));
+    }
+}
+
+static struct log *five_segments(struct bench *bench)
+{
+    struct log *log = bench_log(bench, "topic", 0);
+
+    for (int i = 0; i < 5; i++) {
+        produce(bench, log, i < 2 ? 7 : 8, 2 * (i < 2 ? i : i - 2), 2);
+        log_roll(log);
+    }
+    produce(bench, log, 8, 6, 1);
+    bench_pass(bench, 2000);
+    return log;
+}
+
+/* The roll had no memory for one, or it rotted. */
+static void no_segment_goes_before_a_snapshot_knows_its_producers(void **state)
+{
+    struct bench bench;
+    struct log *log;
+
+    bench_open(&bench, 16);
+    five_segments(&bench);
+    bench_halt(&bench);
+    snapshots_remove(&bench, 3);
+    bench_start(&bench);
+    log = bench_log(&bench, "topic", 0);
+    assert_int_equal(last_sequence(log, 7), 3);
+    log_set_high_watermark(log, 11);
+    OKAY(log_set_start_offset(log, 6));
+    log_retention_run(log);
+    bench_pass(&bench, 70000);
+    assert_int_equal(bench_file_size(&bench, FOLDER "00000000000000000004.log"), -1);
+    bench_crash(&bench, NULL);
+    log = bench_log(&bench, "topic", 0);
+    assert_int_equal(last_sequence(log, 7), 3);
+    produce(&bench, log, 7, 4, 1);
+    bench_close(&bench);
+}
+
+static void a_snapshot_from_below_the_first_segment_holds_nobody_to_old_sequences(void **state)
+{
+    uint8_t bytes[200];
+    struct bench bench;
+    struct log *log;
+    size_t size_bytes;
+
+    bench_open(&bench, 17);
+    log = five_segments(&bench);
+    size_bytes =
+        bench_file_get(&bench, FOLDER "00000000000000000002.snapshot", bytes, sizeof(bytes));
+    log_set_high_watermark(log, 11);
+    OKAY(log_set_start_offset(log, 6));
+    log_retention_run(log);
+    bench_pass(&bench, 70000);
+    bench_halt(&bench);
+    snapshots_remove(&bench, 0);
+    bench_file_put(&bench, FOLDER "00000000000000000002.snapshot", slice_of(bytes, size_bytes));
+    OKAY(os_unlink(bench.os, "/data/.kafka_cleanshutdown"));
+    OKAY(os_unlink(bench.os, "/data/recovery-point-offset-checkpoint"));
+    bench_start(&bench);
+    log = bench_log(&bench, "topic", 0);
+    assert_int_equal(last_sequence(log, 7), -2);
+    produce(&bench, log, 7, 4, 1);
+    assert_int_equal(last_sequence(log, 8), 6);
+    bench_close(&bench);
+}
+
 static void producers_outlive_the_deletion_of_all_their_records(void **state)
 {
     struct bench bench;
@@ -537,6 +616,8 @@ int main(void)
         cmocka_unit_test(a_snapshot_beyond_what_an_unclean_stop_left_is_removed),
         cmocka_unit_test(producers_that_were_silent_too_long_are_forgotten),
         cmocka_unit_test(snapshots_go_with_their_segments),
+        cmocka_unit_test(no_segment_goes_before_a_snapshot_knows_its_producers),
+        cmocka_unit_test(a_snapshot_from_below_the_first_segment_holds_nobody_to_old_sequences),
         cmocka_unit_test(producers_outlive_the_deletion_of_all_their_records),
         cmocka_unit_test(a_producer_below_the_start_is_known_while_its_bytes_are_there),
         cmocka_unit_test(a_roll_where_the_last_flush_ended_keeps_its_producers),
