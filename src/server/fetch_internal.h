@@ -149,6 +149,7 @@ struct fetch_state {
     struct timer timer;
     struct deferred wake;
     struct fetch_block *block; /* of ranges that are not shared, until it is lent */
+    bool has_part_blocks;      /* some part may have one of its own */
     size_t wanted_bytes;       /* while it waits for memory */
     size_t reading_bytes;      /* of its ranges in the service's */
     /* session */

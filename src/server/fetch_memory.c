@@ -193,7 +193,7 @@ void fetch_memory_lend(struct fetch_state *state)
     struct fetch_loan *loan;
     struct fetch_block *block;
 
-    for (size_t i = 0; i < state->count; i++) {
+    for (size_t i = 0; state->has_part_blocks && i < state->count; i++) {
         if (block_is_sent(&state->parts[i])) {
             only = &state->parts[i];
             count++;
@@ -220,7 +220,7 @@ static void blocks_unuse(struct fetch_state *state)
 
     if (block)
         fetch_block_unuse(block);
-    for (size_t i = 0; i < state->count; i++) {
+    for (size_t i = 0; state->has_part_blocks && i < state->count; i++) {
         block = TAKE(state->parts[i].block);
         if (block)
             fetch_block_unuse(block);

@@ -73,20 +73,22 @@ static void sources_find(struct fetch_state *state)
 {
     size_t total = 0;
     size_t at = 0;
+    size_t end = 0; /* behind the last wanted one: mostly few of many have something new */
 
     for (size_t i = 0; i < state->count; i++) {
         struct fetch_part *part = &state->parts[i];
 
-        part->read_bytes = 0;
-        part->source = FETCH_READS;
-        if (part->is_planned && part->taken > 0)
-            fetch_share(part);
-        if (part->is_planned && part->source == FETCH_READS)
+        if (part->taken == 0 || !part->is_planned)
+            continue;
+        ASSERT(part->source == FETCH_READS);
+        end = i + 1;
+        fetch_share(part);
+        if (part->source == FETCH_READS)
             total += part->taken;
     }
     if (total > 0)
         state->block = fetch_block_take(state->service, total);
-    for (size_t i = 0; i < state->count; i++) {
+    for (size_t i = 0; i < end; i++) {
         struct fetch_part *part = &state->parts[i];
 
         if (part->taken == 0 || part->source != FETCH_READS)

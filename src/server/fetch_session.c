@@ -329,7 +329,7 @@ size_t fetch_budget_take(struct fetch_budget *budget, int32_t partition_bytes_ma
     if ((int64_t)first_batch > limit) {
         if (budget->has_first)
             return 0; /* only the first non-empty partition may pass the limits */
-        taken = first_batch;
+        taken = MIN(first_batch, planned); /* a rotted size promises more than the file has */
     } else {
         taken = (size_t)MIN((int64_t)planned, limit);
     }

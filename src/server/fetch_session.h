@@ -118,7 +118,7 @@ struct fetch_budget {
     bool has_first; /* some partition has bytes already */
 };
 /* How many bytes a partition gets of what was planned for it: `planned` ≤ its own limit unless it
- * is one oversized batch; `first_batch` of those. */
+ * is one oversized batch; `first_batch` of those, as the batch says itself. */
 size_t fetch_budget_take(struct fetch_budget *budget, int32_t partition_bytes_max, size_t planned,
                          size_t first_batch);
 

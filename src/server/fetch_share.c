@@ -40,6 +40,7 @@ static void part_takes(struct fetch_part *part, struct fetch_block *block, struc
     fetch_block_use(block);
     part->source = FETCH_SHARES;
     part->block = block;
+    part->state->has_part_blocks = true;
     part->bytes = bytes.data;
     part->read_bytes = bytes.size_bytes;
 }
@@ -75,6 +76,7 @@ static void part_fills(struct fetch_part *part, const struct fetch_want *want)
     list_push_back(&service->filling, &block->node);
     part->source = FETCH_FILLS;
     part->block = block;
+    part->state->has_part_blocks = true;
     part->buffer = block->bytes;
 }
 
@@ -104,7 +106,7 @@ void fetch_share(struct fetch_part *part)
         part_takes(part, block_of(range), bytes);
         return;
     case FETCH_FOUND_END:
-        part->taken = MAX(part->taken / 2, part->first_batch_bytes);
+        part->taken = MIN(part->taken, MAX(part->taken / 2, part->first_batch_bytes));
         return;
     case FETCH_FOUND_NONE:
         break;
@@ -125,6 +127,7 @@ static void waiter_reads(struct fetch_part *part)
 {
     part->source = FETCH_READS;
     part->block = fetch_block_take(part->state->service, part->taken);
+    part->state->has_part_blocks = true;
     if (!part->block) {
         fetch_part_done(part); /* without records: the client comes again */
         return;

@@ -223,6 +223,16 @@ static void first_partition_with_bytes_may_pass_the_limits(void **state)
     assert_int_equal(fetch_budget_take(&budget, 50, 10, 10), 0);
 }
 
+/* Its bytes count, not what its rotted size promises: the others would starve. */
+static void batch_that_promises_more_than_is_there_leaves_room_for_others(void **state)
+{
+    struct fetch_budget budget = {.left = 100};
+
+    (void)state;
+    assert_int_equal(fetch_budget_take(&budget, 50, 30, 1000000), 30);
+    assert_int_equal(fetch_budget_take(&budget, 50, 50, 20), 50);
+}
+
 static void oversized_batch_behind_the_first_gives_nothing(void **state)
 {
     struct fetch_budget budget = {.left = 100};
@@ -248,6 +258,7 @@ int main(void)
         cmocka_unit_test(incremental_reply_holds_what_changed),
         cmocka_unit_test(put_again_replaces_the_parameters_and_keeps_what_was_sent),
         cmocka_unit_test(first_partition_with_bytes_may_pass_the_limits),
+        cmocka_unit_test(batch_that_promises_more_than_is_there_leaves_room_for_others),
         cmocka_unit_test(oversized_batch_behind_the_first_gives_nothing),
     };
 
