@@ -136,7 +136,6 @@ enum err pool_start(struct pool *pool)
 enum err pool_submit(struct pool *pool, struct pool_task *task)
 {
     enum err err = OK;
-    bool wakes = false;
 
     pthread_mutex_lock(&pool->mutex);
     ASSERT(!pool->is_stopping);
@@ -149,10 +148,8 @@ enum err pool_submit(struct pool *pool, struct pool_task *task)
         err = OK;
         list_push_back(&pool->queue, &task->node);
         pool->queued_count++;
-        wakes = pool->idle_count > 0;
+        pthread_cond_signal(&pool->work);
     }
     pthread_mutex_unlock(&pool->mutex);
-    if (wakes) /* not before: it would run into the mutex and sleep again */
-        pthread_cond_signal(&pool->work);
     return err;
 }
