@@ -13,6 +13,7 @@ import uuid
 import pytest
 
 import java_tools
+from seeds import seed_of
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("BARNABAS_BUILD", ROOT / "build"))
@@ -29,7 +30,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def seed():
-    return int(os.environ.get("ASSIGNORS_SEED", random.randrange(1 << 31)))
+    return seed_of("ASSIGNORS_SEED")
 
 
 class Group:

@@ -5,12 +5,12 @@ One JVM and one program of ours per direction; entries are lines "Name version h
 names the seed; PROTOCOL_SEED repeats it, PROTOCOL_COUNT says how many of each."""
 import os
 import pathlib
-import random
 import subprocess
 
 import pytest
 
 import java_tools
+from seeds import seed_of
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("BARNABAS_BUILD", ROOT / "build"))
@@ -26,7 +26,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def seed():
-    return int(os.environ.get("PROTOCOL_SEED", random.randrange(1 << 31)))
+    return seed_of("PROTOCOL_SEED")
 
 
 def exchange(writer, reader, seed):

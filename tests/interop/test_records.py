@@ -6,12 +6,12 @@ Questions are lines; who made them does not matter to the answerer (RecordsPeer.
 are). A failure names the seed; RECORDS_SEED repeats it, RECORDS_COUNT says how many questions."""
 import os
 import pathlib
-import random
 import subprocess
 
 import pytest
 
 import java_tools
+from seeds import seed_of
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("BARNABAS_BUILD", ROOT / "build"))
@@ -28,7 +28,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def seed():
-    return int(os.environ.get("RECORDS_SEED", random.randrange(1 << 31)))
+    return seed_of("RECORDS_SEED")
 
 
 def run(command, questions=b""):
