@@ -142,68 +142,9 @@ static enum err stream_end_check(struct record_stream *stream)
     return err == ERR_INVALID_RECORD ? OK : err; /* nothing more to inflate */
 }
 
-/* ---- records that lie whole in the piece ---- */
-
-/* The most that the numbers around one record's key and value take here: two bytes each, and the attributes. */
-#define NUMBERS_BYTES_MAX 14
-
-/* One or two bytes, nearly all there are; more: false, and the other way reads it from its first byte. */
-static inline bool near_number(const uint8_t **at, uint32_t *out)
-{
-    const uint8_t *from = *at;
-    uint32_t first = from[0];
-
-    *at = from + 1;
-    *out = first;
-    if (first < 0x80)
-        return true;
-    *at = from + 2;
-    *out = (first & 0x7f) | (uint32_t)from[1] << 7;
-    return from[1] < 0x80;
-}
-
-static inline bool near_skip(const uint8_t **at, const uint8_t *end, uint32_t zigzag)
-{
-    size_t size = zigzag & 1 ? 0 : zigzag >> 1; /* below zero: null */
-
-    if ((size_t)(end - *at) < size)
-        return false;
-    *at += size;
-    return true;
-}
-
-/* Reads a record without headers whose bytes all lie before `end`, with room behind its fields, so that no number
- * needs a look at where it ends. False: nothing is said of it; the way across pieces decides. */
-static bool record_near(struct record_stream *stream, struct record_facts *out,
-                        int64_t *timestamp_delta_out)
-{
-    const uint8_t *at = stream->at;
-    const uint8_t *end;
-    uint32_t size, timestamp, offset, key, value, headers;
-
-    if (stream->end - at <= NUMBERS_BYTES_MAX)
-        return false;
-    end = stream->end - NUMBERS_BYTES_MAX; /* what may begin up to here needs no more room */
-    if (!near_number(&at, &size) || size & 1 || (int32_t)(size >> 1) > stream->body_bytes_max)
-        return false;
-    at++; /* attributes */
-    if (!near_number(&at, &timestamp) || !near_number(&at, &offset) || !near_number(&at, &key) ||
-        !near_skip(&at, stream->end, key) || at > end || !near_number(&at, &value) ||
-        !near_skip(&at, stream->end, value) || at >= stream->end)
-        return false;
-    headers = *at++;
-    if (headers != 0)
-        return false;
-    stream->at = at;
-    out->has_key = !(key & 1);
-    out->offset_delta = zigzag_decode(offset);
-    *timestamp_delta_out = zigzag_decode(timestamp);
-    return true;
-}
-
 /* Any record, across pieces. */
-static enum err record_far(struct record_stream *stream, struct record_facts *out,
-                           int64_t *timestamp_delta_out)
+static enum err record_read(struct record_stream *stream, struct record_facts *out,
+                            int64_t *timestamp_delta_out)
 {
     uint8_t attributes;
     int32_t size;
@@ -230,8 +171,7 @@ enum err record_stream_next(struct record_stream *stream, struct record_facts *o
     *more_out = false;
     if (stream->left == 0)
         return OK;
-    if (!record_near(stream, out, &timestamp_delta))
-        TRY(record_far(stream, out, &timestamp_delta));
+    TRY(record_read(stream, out, &timestamp_delta));
     out->timestamp = batch_is_log_append_time(header)
                          ? header->max_timestamp
                          : wrap_add(header->base_timestamp, timestamp_delta);
@@ -240,4 +180,17 @@ enum err record_stream_next(struct record_stream *stream, struct record_facts *o
         TRY(stream_end_check(stream));
     *more_out = true;
     return OK;
+}
+
+void record_stream_run(struct record_stream *stream, int32_t first_index, struct record_run *out)
+{
+    stream->at = record_run_take(stream->at, stream->end, MAX(stream->left - 1, 0), first_index,
+                                 stream->body_bytes_max, out);
+    stream->left -= out->count;
+}
+
+void record_stream_rewind(struct record_stream *stream, const struct record_run *run)
+{
+    stream->at = run->from;
+    stream->left += run->count;
 }

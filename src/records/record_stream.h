@@ -8,6 +8,7 @@
 
 #include "compress/compress.h"
 #include "records/batch.h"
+#include "records/record_run.h"
 
 struct record_stream {
     struct compress_context *context;
@@ -33,5 +34,10 @@ enum err record_stream_begin(struct record_stream *stream, struct compress_conte
 /* ERR_INVALID_RECORD: structure, or bytes behind the last record; ERR_UNKNOWN_SERVER_ERROR: cannot
  * be inflated; ERR_TOO_LARGE: over inflated_bytes_max; ERR_NO_MEMORY. */
 enum err record_stream_next(struct record_stream *stream, struct record_facts *out, bool *more_out);
+
+/* Takes what it can of the records that lie whole in the piece at hand, never the last one of the batch; count
+ * 0: none, ask record_stream_next. The other goes back to where the run began, until something else is read. */
+void record_stream_run(struct record_stream *stream, int32_t first_index, struct record_run *out);
+void record_stream_rewind(struct record_stream *stream, const struct record_run *run);
 
 #endif

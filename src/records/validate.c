@@ -1,22 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * records/validate.c: the leader's checks of a batch's records and what it rewrites.
+ * records/validate.c: the leader's checks of a batch and what it rewrites.
  * Invariants  1. every record is looked at, so that every bad one is told.
  *             2. bytes change only after all checks have passed.
  *             3. a compressed batch that stays as it is costs one piece of memory, whatever it
  *                inflates to.
  */
-#include "records/validate.h"
+#include "records/validate_internal.h"
 
 #include "base/assert.h"
-#include "base/fmt.h"
 #include "records/batch_builder.h"
 #include "records/record.h"
-#include "records/record_stream.h"
 #include "records/records_internal.h"
-
-#define RECORD_ERRORS_FIRST_CAPACITY 8
-#define RECORD_ERRORS_SHOWN 3
 
 void validate_config_init(struct validate_config *config)
 {
@@ -31,27 +26,6 @@ void validate_config_init(struct validate_config *config)
     for (int kind = 0; kind < COMPRESSION_COUNT; kind++)
         config->compression_level[kind] = compression_level_default((enum compression)kind);
 }
-
-/* One validation on its way. */
-struct validation {
-    const struct validate_config *config;
-    enum append_origin origin;
-    int64_t now_ms;
-    struct batch_header header;
-    struct slice batch;
-    struct compress_context *context;
-    struct arena *arena;
-    struct writer *out;
-    struct append_info *info;
-    struct why *why;
-    /* gathered over the records */
-    int64_t max_timestamp;
-    bool offsets_are_dense; /* every offset delta equals its index */
-    int32_t index;
-    int64_t error_total;
-    int32_t error_capacity;
-    bool has_timestamp_error;
-};
 
 static enum err batch_check(const struct validation *v)
 {
@@ -80,177 +54,6 @@ static enum err batch_check(const struct validation *v)
         return why_set(v->why, ERR_INVALID_RECORD, "sequence %d of producer %lld",
                        header->base_sequence, (long long)header->producer_id);
     return OK;
-}
-
-/* ---- record errors ---- */
-
-/* A list that cannot grow any more ends early; the total goes on counting. */
-static void record_error_add(struct validation *v, struct slice message)
-{
-    struct append_info *info = v->info;
-
-    v->error_total++;
-    if (slice_is_null(message))
-        return;
-    if (info->record_error_count == v->error_capacity) {
-        int32_t capacity =
-            v->error_capacity == 0 ? RECORD_ERRORS_FIRST_CAPACITY : 2 * v->error_capacity;
-        struct record_error *errors = ARENA_ARRAY(v->arena, struct record_error, (size_t)capacity);
-
-        if (!errors)
-            return;
-        if (info->record_error_count > 0)
-            memcpy(errors, info->record_errors, (size_t)info->record_error_count * sizeof *errors);
-        info->record_errors = errors;
-        v->error_capacity = capacity;
-    }
-    info->record_errors[info->record_error_count++] = (struct record_error){v->index, message};
-}
-
-static bool timestamp_is_out_of_range(const struct validation *v, int64_t timestamp)
-{
-    int64_t age = wrap_subtract(v->now_ms, timestamp);
-
-    return age > v->config->timestamp_before_max_ms ||
-           wrap_subtract(0, age) > v->config->timestamp_after_max_ms;
-}
-
-static struct slice key_error_text(const struct validation *v)
-{
-    return arena_format_slice(
-        v->arena, "Compacted topic cannot accept message without key in topic partition %.*s-%d",
-        SLICE_ARGS(v->info->topic), v->info->partition);
-}
-
-static struct slice time_error_text(const struct validation *v, int64_t timestamp,
-                                    int32_t offset_delta)
-{
-    return arena_format_slice(
-        v->arena,
-        "Timestamp %lld of message with offset %lld is out of range. The timestamp should be "
-        "within [%lld, %lld]",
-        (long long)timestamp, (long long)wrap_add(v->header.base_offset, offset_delta),
-        (long long)wrap_subtract(v->now_ms, v->config->timestamp_before_max_ms),
-        (long long)wrap_add(v->now_ms, v->config->timestamp_after_max_ms));
-}
-
-static void record_check(struct validation *v, int64_t timestamp, int32_t offset_delta,
-                         bool has_key)
-{
-    const struct validate_config *config = v->config;
-
-    if (config->compacted && !has_key) {
-        record_error_add(v, key_error_text(v));
-    } else if (!config->log_append_time && timestamp != TIMESTAMP_NONE) {
-        if (timestamp_is_out_of_range(v, timestamp)) {
-            v->has_timestamp_error = true;
-            record_error_add(v, time_error_text(v, timestamp, offset_delta));
-        }
-    } else if (batch_is_log_append_time(&v->header)) {
-        v->has_timestamp_error = true;
-        record_error_add(v, arena_format_slice(v->arena,
-                                               "Invalid timestamp type in message %d. Producer "
-                                               "should not set timestamp type to LogAppendTime.",
-                                               v->index));
-    }
-    v->max_timestamp = MAX(v->max_timestamp, timestamp);
-    if (offset_delta != v->index)
-        v->offsets_are_dense = false;
-    v->index++;
-}
-
-/* Like the texts of the records it is what clients show their users: worded as Kafka words it. */
-static struct slice errors_text(const struct validation *v)
-{
-    const struct record_error *errors = v->info->record_errors;
-    struct slice shown[RECORD_ERRORS_SHOWN] = {SLICE_EMPTY, SLICE_EMPTY, SLICE_EMPTY};
-
-    for (int32_t i = 0; i < MIN(v->info->record_error_count, RECORD_ERRORS_SHOWN); i++)
-        shown[i] = arena_format_slice(v->arena, "%sRecordError(batchIndex=%d, message='%.*s')",
-                                      i == 0 ? "" : ", ", errors[i].batch_index,
-                                      SLICE_ARGS(errors[i].message));
-    return arena_format_slice(v->arena,
-                              "One or more records have been rejected due to %lld record errors in "
-                              "total, and only showing the first three errors at most: "
-                              "[%.*s%.*s%.*s]",
-                              (long long)v->error_total, SLICE_ARGS(shown[0]), SLICE_ARGS(shown[1]),
-                              SLICE_ARGS(shown[2]));
-}
-
-static enum err record_errors_tell(struct validation *v)
-{
-    if (v->error_total == 0)
-        return OK;
-    v->info->message =
-        v->has_timestamp_error
-            ? SLICE("One or more records have been rejected due to invalid timestamp")
-            : errors_text(v);
-    if (slice_is_null(v->info->message)) /* the arena is full of record errors */
-        v->info->message = SLICE("One or more records have been rejected");
-    return why_set(v->why, v->has_timestamp_error ? ERR_INVALID_TIMESTAMP : ERR_INVALID_RECORD,
-                   "%.*s", SLICE_ARGS(v->info->message));
-}
-
-/* ---- looking at the records ---- */
-
-/* A batch that cannot be read is refused as a whole: no record is blamed. */
-static enum err record_fault(struct validation *v, enum err err)
-{
-    v->info->record_errors = NULL;
-    v->info->record_error_count = 0;
-    switch (err) {
-    case ERR_INVALID_RECORD:
-        return why_set(v->why, err, "record %d is malformed", v->index);
-    case ERR_TOO_LARGE:
-        return why_set(v->why, ERR_INVALID_RECORD, "the batch inflates to more than %lld bytes",
-                       (long long)v->config->inflated_batch_bytes_max);
-    case ERR_DECOMPRESS:
-    case ERR_UNKNOWN_SERVER_ERROR:
-        return why_set(v->why, ERR_UNKNOWN_SERVER_ERROR, "record %d cannot be read", v->index);
-    default:
-        return err;
-    }
-}
-
-static enum err plain_check(struct validation *v, struct slice records, int32_t body_bytes_max)
-{
-    struct record_walk walk;
-    struct record record;
-    bool more;
-    enum err err = record_walk_begin(&walk, &v->header, records);
-
-    ASSERT(err == OK); /* batch_check has seen the count */
-    for (;;) {
-        err = record_walk_next(&walk, &record, &more);
-        if (err != OK || !more)
-            break;
-        if (record.size_bytes > (size_t)body_bytes_max &&
-            record.size_bytes - varint_size_bytes((int32_t)record.size_bytes) >
-                (size_t)body_bytes_max) {
-            err = ERR_INVALID_RECORD;
-            break;
-        }
-        record_check(v, record.timestamp, record.offset_delta, !slice_is_null(record.key));
-    }
-    return err == OK ? record_errors_tell(v) : record_fault(v, err);
-}
-
-static enum err stream_check(struct validation *v)
-{
-    struct record_stream stream;
-    struct record_facts facts;
-    bool more;
-    enum err err = record_stream_begin(&stream, v->context, &v->header, batch_records(v->batch),
-                                       (size_t)v->config->inflated_batch_bytes_max,
-                                       v->config->inflated_bytes_max);
-
-    while (err == OK) {
-        err = record_stream_next(&stream, &facts, &more);
-        if (err != OK || !more)
-            break;
-        record_check(v, facts.timestamp, facts.offset_delta, facts.has_key);
-    }
-    return err == OK ? record_errors_tell(v) : record_fault(v, err);
 }
 
 /* ---- what comes out ---- */
@@ -364,9 +167,9 @@ static enum err inflate_and_rebuild(struct validation *v, enum compression targe
     err = record_inflate(v->context, v->batch, (size_t)v->config->inflated_batch_bytes_max,
                          &inflated);
     if (err != OK)
-        err = record_fault(v, err);
+        err = validation_fault(v, err);
     if (err == OK && !is_checked)
-        err = plain_check(v, writer_slice(&inflated), v->config->inflated_bytes_max);
+        err = validation_check_plain(v, writer_slice(&inflated), v->config->inflated_bytes_max);
     if (err == OK)
         err = rebuild(v, writer_slice(&inflated), target, rebuilt_out);
     writer_release(&inflated);
@@ -382,13 +185,13 @@ static enum err compressed_validate(struct validation *v, enum compression sourc
                 (source == COMPRESSION_NONE && batch_is_control(&v->header));
 
     if (source == COMPRESSION_NONE) {
-        TRY(plain_check(v, batch_records(v->batch), INT32_MAX));
+        TRY(validation_check_plain(v, batch_records(v->batch), INT32_MAX));
         if (!keep)
             return rebuild(v, batch_records(v->batch), target, rebuilt_out);
     } else if (!keep) {
         return inflate_and_rebuild(v, target, false, rebuilt_out);
     } else {
-        TRY(stream_check(v));
+        TRY(validation_check_stream(v));
         if (!v->offsets_are_dense)
             return inflate_and_rebuild(v, target, true, rebuilt_out);
     }
@@ -426,7 +229,7 @@ enum err append_validate(const struct validate_config *config, enum append_origi
                  ? source
                  : (enum compression)config->compression_type;
     if (source == COMPRESSION_NONE && target == COMPRESSION_NONE) {
-        TRY(plain_check(&v, batch_records(v.batch), INT32_MAX));
+        TRY(validation_check_plain(&v, batch_records(v.batch), INT32_MAX));
         stamp_in_place(&v, bytes);
     } else {
         TRY(compressed_validate(&v, source, target, bytes, rebuilt_out));

@@ -2,8 +2,11 @@
 /*
  * Any bytes through everything that reads batches: framing, records, the leader's checks, producer
  * state, snapshots. Input: one byte of settings, then the bytes of a partition. The CRC of the
- * first batch is made true before the leader's checks, so that they see more than its mismatch.
+ * first batch is made true before the leader's checks, so that they see more than its mismatch; what
+ * they say is held against the slow reader of tests/unit/records/record_oracle.h.
  */
+#include "../unit/records/record_oracle.h"
+
 #include "base/assert.h"
 #include "records/control_record.h"
 #include "records/crc32c.h"
@@ -53,6 +56,48 @@ static void producers_feed(struct producer_state *state, struct slice batch)
     producer_update_discard(&update);
 }
 
+/* What can be inflated of a batch, as the pieces come, and why there is no more. */
+static enum err inflate(struct compress_context *context, const struct batch_header *header,
+                        struct slice in, struct writer *out)
+{
+    struct slice piece;
+
+    TRY(decompress_begin(context, (enum compression)batch_codec(header), in, INFLATE_BYTES_MAX));
+    do {
+        TRY(decompress_next(context, &piece));
+        writer_bytes(out, piece.data, piece.size_bytes);
+    } while (piece.size_bytes > 0);
+    return OK;
+}
+
+/* True: what the batch's header alone says lets its records be looked at. */
+static bool oracle_ask(struct oracle *oracle, struct compress_context *context,
+                       const struct validate_config *config, struct slice batch, bool *streamed_out)
+{
+    struct batch_header header;
+    struct writer plain;
+    enum err tail = OK;
+    int codec;
+
+    if (batch_header_read(batch, &header) != OK)
+        return false;
+    codec = batch_codec(&header);
+    if (header.record_count <= 0 || header.record_count != (int64_t)header.last_offset_delta + 1 ||
+        batch_is_control(&header) || (batch_has_producer(&header) && header.base_sequence < 0) ||
+        codec >= COMPRESSION_COUNT ||
+        (config->compression_type != VALIDATE_COMPRESSION_PRODUCER &&
+         config->compression_type != codec))
+        return false; /* or it is built anew */
+    *streamed_out = codec != COMPRESSION_NONE;
+    writer_init(&plain, &heap_allocator, SIZE_MAX);
+    if (*streamed_out)
+        tail = inflate(context, &header, batch_records(batch), &plain);
+    oracle_walk(oracle, config, NOW_MS, &header,
+                *streamed_out ? writer_slice(&plain) : batch_records(batch), tail, *streamed_out);
+    writer_release(&plain);
+    return true;
+}
+
 static void leader_check(struct compress_context *context, uint8_t settings, uint8_t *bytes,
                          size_t size)
 {
@@ -62,6 +107,10 @@ static void leader_check(struct compress_context *context, uint8_t settings, uin
     struct arena arena;
     struct writer out;
     struct slice rebuilt;
+    struct why why = {{0}};
+    struct oracle *oracle;
+    bool is_asked, is_streamed = false;
+    enum err err;
 
     if (produce_precheck(slice_of(bytes, size), 13, &header, NULL) != OK)
         return;
@@ -75,8 +124,17 @@ static void leader_check(struct compress_context *context, uint8_t settings, uin
         return;
     arena_init(&arena, &heap_allocator, 64 * KIB);
     writer_init(&out, &heap_allocator, SIZE_MAX);
-    if (append_validate(&config, APPEND_ORIGIN_CLIENT, NOW_MS, bytes, context, &arena, &out, &info,
-                        &rebuilt, NULL) == OK) {
+    oracle = malloc(sizeof *oracle);
+    is_asked = oracle && oracle_ask(oracle, context, &config, slice_of(bytes, info.valid_bytes),
+                                    &is_streamed);
+    err = append_validate(&config, APPEND_ORIGIN_CLIENT, NOW_MS, bytes, context, &arena, &out,
+                          &info, &rebuilt, &why);
+    if (is_asked)
+        ASSERT(!oracle_objection(oracle, &config, NOW_MS, err, &info, &why, is_streamed));
+    if (is_asked && err == OK)
+        ASSERT(slice_is_null(rebuilt) == (!is_streamed || oracle->is_dense));
+    free(oracle);
+    if (err == OK) {
         ASSERT(batch_is_valid(slice_of(bytes, batch_size_bytes(&header))));
         ASSERT(slice_is_null(rebuilt) || batch_is_valid(rebuilt));
     }
