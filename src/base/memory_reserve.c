@@ -6,8 +6,6 @@
  */
 #include "base/memory_reserve.h"
 
-#include "base/allocator.h"
-
 #include <stdatomic.h>
 
 static atomic_size_t reserve_bytes; /* 0: the process has none */
@@ -46,3 +44,29 @@ bool memory_reserve_is_whole(void)
 
     return size_bytes == 0 || atomic_load(&reserve_block) || memory_reserve_fill(size_bytes) == OK;
 }
+
+static void *must_allocate(struct allocator *self, size_t size_bytes)
+{
+    void *pointer;
+
+    UNUSED(self);
+    MEMORY_MUST(pointer, heap_allocator.allocate(&heap_allocator, size_bytes));
+    return pointer;
+}
+
+static void *must_resize(struct allocator *self, void *pointer, size_t old_bytes, size_t new_bytes)
+{
+    void *grown;
+
+    UNUSED(self);
+    MEMORY_MUST(grown, heap_allocator.resize(&heap_allocator, pointer, old_bytes, new_bytes));
+    return grown;
+}
+
+static void must_release(struct allocator *self, void *pointer, size_t size_bytes)
+{
+    UNUSED(self);
+    heap_allocator.release(&heap_allocator, pointer, size_bytes);
+}
+
+struct allocator must_allocator = {must_allocate, must_resize, must_release};

@@ -7,6 +7,7 @@
 #ifndef BASE_MEMORY_RESERVE_H
 #define BASE_MEMORY_RESERVE_H
 
+#include "base/allocator.h"
 #include "base/assert.h"
 #include "base/err.h"
 #include "base/macros.h"
@@ -17,6 +18,10 @@ MUST_USE enum err memory_reserve_fill(size_t size_bytes);
 bool memory_reserve_break(void);
 /* There is a reserve, it is whole or can be made so: what is asked for by peers may be granted. */
 bool memory_reserve_is_whole(void);
+
+/* The heap for what must be had, and that no peer makes large: never NULL. It breaks into the reserve as MEMORY_MUST does.
+ * An arena, a hash map, a writer over it has no errors of memory but its own limit. */
+extern struct allocator must_allocator;
 
 /* For what must be had: `pointer` = `expression`, once more when the reserve could be broken; else the process ends. */
 #define MEMORY_MUST(pointer, expression)                                                   \

@@ -221,12 +221,8 @@ void os_port_release(struct os_port **port)
 
 void os_port_submit(struct os_port *port, struct os_op *op)
 {
-    ASSERT(op->done != NULL);
     ASSERT(op->kind != OS_OP_JOB || op->run != NULL);
-    op->port = port;
-    op->err = OK;
-    op->result = 0;
-    op->accepted = NULL;
+    os_op_prepare(op, port);
     port->table->port_submit(port, op);
 }
 
@@ -297,6 +293,11 @@ void os_socket_attach(struct os_socket *socket, struct os_port *port)
 {
     ASSERT(socket->table == port->table);
     socket->table->socket_attach(socket, port);
+}
+
+void os_socket_await(struct os_socket *socket, struct os_reader *reader)
+{
+    socket->table->socket_await(socket, reader);
 }
 
 bool os_socket_is_readable(struct os_socket *socket)

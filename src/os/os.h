@@ -182,6 +182,20 @@ void os_socket_set_buffers(struct os_socket *socket, int send_bytes, int receive
  * old owner's thread, attach on the new one's. */
 void os_socket_detach(struct os_socket *socket);
 void os_socket_attach(struct os_socket *socket, struct os_port *port);
+/* A receive that has no operation, and so no buffer, before there is something to receive: who only waits holds nothing. */
+struct os_reader {
+    const struct os_reader_calls *calls;
+};
+struct os_reader_calls {
+    /* Something may be there: bytes, the end or an error. An OS_OP_RECEIVE of the socket, filled in as for os_port_submit,
+     * which is under way from here on; NULL: there is no memory for one, and nobody reads any more. It may not
+     * call this header. */
+    struct os_op *(*begin)(struct os_reader *reader);
+    /* There was nothing after all: the operation is its owner's without a `done`, the reader waits on. */
+    void (*undo)(struct os_reader *reader, struct os_op *op);
+};
+/* Has `begin` called once, from here or from a poll. No receive may be under way; closing the socket ends it. */
+void os_socket_await(struct os_socket *socket, struct os_reader *reader);
 /* Bytes queued in the kernel and not read, so that a handler may read on. */
 bool os_socket_is_readable(struct os_socket *socket);
 

@@ -80,6 +80,7 @@ struct os_table {
     void (*socket_set_buffers)(struct os_socket *socket, int send_bytes, int receive_bytes);
     void (*socket_detach)(struct os_socket *socket);
     void (*socket_attach)(struct os_socket *socket, struct os_port *port);
+    void (*socket_await)(struct os_socket *socket, struct os_reader *reader);
     bool (*socket_is_readable)(struct os_socket *socket);
 
     /* threads and process */
@@ -95,6 +96,16 @@ struct os_table {
 
     void (*release)(struct os *os);
 };
+
+/* Before a table is given an operation, or takes one from a reader. */
+static inline void os_op_prepare(struct os_op *op, struct os_port *port)
+{
+    ASSERT(op->done != NULL);
+    op->port = port;
+    op->err = OK;
+    op->result = 0;
+    op->accepted = NULL;
+}
 
 /* The file calls of an operation, for the tables whose blocking calls do the work: runs the blocking
  * call that op->kind stands for, or op->run, and fills the out fields. Not for sockets. */

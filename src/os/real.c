@@ -91,6 +91,7 @@ const struct os_table real_table = {
     .socket_set_buffers = real_socket_set_buffers,
     .socket_detach = real_socket_detach,
     .socket_attach = real_socket_attach,
+    .socket_await = real_socket_await,
     .socket_is_readable = real_socket_is_readable,
     .thread_start = real_thread_start,
     .thread_join = real_thread_join,

@@ -134,6 +134,7 @@ struct real_port {
     struct list_node again;              /* real_socket.again_node: to be tried without an event */
     struct list_node connects;           /* real_connect.node */
     size_t ops_under_way;
+    unsigned unlooked; /* polls in a row that did not ask the kernel */
     int accept_below_fd; /* descriptors below this one may be accepted; 0: look first how many are left */
 };
 
@@ -167,6 +168,7 @@ struct real_socket {
     enum err broken;              /* could not be registered: every operation gets it */
     int low_water_bytes;          /* SO_RCVLOWAT: an event is worth as many */
     struct real_port *port;       /* NULL: detached */
+    struct os_reader *reader;     /* waits; `reads` is empty meanwhile */
     struct list_node reads;       /* os_op.node: accepts or receives, in order */
     struct list_node writes;      /* os_op.node: sends, in order */
     struct list_node again_node;  /* in port->again */
@@ -196,6 +198,7 @@ void real_socket_peer_address(struct os_socket *socket, struct os_address *out);
 void real_socket_set_buffers(struct os_socket *socket, int send_bytes, int receive_bytes);
 void real_socket_detach(struct os_socket *socket);
 void real_socket_attach(struct os_socket *socket, struct os_port *port);
+void real_socket_await(struct os_socket *socket, struct os_reader *reader);
 bool real_socket_is_readable(struct os_socket *socket);
 
 /* ---- connecting ---- */

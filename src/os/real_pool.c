@@ -24,16 +24,41 @@
 #define STACK_BYTES (256 * KIB)
 #endif
 
+/* What a new thread is given. It takes its name itself, with one call: for another one glibc opens and writes a file of
+ * /proc. */
+struct thread_start {
+    void *(*run)(void *context);
+    void *context;
+    char name[16]; /* the kernel's bound */
+};
+
+static void *thread_begin(void *context)
+{
+    struct thread_start *given = context;
+    struct thread_start start = *given;
+
+    ALLOCATOR_DELETE(&heap_allocator, given);
+    pthread_setname_np(pthread_self(), start.name);
+    return start.run(start.context);
+}
+
 enum err thread_create(const char *name, void *(*run)(void *context), void *context, pthread_t *out)
 {
+    struct thread_start *start = ALLOCATOR_NEW(&heap_allocator, struct thread_start);
     pthread_attr_t attributes;
     sigset_t blocked;
     sigset_t before;
-    char short_name[16]; /* the kernel's bound */
     int error_number;
 
-    if (pthread_attr_init(&attributes) != 0)
+    if (!start)
         return ERR_NO_MEMORY;
+    start->run = run;
+    start->context = context;
+    fmt(start->name, sizeof(start->name), "%s", name);
+    if (pthread_attr_init(&attributes) != 0) {
+        ALLOCATOR_DELETE(&heap_allocator, start);
+        return ERR_NO_MEMORY;
+    }
     pthread_attr_setstacksize(&attributes, MAX(STACK_BYTES, (size_t)PTHREAD_STACK_MIN));
     /* The new thread inherits the mask. Signals of its own faults and of profilers still come. */
     sigfillset(&blocked);
@@ -45,13 +70,13 @@ enum err thread_create(const char *name, void *(*run)(void *context), void *cont
     sigdelset(&blocked, SIGABRT);
     sigdelset(&blocked, SIGPROF);
     pthread_sigmask(SIG_SETMASK, &blocked, &before);
-    error_number = pthread_create(out, &attributes, run, context);
+    error_number = pthread_create(out, &attributes, thread_begin, start);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     pthread_attr_destroy(&attributes);
-    if (error_number != 0)
+    if (error_number != 0) {
+        ALLOCATOR_DELETE(&heap_allocator, start);
         return ERR_NO_MEMORY;
-    fmt(short_name, sizeof(short_name), "%s", name);
-    pthread_setname_np(*out, short_name);
+    }
     return OK;
 }
 

@@ -21,6 +21,9 @@
 #include <unistd.h>
 
 #define EVENTS_MAX 64
+/* A poll that has completions at hand leaves the kernel alone, but not more often than this in a row: a request is
+ * a chain of operations that complete at once, and each would ask for events in between. */
+#define UNLOOKED_MAX 3
 
 static struct real_port *real_of(struct os_port *port)
 {
@@ -270,6 +273,17 @@ static bool wait_and_drive(struct real_port *port, int64_t deadline_ns)
     return is_notified;
 }
 
+/* Is what there is to do enough, for now? */
+static bool poll_is_unlooked(struct real_port *port)
+{
+    if (list_is_empty(&port->completed) || port->unlooked >= UNLOOKED_MAX) {
+        port->unlooked = 0;
+        return false;
+    }
+    port->unlooked++;
+    return true;
+}
+
 size_t real_port_poll(struct os_port *base, int64_t deadline_ns)
 {
     struct real_port *port = real_of(base);
@@ -279,6 +293,8 @@ size_t real_port_poll(struct os_port *base, int64_t deadline_ns)
 
         take_arrived(port);
         drive_again(port);
+        if (poll_is_unlooked(port))
+            return complete_all(port);
         is_notified = wait_and_drive(port, deadline_ns);
         take_arrived(port);
         if (!list_is_empty(&port->completed))

@@ -4,12 +4,15 @@
  */
 #include "os/real_internal.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
+
+static_assert(sizeof(struct real_socket) <= 104, "what each idle connection holds");
 
 static struct real_socket *real_of(struct os_socket *socket)
 {
@@ -169,6 +172,7 @@ void real_socket_close(struct os_socket *base, bool abort)
     struct real_socket *socket = real_of(base);
 
     if (socket->port) {
+        socket->reader = NULL;
         cancel_list(socket->port, &socket->reads);
         cancel_list(socket->port, &socket->writes);
     }
@@ -188,7 +192,7 @@ void real_socket_detach(struct os_socket *base)
     struct real_socket *socket = real_of(base);
 
     ASSERT(socket->port != NULL);
-    ASSERT(list_is_empty(&socket->reads) && list_is_empty(&socket->writes));
+    ASSERT(!socket->reader && list_is_empty(&socket->reads) && list_is_empty(&socket->writes));
     list_remove(&socket->again_node);
     socket->again_ns = 0;
     if (socket->broken == OK)

@@ -161,9 +161,8 @@ static bool try_receive(struct real_socket *socket, struct os_op *op)
 /* The rest of a large frame is received in few pieces: being woken costs more than copying some thousands of bytes,
  * and a sender that is faster than the link would wake us for each of its packets. The kernel wakes us earlier when
  * its buffer is full, the window closes or the peer has gone. */
-static void low_water_set(struct real_socket *socket, const struct os_op *op)
+static void low_water_set(struct real_socket *socket, size_t useful)
 {
-    size_t useful = op->kind == OS_OP_RECEIVE ? op->useful_bytes : 1;
     int bytes = useful < LOW_WATER_BYTES_MIN ? 1 : (int)MIN(useful, LOW_WATER_BYTES_MAX);
 
     if (bytes == socket->low_water_bytes)
@@ -172,16 +171,69 @@ static void low_water_set(struct real_socket *socket, const struct os_op *op)
     (void)setsockopt(socket->fd, SOL_SOCKET, SO_RCVLOWAT, &bytes, sizeof(bytes));
 }
 
+/* NULL: its owner has no memory for one. */
+static struct os_op *reader_begin(struct real_socket *socket)
+{
+    struct os_reader *reader = TAKE(socket->reader);
+    struct os_op *op = reader->calls->begin(reader);
+
+    if (!op)
+        return NULL;
+    ASSERT(op->kind == OS_OP_RECEIVE && op->size_bytes > 0);
+    os_op_prepare(op, &socket->port->base);
+    socket->port->ops_under_way++;
+    list_push_back(&socket->reads, &op->node);
+    return op;
+}
+
+static void reader_wait_on(struct real_socket *socket, struct os_reader *reader, struct os_op *op)
+{
+    list_remove(&op->node);
+    socket->port->ops_under_way--;
+    socket->reader = reader;
+    reader->calls->undo(reader, op);
+}
+
+static size_t useful_bytes(const struct os_op *op)
+{
+    return op->kind == OS_OP_RECEIVE ? op->useful_bytes : 1;
+}
+
 void socket_drive_reads(struct real_socket *socket)
 {
+    struct os_reader *reader = socket->reader;
     struct os_op *op;
 
-    while (socket->may_read && socket->again_ns == 0 && (op = first_of(&socket->reads)) != NULL) {
+    while (socket->may_read && socket->again_ns == 0 &&
+           ((op = first_of(&socket->reads)) != NULL ||
+            (socket->reader && (op = reader_begin(socket)) != NULL))) {
         if (!(op->kind == OS_OP_ACCEPT ? try_accept(socket, op) : try_receive(socket, op)))
             break;
     }
-    if (!socket->may_read && (op = first_of(&socket->reads)) != NULL)
-        low_water_set(socket, op);
+    if (socket->may_read)
+        return;
+    op = first_of(&socket->reads);
+    if (op && reader)
+        reader_wait_on(socket, reader, TAKE(op));
+    if (op || socket->reader)
+        low_water_set(socket, op ? useful_bytes(op) : 1);
+}
+
+void real_socket_await(struct os_socket *base, struct os_reader *reader)
+{
+    struct real_socket *socket = CONTAINER_OF(base, struct real_socket, base);
+
+    ASSERT(socket->port && !socket->is_listening);
+    ASSERT(!socket->reader && list_is_empty(&socket->reads));
+    socket->reader = reader;
+    if (socket->broken == OK) {
+        socket_drive_reads(socket);
+    } else {
+        struct os_op *op = reader_begin(socket);
+
+        if (op)
+            finish(socket, op, socket->broken);
+    }
 }
 
 /* ---- send ---- */
@@ -277,7 +329,7 @@ void socket_submit(struct real_port *port, struct os_op *op)
 
     ASSERT(socket->port == port);
     ASSERT((op->kind == OS_OP_ACCEPT) == socket->is_listening);
-    ASSERT(op->kind != OS_OP_RECEIVE || op->size_bytes > 0);
+    ASSERT(op->kind != OS_OP_RECEIVE || (op->size_bytes > 0 && !socket->reader));
     if (socket->broken != OK) {
         port_complete(port, op, socket->broken);
         return;

@@ -500,6 +500,7 @@ struct sim_socket {
     struct sim_connection *connection; /* NULL: listening, or the process is dead */
     int end;
     struct list_node receives, sends, accepts; /* works in order */
+    struct os_reader *reader;                  /* waits; no receive is there meanwhile */
     /* a listener */
     bool is_listener;
     bool is_any_address;
@@ -560,6 +561,7 @@ void sim_socket_peer_address(struct os_socket *socket, struct os_address *out);
 void sim_socket_set_buffers(struct os_socket *socket, int send_bytes, int receive_bytes);
 void sim_socket_detach(struct os_socket *socket);
 void sim_socket_attach(struct os_socket *socket, struct os_port *port);
+void sim_socket_await(struct os_socket *socket, struct os_reader *reader);
 bool sim_socket_is_readable(struct os_socket *socket);
 
 #endif

@@ -6,6 +6,8 @@
  */
 #include "os/sim_internal.h"
 
+#include "base/leak.h"
+
 /* ---- turns ---- */
 
 static void turn_schedule(struct sim_port *port)
@@ -304,8 +306,10 @@ void sim_port_submit(struct os_port *os_port, struct os_op *op)
     list_init(&work->socket_node);
     list_push_back(&port->under_way, &work->node);
     sim_event_init(&work->event, "operation", machine, work_run);
-    if (!process->is_alive)
-        return; /* the next poll answers */
+    if (!process->is_alive) {
+        leak_on_purpose(op); /* unless a poll comes, which answers */
+        return;
+    }
     switch (op->kind) {
     case OS_OP_JOB:
         sim_schedule(
@@ -399,7 +403,10 @@ void sim_port_end(struct sim_port *port)
         sim_io_forget(&work->io);
         sim_connect_forget(work);
         list_remove(&work->socket_node);
+        leak_on_purpose(work->op); /* what waits for it may be known by nobody else */
     }
+    LIST_EACH (node, &port->ready)
+        leak_on_purpose(LIST_ITEM(node, struct sim_work, node)->op);
     sim_unschedule(sim, &port->ready_event);
     sim_unschedule(sim, &port->deadline_event);
 }

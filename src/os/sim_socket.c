@@ -65,6 +65,7 @@ void sim_socket_close(struct os_socket *os_socket, bool abort)
 {
     struct sim_socket *socket = sim_socket_of(os_socket);
 
+    socket->reader = NULL;
     works_cancel(&socket->accepts);
     works_cancel(&socket->receives);
     works_cancel(&socket->sends);
@@ -201,6 +202,33 @@ static bool send_settle(struct sim_socket *socket, struct sim_work *work)
     return true;
 }
 
+/* Asks for the operation that there is something for. */
+static void reader_settle(struct sim_socket *socket)
+{
+    struct os_reader *reader;
+    struct os_op *op;
+
+    if (!socket->reader || !sim_socket_is_readable(&socket->socket))
+        return;
+    reader = TAKE(socket->reader);
+    op = reader->calls->begin(reader);
+    if (!op)
+        return;
+    os_op_prepare(op, &socket->port->port);
+    sim_port_submit(&socket->port->port, op);
+}
+
+void sim_socket_await(struct os_socket *os_socket, struct os_reader *reader)
+{
+    struct sim_socket *socket = sim_socket_of(os_socket);
+
+    ASSERT(socket->port && !socket->is_listener);
+    ASSERT(!socket->reader && list_is_empty(&socket->receives));
+    socket->reader = reader;
+    if (socket->process->is_alive)
+        reader_settle(socket);
+}
+
 void sim_socket_settle(struct sim_socket *socket)
 {
     if (socket->is_listener) {
@@ -212,6 +240,7 @@ void sim_socket_settle(struct sim_socket *socket)
            receive_settle(socket,
                           LIST_ITEM(list_first(&socket->receives), struct sim_work, socket_node)))
         ;
+    reader_settle(socket);
     while (!list_is_empty(&socket->sends) &&
            send_settle(socket, LIST_ITEM(list_first(&socket->sends), struct sim_work, socket_node)))
         ;
@@ -230,7 +259,7 @@ void sim_socket_submit(struct sim_work *work)
         list_push_back(&socket->accepts, &work->socket_node);
         break;
     case OS_OP_RECEIVE:
-        ASSERT(op->size_bytes > 0);
+        ASSERT(op->size_bytes > 0 && !socket->reader);
         list_push_back(&socket->receives, &work->socket_node);
         break;
     default:
@@ -290,7 +319,7 @@ void sim_socket_detach(struct os_socket *os_socket)
     struct sim_socket *socket = sim_socket_of(os_socket);
 
     ASSERT(list_is_empty(&socket->receives) && list_is_empty(&socket->sends) &&
-           list_is_empty(&socket->accepts));
+           list_is_empty(&socket->accepts) && !socket->reader);
     socket->port = NULL;
 }
 

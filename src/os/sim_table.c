@@ -270,6 +270,7 @@ const struct os_table sim_table = {
     .socket_set_buffers = sim_socket_set_buffers,
     .socket_detach = sim_socket_detach,
     .socket_attach = sim_socket_attach,
+    .socket_await = sim_socket_await,
     .socket_is_readable = sim_socket_is_readable,
     .thread_start = table_thread_start,
     .thread_join = table_thread_join,

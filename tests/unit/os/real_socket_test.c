@@ -533,9 +533,170 @@ static void the_rest_of_a_frame_wakes_its_owner_once(void **state)
     pair_close(&pair);
 }
 
+struct chain { /* operations that complete at once, one after the other */
+    struct os_op op;
+    struct os_port *port;
+    struct slice nothing;
+    bool is_over;
+};
+
+static void chain_next(struct os_op *op)
+{
+    struct chain *chain = CONTAINER_OF(op, struct chain, op);
+    struct os_socket *socket = op->socket;
+
+    if (chain->is_over)
+        return;
+    chain->op = send_op(socket, &chain->nothing, 1);
+    chain->op.done = chain_next;
+    os_port_submit(chain->port, &chain->op);
+}
+
+static void
+a_chain_of_operations_that_complete_at_once_does_not_keep_others_from_their_events(void **state)
+{
+    struct bench *bench = *state;
+    struct chain chain = {.port = bench->port, .nothing = SLICE_EMPTY};
+    struct slice word = SLICE("word");
+    struct pair pair;
+    struct probe receive, send;
+    char buffer[16];
+
+    pair_open(bench, &pair);
+    receive.op = receive_op(pair.server, buffer, sizeof(buffer));
+    probe_submit(bench->port, &receive);
+    send.op = send_op(pair.client, &word, 1);
+    assert_int_equal(probe_run(bench->port, &send), OK);
+    probe_wait(bench->port, &receive);
+    chain.op.socket = pair.client;
+    chain_next(&chain.op);
+    for (int round = 0; round < 5; round++) {
+        receive.op = receive_op(pair.server, buffer, sizeof(buffer));
+        probe_submit(bench->port, &receive);
+        send.op = send_op(pair.client, &word, 1);
+        probe_submit(bench->port, &send);
+        for (int polls = 0; polls < 8; polls++)
+            os_port_poll(bench->port, 0);
+        assert_int_equal(send.done_count, 1);
+        assert_int_equal(receive.done_count, 1);
+        assert_int_equal(receive.op.result, 4);
+    }
+    chain.is_over = true;
+    os_port_poll(bench->port, 0);
+    pair_close(&pair);
+}
+
+/* ---- readers: no operation before there is something ---- */
+
+struct lazy {
+    struct os_reader reader;
+    struct probe probe;
+    struct os_socket *socket;
+    char buffer[16];
+    int begun, undone, arrived;
+    bool has_none;
+};
+
+static void lazy_done(struct os_op *op)
+{
+    CONTAINER_OF(op, struct lazy, probe.op)->arrived++;
+}
+
+static struct os_op *lazy_begin(struct os_reader *reader)
+{
+    struct lazy *lazy = CONTAINER_OF(reader, struct lazy, reader);
+
+    lazy->begun++;
+    if (lazy->has_none)
+        return NULL;
+    lazy->probe.op = receive_op(lazy->socket, lazy->buffer, sizeof(lazy->buffer));
+    lazy->probe.op.done = lazy_done;
+    return &lazy->probe.op;
+}
+
+static void lazy_undo(struct os_reader *reader, struct os_op *op)
+{
+    struct lazy *lazy = CONTAINER_OF(reader, struct lazy, reader);
+
+    assert_ptr_equal(op, &lazy->probe.op);
+    lazy->undone++;
+}
+
+static const struct os_reader_calls lazy_calls = {lazy_begin, lazy_undo};
+
+static void a_reader_holds_an_operation_only_while_there_is_something_to_receive(void **state)
+{
+    struct bench *bench = *state;
+    struct pair pair;
+    struct slice text = SLICE("ping");
+    struct lazy lazy = {.reader = {&lazy_calls}};
+    struct probe send;
+
+    pair_open(bench, &pair);
+    lazy.socket = pair.server;
+    os_socket_await(pair.server, &lazy.reader);
+    assert_int_equal(lazy.begun, lazy.undone); /* a new socket is looked at */
+    assert_int_equal(os_port_poll(bench->port, 0), 0);
+    assert_int_equal(lazy.begun, lazy.undone);
+    for (int i = 1; i <= 3; i++) {
+        int begun = lazy.begun;
+
+        send.op = send_op(pair.client, &text, 1);
+        assert_int_equal(probe_run(bench->port, &send), OK);
+        while (lazy.arrived < i)
+            os_port_poll(bench->port, INT64_MAX);
+        assert_int_equal(lazy.begun, begun + 1);
+        assert_int_equal(lazy.probe.op.result, 4);
+        assert_memory_equal(lazy.buffer, "ping", 4);
+        os_socket_await(pair.server, &lazy.reader); /* a short receive has emptied the queue */
+        assert_int_equal(lazy.begun, begun + 1);
+    }
+    os_socket_close(&pair.client, false); /* the end is something too */
+    while (lazy.arrived < 4)
+        os_port_poll(bench->port, INT64_MAX);
+    assert_int_equal(lazy.probe.op.err, OK);
+    assert_int_equal(lazy.probe.op.result, 0);
+    pair_close(&pair);
+}
+
+static void a_reader_without_memory_is_asked_once_and_a_closed_one_never(void **state)
+{
+    struct bench *bench = *state;
+    struct pair pair;
+    struct slice text = SLICE("ping");
+    struct lazy lazy = {.reader = {&lazy_calls}};
+    struct probe send;
+    int begun;
+
+    pair_open(bench, &pair);
+    lazy.socket = pair.server;
+    os_socket_await(pair.server, &lazy.reader);
+    begun = lazy.begun;
+    lazy.has_none = true;
+    send.op = send_op(pair.client, &text, 1);
+    assert_int_equal(probe_run(bench->port, &send), OK);
+    while (lazy.begun == begun)
+        os_port_poll(bench->port, os_now_ns(bench->os) + 1000000);
+    assert_int_equal(lazy.begun, begun + 1);
+    send.op = send_op(pair.client, &text, 1);
+    assert_int_equal(probe_run(bench->port, &send), OK);
+    os_port_poll(bench->port, 0);
+    assert_int_equal(lazy.begun, begun + 1);
+    lazy.has_none = false;
+    os_socket_close(&pair.server, false);
+    lazy.socket = pair.client;
+    os_socket_await(pair.client, &lazy.reader);
+    begun = lazy.begun;
+    os_socket_close(&pair.client, false);
+    os_port_poll(bench->port, 0);
+    assert_int_equal(lazy.begun, begun);
+    pair_close(&pair);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(a_chain_of_operations_that_complete_at_once_does_not_keep_others_from_their_events),
         TEST(both_sides_know_each_other_and_exchange_bytes),
         TEST(a_listener_on_every_address_hears_both_families),
         TEST(a_peer_that_closes_its_side_can_still_be_answered),
@@ -549,6 +710,8 @@ int main(void)
         TEST(a_port_that_goes_down_cancels_its_connects),
         TEST(without_descriptors_accepting_pauses_and_goes_on),
         TEST(accepting_leaves_descriptors_to_files),
+        TEST(a_reader_holds_an_operation_only_while_there_is_something_to_receive),
+        TEST(a_reader_without_memory_is_asked_once_and_a_closed_one_never),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

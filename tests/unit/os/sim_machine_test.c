@@ -231,6 +231,82 @@ static void a_job_that_a_fault_delayed_goes_on_without_it_when_it_ends(void **st
     UNUSED(state);
 }
 
+/* A disk that changes amid the job leaves it what faults that go on have cost, and nothing of those that ended. */
+static void a_delay_outlives_a_change_of_the_disk_and_ends_with_its_fault(void **state)
+{
+    const struct sim_fault delays = {.calls = 1u << SIM_CALL_SYNC,
+                                     .path_part = "/job",
+                                     .is_sticky = true,
+                                     .effect = SIM_EFFECT_DELAY,
+                                     .delay_ns = 1000000000};
+    struct sim_options plain;
+
+    sim_options_default(&plain);
+    for (int is_ended = 0; is_ended < 2; is_ended++) {
+        struct sim *sim = bench_sim(1);
+        struct os *os = bench_machine(sim, "a");
+        struct sim_latency slow = {.min_ns = 1000000000, .max_ns = 1000000001};
+        struct bench_port port;
+        struct bench_op job = {.op.run = job_of_many_syncs};
+        int fault = sim_fault_add(os, &delays);
+
+        bench_port_open(&port, os);
+        sim_machine_set_disk(os, &plain.disk_latency, &slow);
+        bench_submit(port.port, &job, OS_OP_JOB);
+        sim_run_until(sim, sim_now_ns(sim) + 20000000000, NULL, NULL);
+        assert_false(job.done);
+        if (is_ended)
+            sim_fault_remove(os, fault);
+        sim_machine_set_disk(os, &plain.disk_latency, &plain.sync_latency);
+        OKAY(bench_wait(sim, &job));
+        /* 10 of 100 syncs have passed, of 2 s each. */
+        if (is_ended)
+            assert_in_range(sim_now_ns(sim), 20000000000, 22000000000);
+        else
+            assert_in_range(sim_now_ns(sim), 109000000000, 113000000000);
+        bench_port_close(&port);
+        sim_release(&sim);
+    }
+    UNUSED(state);
+}
+
+/* When the fault is over and the disk changes: what delayed it before is past. */
+static void a_job_done_again_is_not_charged_what_delayed_it_before(void **state)
+{
+    const struct sim_fault delays = {.calls = 1u << SIM_CALL_SYNC,
+                                     .path_part = "/job",
+                                     .is_sticky = true,
+                                     .effect = SIM_EFFECT_DELAY,
+                                     .delay_ns = 1000000000};
+    struct sim_latency slow = {.min_ns = 1000000000, .max_ns = 1000000001};
+    struct sim *sim = bench_sim(1);
+    struct os *os = bench_machine(sim, "a");
+    struct bench_port port;
+    struct bench_op job = {.op.run = job_of_many_syncs};
+    struct sim_options plain;
+    int fault = sim_fault_add(os, &delays);
+    int64_t again_ns;
+
+    sim_options_default(&plain);
+    bench_port_open(&port, os);
+    bench_submit(port.port, &job, OS_OP_JOB);
+    OKAY(bench_wait(sim, &job));
+    assert_true(sim_now_ns(sim) >= 100000000000);
+    sim_fault_remove(os, fault);
+    again_ns = sim_now_ns(sim);
+    sim_machine_set_disk(os, &plain.disk_latency, &slow);
+    job.done = false;
+    bench_submit(port.port, &job, OS_OP_JOB);
+    sim_run_until(sim, again_ns + 10000000000, NULL, NULL);
+    assert_false(job.done);
+    sim_machine_set_disk(os, &plain.disk_latency, &plain.sync_latency);
+    OKAY(bench_wait(sim, &job));
+    assert_true(sim_now_ns(sim) - again_ns < 12000000000);
+    bench_port_close(&port);
+    sim_release(&sim);
+    UNUSED(state);
+}
+
 static void bad_turn(void *context)
 {
     struct bench_port *port = context;
@@ -466,6 +542,8 @@ int main(void)
         cmocka_unit_test(a_job_may_block_and_its_time_passes_before_it_is_done),
         cmocka_unit_test(a_job_that_began_on_a_slow_disk_goes_on_at_the_speed_of_the_disk),
         cmocka_unit_test(a_job_that_a_fault_delayed_goes_on_without_it_when_it_ends),
+        cmocka_unit_test(a_delay_outlives_a_change_of_the_disk_and_ends_with_its_fault),
+        cmocka_unit_test(a_job_done_again_is_not_charged_what_delayed_it_before),
         cmocka_unit_test(blocking_calls_of_a_running_shard_are_counted),
         cmocka_unit_test(a_job_that_loses_its_machine_is_forgotten),
         cmocka_unit_test(a_paused_process_takes_no_turn_while_disk_and_clocks_go_on),
