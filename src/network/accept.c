@@ -31,12 +31,34 @@ static void log_refused(struct network_gate *gate, const char *address)
     gate->refused_logged_ms = now_ms;
 }
 
+/* The one entry of this address; NULL: no memory. A listener is found by a few addresses, so the list is short. */
+static const struct gate_local *local_get(struct gate_listener *listener, struct os_socket *socket)
+{
+    struct os_address address;
+    struct gate_local *local;
+
+    os_socket_local_address(socket, &address);
+    LIST_EACH (node, &listener->locals) {
+        local = LIST_ITEM(node, struct gate_local, node);
+        if (local->address.port_number == address.port_number &&
+            strcmp(local->address.text, address.text) == 0)
+            return local;
+    }
+    local = ALLOCATOR_NEW(&heap_allocator, struct gate_local);
+    if (!local)
+        return NULL;
+    local->address = address;
+    list_push_back(&listener->locals, &local->node);
+    return local;
+}
+
 /* Past slots and rates of the listener: what the address may decides. Owns the socket. */
 static void let_in(struct gate_listener *listener, struct os_socket *socket)
 {
     struct network_gate *gate = listener->gate;
     struct os_address peer;
     char address[OS_ADDRESS_TEXT_BYTES];
+    const struct gate_local *local;
     struct connection *connection;
     struct gate_ip *ip;
     int64_t wait_ms;
@@ -63,7 +85,8 @@ static void let_in(struct gate_listener *listener, struct os_socket *socket)
         os_socket_close(&socket, false);
         return;
     }
-    connection = memory_reserve_is_whole() ? connection_create(socket) : NULL;
+    local = local_get(listener, socket);
+    connection = local && memory_reserve_is_whole() ? connection_create(socket) : NULL;
     if (!connection) {
         os_socket_close(&socket, false);
         return;
@@ -71,6 +94,8 @@ static void let_in(struct gate_listener *listener, struct os_socket *socket)
     list_remove(&ip->idle_node);
     ip->connections++;
     connection->gate_ip = ip;
+    connection->local = local;
+    connection->peer_port = peer.port_number;
     gate_hand_over(listener, connection);
 }
 
@@ -135,6 +160,14 @@ static void listener_timer_fire(struct timer *timer)
 void listener_init(struct gate_listener *listener)
 {
     timer_init(&listener->timer, listener_timer_fire);
+    list_init(&listener->locals);
+}
+
+void listener_release(struct gate_listener *listener)
+{
+    LIST_EACH_SAFE (node, &listener->locals)
+        ALLOCATOR_DELETE(&heap_allocator, LIST_ITEM(node, struct gate_local, node));
+    ALLOCATOR_DELETE(&heap_allocator, listener);
 }
 
 void listener_go(struct gate_listener *listener)

@@ -4,12 +4,14 @@
  * states. The handle outlives its operations: closing the socket cancels them, and the last one to
  * complete lets the deferred turn end the connection.
  */
-#include "network/network_internal.h"
+#include "network/gate_internal.h"
 
 #include "base/fault_point.h"
 
-static void connection_turn(struct deferred *deferred);
-static void drain_timeout(struct timer *timer);
+static struct os_op *reader_begin(struct os_reader *reader);
+static void reader_undo(struct os_reader *reader, struct os_op *op);
+
+static const struct os_reader_calls reader_calls = {.begin = reader_begin, .undo = reader_undo};
 
 struct connection *connection_create(struct os_socket *socket)
 {
@@ -18,14 +20,8 @@ struct connection *connection_create(struct os_socket *socket)
     if (!connection)
         return NULL;
     connection->socket = socket;
-    list_init(&connection->node);
+    connection->reader.calls = &reader_calls;
     list_init(&connection->idle_node);
-    list_init(&connection->waiting_node);
-    list_init(&connection->output);
-    deferred_init(&connection->turn, connection_turn);
-    timer_init(&connection->drain_timer, drain_timeout);
-    os_socket_local_address(socket, &connection->local);
-    os_socket_peer_address(socket, &connection->peer);
     return connection;
 }
 
@@ -36,43 +32,79 @@ void connection_defer(struct connection *connection)
 
 /* ---- receiving ---- */
 
-static void receive_done(struct os_op *op);
+/* Where the next bytes go; false: there is no room. */
+static bool receive_prepare(struct connection *connection)
+{
+    struct intake *intake = connection->intake;
+    struct os_op *op = &intake->receive;
 
-/* Submits a receive where one is wanted: not while memory is awaited, while too much output is
+    if (intake->large) {
+        op->buffer = intake->large->data + intake->large_filled;
+        op->size_bytes = intake->large->capacity_bytes - intake->large_filled;
+        op->useful_bytes = op->size_bytes;
+    } else {
+        op->buffer = intake->buffer + intake->end;
+        op->size_bytes = INTAKE_BUFFER_BYTES - (size_t)intake->end;
+        op->useful_bytes = 1;
+    }
+    if (op->size_bytes == 0)
+        return false;
+    if (FAULT_POINT(receive_one_byte))
+        op->size_bytes = 1;
+    op->socket = connection->socket;
+    connection->is_receiving = true;
+    connection->is_receiving_large = intake->large != NULL;
+    return true;
+}
+
+static struct os_op *reader_begin(struct os_reader *reader)
+{
+    struct connection *connection = CONTAINER_OF(reader, struct connection, reader);
+    struct intake *intake = intake_take(connection->network);
+    bool has_room;
+
+    connection->is_awaiting = false;
+    if (!intake) {
+        connection->peer_ended = true;
+        connection->peer_err = ERR_NO_MEMORY;
+        connection_defer(connection);
+        return NULL;
+    }
+    intake->connection = connection;
+    connection->intake = intake;
+    has_room = receive_prepare(connection);
+    ASSERT(has_room);
+    return &intake->receive;
+}
+
+static void reader_undo(struct os_reader *reader, struct os_op *op)
+{
+    struct connection *connection = CONTAINER_OF(reader, struct connection, reader);
+
+    UNUSED(op);
+    connection->is_receiving = false;
+    connection->is_awaiting = true;
+    intake_give_back(connection->network, TAKE(connection->intake));
+}
+
+/* Receives, or waits to, where that is wanted: not while memory is awaited, while too much output is
  * queued, or when there is no room because the connection is paused. A draining one reads on and
  * drops what it reads, lest unread bytes turn the close into a reset that takes our last bytes
  * with it. */
 static void receive_next(struct connection *connection)
 {
-    struct frame *frame = connection->frame;
-    void *buffer = connection->buffer + connection->buffer_end;
-    size_t size_bytes = CONNECTION_BUFFER_BYTES - (size_t)connection->buffer_end;
-
-    if (connection->is_receiving || connection->peer_ended ||
+    if (connection->is_receiving || connection->is_awaiting || connection->peer_ended ||
         connection->state == CONNECTION_CLOSED)
         return;
     if (connection->state == CONNECTION_OPEN &&
         (connection_waits(connection) || connection_output_is_over(connection)))
         return;
-    if (frame) {
-        buffer = frame->data + connection->frame_filled;
-        size_bytes = frame->capacity_bytes - connection->frame_filled;
+    if (!connection->intake) {
+        connection->is_awaiting = true;
+        os_socket_await(connection->socket, &connection->reader);
+    } else if (receive_prepare(connection)) {
+        reactor_submit(connection->network->reactor, &connection->intake->receive);
     }
-    if (size_bytes == 0)
-        return;
-    if (FAULT_POINT(receive_one_byte))
-        size_bytes = 1;
-    connection->is_receiving = true;
-    connection->is_receiving_frame = frame != NULL;
-    connection->receive = (struct os_op){
-        .kind = OS_OP_RECEIVE,
-        .done = receive_done,
-        .socket = connection->socket,
-        .buffer = buffer,
-        .size_bytes = size_bytes,
-        .useful_bytes = frame ? size_bytes : 1,
-    };
-    reactor_submit(connection->network->reactor, &connection->receive);
 }
 
 /* The peer's end is acted upon once the frames that came before it were given. */
@@ -96,9 +128,9 @@ static void connection_advance(struct connection *connection)
     receive_next(connection);
 }
 
-static void receive_done(struct os_op *op)
+void connection_received(struct os_op *op)
 {
-    struct connection *connection = CONTAINER_OF(op, struct connection, receive);
+    struct connection *connection = CONTAINER_OF(op, struct intake, receive)->connection;
 
     connection->is_receiving = false;
     if (op->err == OK && op->result > 0)
@@ -113,13 +145,13 @@ static void receive_done(struct os_op *op)
     connection_touch(connection);
     if (connection->peer_ended) {
         connection->peer_err = op->err;
-    } else if (connection->is_receiving_frame) {
+    } else if (connection->is_receiving_large) {
         ASSERT((size_t)op->result <= op->size_bytes);
-        connection->frame_filled += (size_t)op->result;
+        connection->intake->large_filled += (size_t)op->result;
         frame_progress(connection);
     } else {
         ASSERT((size_t)op->result <= op->size_bytes);
-        connection->buffer_end = (uint16_t)(connection->buffer_end + op->result);
+        connection->intake->end = (uint16_t)(connection->intake->end + op->result);
     }
     connection_advance(connection);
 }
@@ -127,40 +159,34 @@ static void receive_done(struct os_op *op)
 void connection_proceed(struct connection *connection)
 {
     ASSERT(connection->state == CONNECTION_OPEN);
-    if (connection->frame)
+    if (connection->intake->large)
         frame_progress(connection);
     connection_advance(connection);
 }
 
 /* ---- turns and the end ---- */
 
-static void connection_shut(struct connection *connection)
+void connection_shut(struct connection *connection)
 {
     connection->state = CONNECTION_CLOSED;
-    timer_cancel(connection->network->reactor, &connection->drain_timer);
+    list_remove(&connection->idle_node);
+    connection->is_awaiting = false;
     os_socket_close(&connection->socket, false);
     connection_defer(connection);
-}
-
-static void drain_timeout(struct timer *timer)
-{
-    connection_shut(CONTAINER_OF(timer, struct connection, drain_timer));
 }
 
 static void connection_finish(struct connection *connection)
 {
     struct network *network = connection->network;
 
-    if (!connection->is_sending)
+    if (!connection->outgo)
         output_drop(connection);
     if (!connection->is_receiving)
         frame_drop(connection);
-    if (connection->is_sending || connection->is_receiving)
+    if (connection->outgo || connection->is_receiving)
         return;
-    ASSERT(!connection_waits(connection) && connection->granted_bytes == 0);
-    ASSERT(network->over != connection);
+    ASSERT(!connection->intake && network->over != connection);
     reactor_defer_cancel(network->reactor, &connection->turn);
-    list_remove(&connection->node);
     network->counts.connections--;
     network->counts.connections_closed++;
     if (network->is_stopping)
@@ -177,7 +203,7 @@ static void connection_turn(struct deferred *deferred)
         connection_advance(connection);
     output_flush(connection);
     if (connection->state == CONNECTION_DRAINING) {
-        if (connection->output_bytes == 0 && !connection->is_sending)
+        if (connection->output_bytes == 0 && !connection->outgo)
             connection_shut(connection);
         else
             receive_next(connection);
@@ -193,11 +219,9 @@ void network_adopt(struct network *network, struct connection *connection)
         connection_report(connection);
         return;
     }
-    fmt(connection->id, sizeof(connection->id), "%s:%u-%s:%u-%d-%lld", connection->local.text,
-        (unsigned)connection->local.port_number, connection->peer.text,
-        (unsigned)connection->peer.port_number, reactor_index(network->reactor),
-        (long long)network->next_number++);
-    list_push_back(&network->connections, &connection->node);
+    list_init(&connection->output);
+    deferred_init(&connection->turn, connection_turn);
+    connection->number = network->next_number++;
     network->counts.connections++;
     network->counts.connections_opened++;
     connection_touch(connection);
@@ -228,8 +252,7 @@ void connection_close(struct connection *connection, enum network_reason reason,
     connection->state = CONNECTION_DRAINING;
     if (!connection->is_receiving)
         frame_drop(connection);
-    timer_set(network->reactor, &connection->drain_timer,
-              reactor_now_ms(network->reactor) + DRAIN_MS_MAX);
+    drain_begin(connection);
     connection_defer(connection);
 }
 
@@ -262,22 +285,33 @@ struct network *connection_network(struct connection *connection)
 
 int connection_listener(const struct connection *connection)
 {
-    return connection->listener;
+    return connection->gate_listener->options.listener;
 }
 
 const char *connection_id(const struct connection *connection)
 {
-    return connection->id;
+    struct network *network = connection->network;
+
+    fmt(network->told_id, sizeof(network->told_id), "%s:%u-%s:%u-%d-%lld",
+        connection->local->address.text, (unsigned)connection->local->address.port_number,
+        connection->gate_ip->address, (unsigned)connection->peer_port,
+        reactor_index(network->reactor), (long long)connection->number);
+    return network->told_id;
 }
 
 const struct os_address *connection_local_address(const struct connection *connection)
 {
-    return &connection->local;
+    return &connection->local->address;
 }
 
 const struct os_address *connection_peer_address(const struct connection *connection)
 {
-    return &connection->peer;
+    struct os_address *told = &connection->network->told;
+
+    static_assert(sizeof(told->text) == sizeof(connection->gate_ip->address), "texts of addresses");
+    memcpy(told->text, connection->gate_ip->address, sizeof(told->text));
+    told->port_number = connection->peer_port;
+    return told;
 }
 
 enum network_reason connection_reason(const struct connection *connection)

@@ -2,11 +2,12 @@
 /*
  * network/frame.c: from received bytes to frames.
  *
- * Bytes come into the connection's small buffer. A frame that is whole in it is copied out into
- * memory of its exact size. A larger one gets memory of its own only when the buffer is full of
- * it, and more only when that is full: the memory follows the bytes, never the claim.
+ * Bytes come into the buffer of an intake, which a connection has as long as something is in it. A frame
+ * that came alone is given to the handler in it, without a copy; others that are whole in it are copied
+ * out. A larger one gets memory of its own only when the buffer is full of it, and more only when
+ * that is full: the memory follows the bytes, never the claim.
  *
- *   buffer [length|bytes… ]  ──full──►  frame 64 KiB … doubling … length, received into directly
+ *   intake [length|bytes… ]  ──full──►  frame 64 KiB … doubling … length, received into directly
  *
  * Peers' bytes decide lengths; a length is checked before it is used for anything.
  */
@@ -14,67 +15,76 @@
 
 #include "base/memory_reserve.h"
 
-#define LENGTH_BYTES 4
+/* ---- intakes, which are used again: a heap takes its time for more than a thousand bytes ---- */
 
-/* ---- memory of one frame: header and bytes in one block ---- */
-
-/* Small frames have blocks of one size, which are used again: a request is a few hundred bytes, and a heap takes
- * its time for more than a thousand. */
-#define SMALL_BLOCK_BYTES (sizeof(struct frame) + CONNECTION_BUFFER_BYTES)
 #if defined(__SANITIZE_ADDRESS__)
-#define SPARE_FRAMES_MAX 0 /* so that a use after the release is seen */
+#define SPARE_INTAKES_MAX 0 /* so that a use after the release is seen */
 #else
-#define SPARE_FRAMES_MAX 32
+#define SPARE_INTAKES_MAX 96 /* what one poll may bring, and the frames of some */
 #endif
 
-static size_t block_bytes(size_t capacity_bytes)
+struct intake *intake_take(struct network *network)
 {
-    return MAX(sizeof(struct frame) + capacity_bytes, SMALL_BLOCK_BYTES);
+    struct intake *intake = network->spare_intakes;
+
+    if (intake) {
+        network->spare_intakes = intake->next;
+        network->spare_intake_count--;
+        return intake;
+    }
+    /* A broken reserve is not for peers: it would not last. */
+    intake = memory_reserve_is_whole()
+                 ? heap_allocator.allocate(&heap_allocator, sizeof(struct intake))
+                 : NULL;
+    if (!intake)
+        return NULL;
+    memset(intake, 0, offsetof(struct intake, buffer));
+    intake->receive.kind = OS_OP_RECEIVE;
+    intake->receive.done = connection_received;
+    list_init(&intake->waiting_node);
+    return intake;
 }
 
-static struct frame *block_take(struct network *network, size_t capacity_bytes)
+void intake_give_back(struct network *network, struct intake *intake)
 {
-    struct frame *spare = network->spare_frames;
-
-    if (capacity_bytes > CONNECTION_BUFFER_BYTES || !spare)
-        return heap_allocator.allocate(&heap_allocator, block_bytes(capacity_bytes));
-    network->spare_frames = (struct frame *)(void *)spare->data;
-    network->spare_frame_count--;
-    return spare;
-}
-
-static void block_give_back(struct network *network, struct frame *frame, size_t capacity_bytes)
-{
-    if (capacity_bytes > CONNECTION_BUFFER_BYTES ||
-        network->spare_frame_count >= SPARE_FRAMES_MAX) {
-        heap_allocator.release(&heap_allocator, frame, block_bytes(capacity_bytes));
+    ASSERT(list_is_empty(&intake->waiting_node) && intake->granted_bytes == 0 && !intake->large);
+    if (network->spare_intake_count >= SPARE_INTAKES_MAX) {
+        ALLOCATOR_DELETE(&heap_allocator, intake);
         return;
     }
-    frame->data = (uint8_t *)(void *)network->spare_frames; /* the next one */
-    network->spare_frames = frame;
-    network->spare_frame_count++;
+    intake->begin = intake->end = 0;
+    intake->next = network->spare_intakes;
+    network->spare_intakes = intake;
+    network->spare_intake_count++;
 }
 
-void spare_frames_free(struct network *network)
+void spare_intakes_free(struct network *network)
 {
-    while (network->spare_frames) {
-        struct frame *frame = block_take(network, 0);
-
-        heap_allocator.release(&heap_allocator, frame, SMALL_BLOCK_BYTES);
-    }
+    while (network->spare_intakes)
+        ALLOCATOR_DELETE(&heap_allocator, intake_take(network));
 }
 
-static struct frame *frame_allocate(struct connection *connection, size_t capacity_bytes)
+/* ---- memory of frames ---- */
+
+static void no_memory(struct connection *connection, size_t charged_bytes)
+{
+    memory_give_back(connection->network, charged_bytes);
+    connection_close(connection, NETWORK_REASON_ERROR, false, "no memory for a frame");
+}
+
+/* Header and bytes of a large one in one block. */
+static struct frame *large_allocate(struct connection *connection, size_t capacity_bytes)
 {
     struct frame *frame;
 
+    ASSERT(capacity_bytes > SMALL_FRAME_BYTES);
     if (!memory_take(connection, capacity_bytes))
         return NULL;
-    /* A broken reserve is not for peers: it would not last. */
-    frame = memory_reserve_is_whole() ? block_take(connection->network, capacity_bytes) : NULL;
+    frame = memory_reserve_is_whole()
+                ? heap_allocator.allocate(&heap_allocator, sizeof(struct frame) + capacity_bytes)
+                : NULL;
     if (!frame) {
-        memory_give_back(connection->network, capacity_bytes);
-        connection_close(connection, NETWORK_REASON_ERROR, false, "no memory for a frame");
+        no_memory(connection, capacity_bytes);
         return NULL;
     }
     *frame = (struct frame){.data = (uint8_t *)(frame + 1),
@@ -88,32 +98,35 @@ static void frame_free(struct frame *frame)
     struct network *network = frame->network;
     size_t capacity_bytes = frame->capacity_bytes;
 
-    block_give_back(network, frame, capacity_bytes);
+    if (capacity_bytes <= SMALL_FRAME_BYTES)
+        intake_give_back(network, CONTAINER_OF(frame, struct intake, frame));
+    else
+        heap_allocator.release(&heap_allocator, frame, sizeof(struct frame) + capacity_bytes);
     memory_give_back(network, capacity_bytes);
 }
 
-static void frame_grow(struct connection *connection)
+static void large_grow(struct connection *connection)
 {
-    struct frame *frame = connection->frame;
+    struct intake *intake = connection->intake;
+    struct frame *frame = intake->large;
     size_t old_bytes = frame->capacity_bytes;
-    size_t new_bytes = MIN(connection->frame_length, 2 * old_bytes);
+    size_t new_bytes = MIN(intake->large_length, 2 * old_bytes);
 
     ASSERT(!connection->is_receiving);
     ASSERT(new_bytes > old_bytes);
     if (!memory_take(connection, new_bytes - old_bytes))
         return;
     frame = memory_reserve_is_whole()
-                ? heap_allocator.resize(&heap_allocator, frame, block_bytes(old_bytes),
-                                        block_bytes(new_bytes))
+                ? heap_allocator.resize(&heap_allocator, frame, sizeof(struct frame) + old_bytes,
+                                        sizeof(struct frame) + new_bytes)
                 : NULL;
     if (!frame) {
-        memory_give_back(connection->network, new_bytes - old_bytes);
-        connection_close(connection, NETWORK_REASON_ERROR, false, "no memory for a frame");
+        no_memory(connection, new_bytes - old_bytes);
         return;
     }
     frame->data = (uint8_t *)(frame + 1);
     frame->capacity_bytes = new_bytes;
-    connection->frame = frame;
+    intake->large = frame;
 }
 
 void frame_release(struct frame **frame)
@@ -130,64 +143,71 @@ void frame_release(struct frame **frame)
 
 /* ---- what has come ---- */
 
-static bool frame_is_whole(const struct connection *connection)
+static bool large_is_whole(const struct intake *intake)
 {
-    return connection->frame && connection->frame_filled == connection->frame_length;
+    return intake->large && intake->large_filled == intake->large_length;
 }
 
 void frame_progress(struct connection *connection)
 {
-    struct frame *frame = connection->frame;
+    struct intake *intake = connection->intake;
+    struct frame *frame = intake->large;
 
-    if (connection->frame_filled < frame->capacity_bytes)
+    if (intake->large_filled < frame->capacity_bytes)
         return;
-    if (connection->frame_filled < connection->frame_length) {
-        frame_grow(connection);
+    if (intake->large_filled < intake->large_length) {
+        large_grow(connection);
         return;
     }
-    frame->size_bytes = connection->frame_length;
-    connection->frame_length_last = connection->frame_length;
+    frame->size_bytes = intake->large_length;
+    connection->large_length_last = (uint32_t)intake->large_length;
     memory_frame_whole(connection);
 }
 
 void frame_drop(struct connection *connection)
 {
+    struct intake *intake = TAKE(connection->intake);
+
     ASSERT(!connection->is_receiving);
-    connection->buffer_begin = connection->buffer_end = 0;
-    if (!connection->frame)
+    if (!intake)
         return;
-    if (frame_is_whole(connection)) {
-        frame_release(&connection->frame);
-        return;
+    if (large_is_whole(intake)) {
+        frame_release(&intake->large);
+    } else if (intake->large) {
+        if (connection->network->over == connection)
+            connection->network->over = NULL;
+        frame_free(TAKE(intake->large));
     }
-    if (connection->network->over == connection)
-        connection->network->over = NULL;
-    frame_free(TAKE(connection->frame));
+    intake_give_back(connection->network, intake);
 }
 
-static int64_t length_read(const struct connection *connection)
+static int64_t length_read(const struct intake *intake)
 {
-    const uint8_t *at = connection->buffer + connection->buffer_begin;
+    const uint8_t *at = intake->buffer + intake->begin;
 
     return (int32_t)((uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3]);
 }
 
-static size_t buffer_available(const struct connection *connection)
+static size_t buffer_available(const struct intake *intake)
 {
-    return (size_t)connection->buffer_end - connection->buffer_begin;
+    return (size_t)intake->end - intake->begin;
 }
 
 bool frame_is_waiting(const struct connection *connection)
 {
-    size_t available = buffer_available(connection);
+    const struct intake *intake = connection->intake;
+    size_t available;
     int64_t length;
 
-    if (connection->frame)
-        return frame_is_whole(connection);
-    if (available < LENGTH_BYTES)
+    if (!intake)
         return false;
-    length = length_read(connection);
-    return length >= 0 && (uint64_t)length <= available - LENGTH_BYTES;
+    if (intake->large)
+        return large_is_whole(intake);
+    available = buffer_available(intake);
+    if (available < FRAME_LENGTH_BYTES)
+        return false;
+    length = length_read(intake);
+    return length >= 0 && (uint64_t)length <= available - FRAME_LENGTH_BYTES;
 }
 
 /* ---- giving ---- */
@@ -201,54 +221,81 @@ static void frame_give(struct connection *connection, struct frame *frame)
 }
 
 /* The buffer is full of the beginning of one frame. */
-static void frame_begin(struct connection *connection, size_t length)
+static void large_begin(struct connection *connection, size_t length)
 {
+    struct intake *intake = connection->intake;
     size_t start =
-        MIN(MAX(connection->frame_length_last, FRAME_START_BYTES), FRAME_START_BYTES_MAX);
-    size_t have = buffer_available(connection) - LENGTH_BYTES;
-    struct frame *frame = frame_allocate(connection, MIN(length, start));
+        MIN(MAX((size_t)connection->large_length_last, FRAME_START_BYTES), FRAME_START_BYTES_MAX);
+    size_t have = buffer_available(intake) - FRAME_LENGTH_BYTES;
+    struct frame *frame = large_allocate(connection, MIN(length, start));
 
     if (!frame)
         return;
     ASSERT(!connection->is_receiving); /* there is no room to receive into */
     ASSERT(have < frame->capacity_bytes);
-    memcpy(frame->data, connection->buffer + LENGTH_BYTES, have);
-    connection->buffer_begin = connection->buffer_end = 0;
-    connection->frame = frame;
-    connection->frame_filled = have;
-    connection->frame_length = length;
+    memcpy(frame->data, intake->buffer + FRAME_LENGTH_BYTES, have);
+    intake->begin = intake->end = 0;
+    intake->large = frame;
+    intake->large_filled = have;
+    intake->large_length = length;
 }
 
-static bool frame_from_buffer(struct connection *connection, size_t length)
+/* The intake whose frame is the one at the beginning of the connection's: a new one, or that one if there is nothing
+ * else in it. NULL: no memory. */
+static struct intake *small_take(struct connection *connection, size_t length)
 {
-    struct frame *frame = frame_allocate(connection, length);
+    struct intake *intake = connection->intake, *copy;
+    size_t whole_bytes = FRAME_LENGTH_BYTES + length;
 
-    if (!frame)
+    if (!memory_reserve_is_whole())
+        return NULL;
+    if (intake->begin == 0 && intake->end == whole_bytes && !connection->is_receiving)
+        return TAKE(connection->intake);
+    copy = intake_take(connection->network);
+    if (!copy)
+        return NULL;
+    memcpy(copy->buffer, intake->buffer + intake->begin, whole_bytes);
+    intake->begin = (uint16_t)(intake->begin + whole_bytes);
+    return copy;
+}
+
+static bool small_give(struct connection *connection, size_t length)
+{
+    struct intake *intake;
+
+    if (!memory_take(connection, length))
         return false;
-    if (length > 0)
-        memcpy(frame->data, connection->buffer + connection->buffer_begin + LENGTH_BYTES, length);
-    connection->buffer_begin = (uint16_t)(connection->buffer_begin + LENGTH_BYTES + length);
-    frame->size_bytes = length;
+    intake = small_take(connection, length);
+    if (!intake) {
+        no_memory(connection, length);
+        return false;
+    }
+    intake->frame = (struct frame){.data = intake->buffer + FRAME_LENGTH_BYTES,
+                                   .size_bytes = length,
+                                   .network = connection->network,
+                                   .capacity_bytes = length};
     memory_frame_whole(connection);
-    frame_give(connection, frame);
+    frame_give(connection, &intake->frame);
     return true;
 }
 
 /* True: one was given. */
 static bool frame_step(struct connection *connection)
 {
-    size_t available = buffer_available(connection);
+    struct intake *intake = connection->intake;
+    size_t available;
     int64_t length;
 
-    if (connection->frame) {
-        if (!frame_is_whole(connection))
+    if (intake->large) {
+        if (!large_is_whole(intake))
             return false;
-        frame_give(connection, TAKE(connection->frame));
+        frame_give(connection, TAKE(intake->large));
         return true;
     }
-    if (available < LENGTH_BYTES)
+    available = buffer_available(intake);
+    if (available < FRAME_LENGTH_BYTES)
         return false;
-    length = length_read(connection);
+    length = length_read(intake);
     if (length < 0 || length > connection->network->options.frame_bytes_each_max) {
         char why[64];
 
@@ -256,24 +303,32 @@ static bool frame_step(struct connection *connection)
         connection_close(connection, NETWORK_REASON_LENGTH, false, why);
         return false;
     }
-    if ((uint64_t)length <= available - LENGTH_BYTES)
-        return frame_from_buffer(connection, (size_t)length);
-    if (available == CONNECTION_BUFFER_BYTES)
-        frame_begin(connection, (size_t)length);
+    if ((uint64_t)length <= available - FRAME_LENGTH_BYTES)
+        return small_give(connection, (size_t)length);
+    if (available == INTAKE_BUFFER_BYTES)
+        large_begin(connection, (size_t)length);
     return false;
 }
 
 void frame_pump(struct connection *connection)
 {
-    while (connection->state == CONNECTION_OPEN && connection->pauses == 0 &&
+    struct intake *intake;
+
+    while (connection->intake && connection->state == CONNECTION_OPEN && connection->pauses == 0 &&
            !connection_waits(connection) && !connection_output_is_over(connection)) {
         if (!frame_step(connection))
             break;
     }
-    if (connection->is_receiving || connection->buffer_begin == 0)
+    intake = connection->intake;
+    if (!intake || connection->is_receiving)
         return;
-    memmove(connection->buffer, connection->buffer + connection->buffer_begin,
-            buffer_available(connection));
-    connection->buffer_end = (uint16_t)buffer_available(connection);
-    connection->buffer_begin = 0;
+    if (intake->begin == intake->end && !intake->large) {
+        intake_give_back(connection->network, TAKE(connection->intake));
+        return;
+    }
+    if (intake->begin == 0)
+        return;
+    memmove(intake->buffer, intake->buffer + intake->begin, buffer_available(intake));
+    intake->end = (uint16_t)buffer_available(intake);
+    intake->begin = 0;
 }

@@ -23,7 +23,7 @@ enum err network_gate_create(struct reactor *reactor, struct logger *logger,
 {
     struct network_gate *gate;
 
-    ASSERT(network_count > 0);
+    ASSERT(network_count > 0 && network_count <= UINT16_MAX);
     *out = NULL;
     gate = ALLOCATOR_NEW(&heap_allocator, struct network_gate);
     if (!gate)
@@ -143,7 +143,7 @@ void gate_free_unused(struct network_gate *gate)
             return; /* mail about an eviction is on its way */
     }
     LIST_EACH_SAFE (node, &gate->listeners)
-        ALLOCATOR_DELETE(&heap_allocator, LIST_ITEM(node, struct gate_listener, node));
+        listener_release(LIST_ITEM(node, struct gate_listener, node));
     gate_ips_release(gate);
     heap_allocator.release(&heap_allocator, gate->networks,
                            gate->network_count * sizeof(*gate->networks));

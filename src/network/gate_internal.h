@@ -37,6 +37,7 @@ struct gate_listener {
     bool parked_is_recorded;
     int64_t connections;
     struct gate_rate rate;
+    struct list_node locals; /* of struct gate_local; what was put in is never changed */
 };
 
 struct gate_network {
@@ -103,6 +104,7 @@ struct network_gate {
 
 /* ---- accept.c ---- */
 void listener_init(struct gate_listener *listener);
+void listener_release(struct gate_listener *listener);
 /* Goes on accepting if nothing stands against it. */
 void listener_go(struct gate_listener *listener);
 /* Something of the limits changed. */

@@ -15,7 +15,7 @@
 
 static void gate_forget(struct connection *connection)
 {
-    struct network_gate *gate = connection->gate;
+    struct network_gate *gate = connection->gate_listener->gate;
     struct gate_network *place = &gate->networks[connection->network_index];
 
     gate->connections--;
@@ -50,12 +50,8 @@ static void forget_drop(struct mail *mail)
 void connection_report(struct connection *connection)
 {
     struct network *network = connection->network;
-    struct network_gate *gate = connection->gate;
+    struct network_gate *gate = connection->gate_listener->gate;
 
-    if (!gate) {
-        ALLOCATOR_DELETE(&heap_allocator, connection);
-        return;
-    }
     if (gate->reactor == network->reactor) {
         gate_forget(connection);
         return;
@@ -104,11 +100,9 @@ void gate_hand_over(struct gate_listener *listener, struct connection *connectio
     size_t index = least_loaded(gate);
     struct gate_network *place = &gate->networks[index];
 
-    connection->gate = gate;
     connection->gate_listener = listener;
-    connection->listener = listener->options.listener;
     connection->network = place->network;
-    connection->network_index = index;
+    connection->network_index = (uint16_t)index;
     connection->is_evictable = !listener_is_protected(listener);
     listener->connections++;
     gate->connections++;

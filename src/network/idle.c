@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * network/idle.c: the open connections in order of their last activity on the socket. One timer per
- * shard stands at or before the time at which the first of them is idle for too long.
+ * network/idle.c: the open connections in order of their last activity on the socket, and those that drain in order
+ * of their deadlines. Of each, one timer per shard stands at or before the time of the first.
  */
 #include "network/network_internal.h"
 
@@ -35,6 +35,40 @@ void idle_timer_fire(struct timer *timer)
            first->active_ms + idle_ms_max <= now_ms)
         connection_close(first, NETWORK_REASON_IDLE, false, NULL);
     idle_timer_set(network);
+}
+
+/* ---- those that drain: all for the same time ---- */
+
+static void drain_timer_set(struct network *network)
+{
+    struct list_node *node = list_first(&network->draining);
+
+    if (node)
+        timer_set(network->reactor, &network->drain_timer,
+                  LIST_ITEM(node, struct connection, idle_node)->active_ms);
+}
+
+void drain_begin(struct connection *connection)
+{
+    struct network *network = connection->network;
+
+    connection->active_ms = reactor_now_ms(network->reactor) + DRAIN_MS_MAX;
+    list_remove(&connection->idle_node);
+    list_push_back(&network->draining, &connection->idle_node);
+    if (!timer_is_set(&network->drain_timer))
+        drain_timer_set(network);
+}
+
+void drain_timer_fire(struct timer *timer)
+{
+    struct network *network = CONTAINER_OF(timer, struct network, drain_timer);
+    int64_t now_ms = reactor_now_ms(network->reactor);
+    struct list_node *node;
+
+    while ((node = list_first(&network->draining)) != NULL &&
+           LIST_ITEM(node, struct connection, idle_node)->active_ms <= now_ms)
+        connection_shut(LIST_ITEM(node, struct connection, idle_node));
+    drain_timer_set(network);
 }
 
 void connection_touch(struct connection *connection)

@@ -4,6 +4,8 @@
  */
 #include "network/gate_internal.h"
 
+#include "base/memory_reserve.h"
+
 #include <math.h>
 
 bool listener_is_protected(const struct gate_listener *listener)
@@ -157,13 +159,11 @@ void network_gate_set_ip_rate(struct network_gate *gate, struct slice address, d
     }
     if (isinf(rate))
         return;
-    entry = ALLOCATOR_NEW(&heap_allocator, struct gate_ip_rate);
-    ASSERT_MEMORY(
-        entry); /* a config change without memory for forty bytes: the node cannot go on */
+    entry = ALLOCATOR_NEW(&must_allocator, struct gate_ip_rate);
     memcpy(entry->address, text, sizeof(text));
     entry->rate = rate;
     err = hash_map_insert(&gate->ip_rates, hash, &entry->node);
-    ASSERT(err == OK); /* likewise */
+    ASSERT(err == OK); /* its memory is must_allocator's */
 }
 
 void network_gate_set_limits(struct network_gate *gate, const struct network_limits *limits)
@@ -171,8 +171,7 @@ void network_gate_set_limits(struct network_gate *gate, const struct network_lim
     struct gate_ip_number *per_ip = NULL;
 
     if (limits->per_ip_count > 0) {
-        per_ip = heap_allocator.allocate(&heap_allocator, limits->per_ip_count * sizeof(*per_ip));
-        ASSERT(per_ip); /* as above */
+        per_ip = must_allocator.allocate(&must_allocator, limits->per_ip_count * sizeof(*per_ip));
     }
     for (size_t i = 0; i < limits->per_ip_count; i++) {
         gate_address((const char *)limits->per_ip[i].address.data,
@@ -195,7 +194,7 @@ void gate_ips_init(struct network_gate *gate)
     gate->ip_rate_default = INFINITY;
     list_init(&gate->idle_ips);
     hash_map_init(&gate->ips, &heap_allocator, ip_matches);
-    hash_map_init(&gate->ip_rates, &heap_allocator, ip_rate_matches);
+    hash_map_init(&gate->ip_rates, &must_allocator, ip_rate_matches);
 }
 
 void gate_ips_release(struct network_gate *gate)

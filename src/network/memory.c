@@ -30,10 +30,11 @@ static bool memory_fits(struct network *network, struct connection *connection, 
 bool memory_take(struct connection *connection, size_t size_bytes)
 {
     struct network *network = connection->network;
+    struct intake *intake = connection->intake;
 
-    if (connection->granted_bytes > 0) {
-        ASSERT(connection->granted_bytes == size_bytes); /* it asks again for what it waited for */
-        connection->granted_bytes = 0;
+    if (intake->granted_bytes > 0) {
+        ASSERT(intake->granted_bytes == size_bytes); /* it asks again for what it waited for */
+        intake->granted_bytes = 0;
         return true;
     }
     if ((list_is_empty(&network->waiting) || network->over == connection) &&
@@ -42,8 +43,8 @@ bool memory_take(struct connection *connection, size_t size_bytes)
         return true;
     }
     ASSERT(!connection_waits(connection));
-    connection->wanted_bytes = size_bytes;
-    list_push_back(&network->waiting, &connection->waiting_node);
+    intake->wanted_bytes = size_bytes;
+    list_push_back(&network->waiting, &intake->waiting_node);
     network->counts.muted_for_memory++;
     return false;
 }
@@ -65,16 +66,20 @@ void memory_frame_whole(struct connection *connection)
 
 static void grant_return(struct connection *connection)
 {
-    if (connection->granted_bytes > 0)
-        memory_give_back(connection->network, connection->granted_bytes);
-    connection->granted_bytes = 0;
-    if (connection->network->over == connection && !connection->frame)
+    struct intake *intake = connection->intake;
+
+    if (intake && intake->granted_bytes > 0) {
+        memory_give_back(connection->network, intake->granted_bytes);
+        intake->granted_bytes = 0;
+    }
+    if (connection->network->over == connection && !(intake && intake->large))
         connection->network->over = NULL;
 }
 
 void memory_leave(struct connection *connection)
 {
-    list_remove(&connection->waiting_node);
+    if (connection->intake)
+        list_remove(&connection->intake->waiting_node);
     grant_return(connection);
 }
 
@@ -83,13 +88,14 @@ void memory_admit(struct network *network)
     struct list_node *node;
 
     while ((node = list_first(&network->waiting)) != NULL) {
-        struct connection *connection = LIST_ITEM(node, struct connection, waiting_node);
+        struct intake *intake = LIST_ITEM(node, struct intake, waiting_node);
+        struct connection *connection = intake->connection;
 
-        if (!memory_fits(network, connection, connection->wanted_bytes))
+        if (!memory_fits(network, connection, intake->wanted_bytes))
             return;
         list_remove(node);
-        network->counts.frame_bytes += (int64_t)connection->wanted_bytes;
-        connection->granted_bytes = connection->wanted_bytes;
+        network->counts.frame_bytes += (int64_t)intake->wanted_bytes;
+        intake->granted_bytes = intake->wanted_bytes;
         connection_proceed(connection);
         grant_return(connection); /* paused meanwhile: it will ask again */
     }

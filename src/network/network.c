@@ -16,7 +16,6 @@ static void network_work(struct deferred *deferred)
     if (!network->is_stopping || !stopped || network->counts.connections > 0 ||
         network->frames_whole > 0)
         return;
-    ASSERT(list_is_empty(&network->connections));
     ASSERT(network->counts.frame_bytes == 0);
     network->stopped = NULL;
     stopped(network->stopped_context);
@@ -48,10 +47,11 @@ enum err network_create(struct reactor *reactor, struct logger *logger,
     network->logger = logger;
     network->options = *options;
     network->handler = handler;
-    list_init(&network->connections);
     list_init(&network->idle);
+    list_init(&network->draining);
     list_init(&network->waiting);
     timer_init(&network->idle_timer, idle_timer_fire);
+    timer_init(&network->drain_timer, drain_timer_fire);
     deferred_init(&network->work, network_work);
     *out = network;
     return OK;
@@ -62,8 +62,8 @@ void network_set_options(struct network *network, const struct network_options *
     options_check(options);
     network->options = *options;
     idle_timer_set(network);
-    LIST_EACH (node, &network->connections)
-        connection_defer(LIST_ITEM(node, struct connection, node)); /* limits may have risen */
+    LIST_EACH (node, &network->idle)
+        connection_defer(LIST_ITEM(node, struct connection, idle_node)); /* limits may have risen */
     network_defer(network);
 }
 
@@ -73,9 +73,11 @@ void network_stop(struct network *network, void (*done)(void *context), void *co
     network->is_stopping = true;
     network->stopped = done;
     network->stopped_context = context;
-    LIST_EACH (node, &network->connections)
-        connection_close(LIST_ITEM(node, struct connection, node), NETWORK_REASON_STOP, false,
+    LIST_EACH_SAFE (node, &network->idle)
+        connection_close(LIST_ITEM(node, struct connection, idle_node), NETWORK_REASON_STOP, false,
                          NULL);
+    LIST_EACH_SAFE (node, &network->draining)
+        connection_shut(LIST_ITEM(node, struct connection, idle_node));
     network_defer(network);
 }
 
@@ -86,11 +88,13 @@ void network_release(struct network **network)
     *network = NULL;
     if (!gone)
         return;
-    ASSERT(list_is_empty(&gone->connections));
+    ASSERT(gone->counts.connections == 0);
     ASSERT(gone->frames_whole == 0);
     timer_cancel(gone->reactor, &gone->idle_timer);
+    timer_cancel(gone->reactor, &gone->drain_timer);
     reactor_defer_cancel(gone->reactor, &gone->work);
-    spare_frames_free(gone);
+    spare_intakes_free(gone);
+    spare_outgoes_free(gone);
     ALLOCATOR_DELETE(&heap_allocator, gone);
 }
 
@@ -137,7 +141,7 @@ void network_log_closed(struct network *network, const struct connection *connec
         network->log_lines++;
     }
     LOG_AT(network->logger, level, "network", "connection_closed",
-           "connection=%s reason=%s detail=\"%s\" suppressed=%lld", connection->id,
+           "connection=%s reason=%s detail=\"%s\" suppressed=%lld", connection_id(connection),
            network_reason_text(connection->reason), why ? why : "",
            (long long)(is_ordinary ? 0 : network->log_suppressed));
     if (!is_ordinary)

@@ -9,8 +9,8 @@
  *
  * Invariants  1. A frame is given to the handler whole, once, in order of arrival; after
  *                connection_close no frame comes and `closed` comes exactly once.
- *             2. Memory: a connection without a frame under way holds at most
- *                CONNECTION_IDLE_BYTES of buffers; frames of all connections together hold at most
+ *             2. Memory: a connection of which nothing has come and for which nothing is sent has its
+ *                handle of at most CONNECTION_IDLE_BYTES and no buffer; frames of all connections together hold at most
  *                frame_bytes_max of the network, over it sockets are not read; while no handler
  *                holds a frame, one connection may exceed it by its frame, so that something
  *                always moves. A length is checked before anything is allocated for it, and the
@@ -36,7 +36,7 @@ struct network;
 struct network_gate;
 struct connection;
 
-#define CONNECTION_IDLE_BYTES (4 * KIB)
+#define CONNECTION_IDLE_BYTES 256
 
 /* ---- frames ---- */
 /* The bytes behind the length. Whoever holds it may write into it (batches are stamped in place). The
@@ -106,9 +106,11 @@ void *connection_user(const struct connection *connection);
 struct network *connection_network(struct connection *connection);
 /* Which listener it was accepted on: what network_gate_listen was given. */
 int connection_listener(const struct connection *connection);
-/* "localHost:localPort-remoteHost:remotePort-shard-number", as Kafka's connection ids. */
+/* "localHost:localPort-remoteHost:remotePort-shard-number", as Kafka's connection ids. Good until the network is asked
+ * for another one. */
 const char *connection_id(const struct connection *connection);
 const struct os_address *connection_local_address(const struct connection *connection);
+/* Good until the network is asked for another one. */
 const struct os_address *connection_peer_address(const struct connection *connection);
 
 /* After connection_close or in `closed`. */

@@ -22,8 +22,10 @@
 
 #include <assert.h>
 
-#define CONNECTION_BUFFER_BYTES (2 * KIB) /* small frames and the beginning of large ones */
-#define CONNECTION_SLICES 8               /* pieces of one send without an allocation */
+#define INTAKE_BUFFER_BYTES (2 * KIB) /* small frames and the beginning of large ones */
+#define FRAME_LENGTH_BYTES 4
+#define SMALL_FRAME_BYTES (INTAKE_BUFFER_BYTES - FRAME_LENGTH_BYTES)
+#define OUTGO_SLICES 8 /* pieces of one send without an allocation */
 #define SEND_SLICES_MAX 1024
 #define SEND_BYTES_MAX MIB /* of one operation, so that a slow reader's progress is seen */
 #define FRAME_START_BYTES (64 * KIB)
@@ -40,16 +42,19 @@ struct network {
     struct network_options options;
     struct network_handler *handler;
     struct network_counts counts;
-    struct list_node connections; /* all, until `closed` */
-    struct list_node idle;        /* the open ones, longest idle first */
-    struct list_node waiting;     /* for frame memory, in order of asking */
-    struct timer idle_timer;
-    struct deferred work;       /* admits who waits; tells that the stop is over */
-    struct frame *spare_frames; /* small ones, linked by `data` */
-    size_t spare_frame_count;
+    struct list_node idle;     /* the open connections, longest idle first */
+    struct list_node draining; /* those that drain, the first deadline first */
+    struct list_node waiting;  /* intakes, for frame memory, in order of asking */
+    struct timer idle_timer, drain_timer;
+    struct deferred work;         /* admits who waits; tells that the stop is over */
+    struct intake *spare_intakes; /* linked by `next` */
+    struct outgo *spare_outgoes;  /* likewise */
+    size_t spare_intake_count, spare_outgo_count;
     int64_t frames_whole;    /* given to handlers, or whole and held back by a pause */
     struct connection *over; /* the one whose frame may exceed the budget; see memory.c */
     int64_t next_number;     /* of connection ids */
+    char told_id[192];       /* by connection_id */
+    struct os_address told;  /* by connection_peer_address */
     int64_t log_second, log_lines, log_suppressed;
     bool is_stopping;
     void (*stopped)(void *context);
@@ -58,61 +63,82 @@ struct network {
 
 enum connection_state { CONNECTION_OPEN, CONNECTION_DRAINING, CONNECTION_CLOSED };
 
-struct connection {
-    struct list_node node;         /* network->connections */
-    struct list_node idle_node;    /* network->idle */
+/* What comes in of one connection, from its first byte until nothing of it is left. A small frame that came alone is
+ * given away in it; a copy of one that did not is in one of its own. */
+struct intake {
+    struct frame frame; /* the small one */
+    struct intake *next;
+    struct connection *connection;
+    struct os_op receive;
     struct list_node waiting_node; /* network->waiting */
+    size_t wanted_bytes;           /* while it waits */
+    size_t granted_bytes;          /* charged for what is about to be allocated */
+    struct frame *large;           /* under way or, paused, whole */
+    size_t large_filled, large_length;
+    uint16_t begin, end;
+    _Alignas(16)
+        uint8_t before[16 - FRAME_LENGTH_BYTES]; /* so that a frame at the beginning is aligned */
+    uint8_t buffer[INTAKE_BUFFER_BYTES];
+};
+
+/* One send under way. */
+struct outgo {
+    struct outgo *next;
+    struct connection *connection;
+    struct os_op send;
+    size_t send_bytes, slice_capacity;
+    struct slice *slices; /* own_slices or allocated */
+    struct slice own_slices[OUTGO_SLICES];
+};
+
+/* A local address, told once for all connections of a listener that came to it. */
+struct gate_local {
+    struct list_node node;
+    struct os_address address;
+};
+
+/* All that an idle one holds, with its socket and what its user has. */
+struct connection {
+    struct list_node idle_node; /* network->idle or ->draining */
     struct network *network;
     struct os_socket *socket;
     void *user;
-    enum connection_state state;
-    enum network_reason reason;
-    int listener;
-    int pauses;
-    int64_t active_ms;
-    struct deferred turn;
-    struct timer drain_timer;
-
-    /* in */
-    struct os_op receive;
-    bool is_receiving;
-    bool is_receiving_frame; /* the operation writes into frame->data, not into buffer */
-    bool peer_ended;
-    enum err peer_err;
-    uint16_t buffer_begin, buffer_end;
-    struct frame *frame; /* a large one under way or, paused, whole */
-    size_t frame_filled, frame_length;
-    size_t frame_length_last; /* of the large frame before */
-    size_t wanted_bytes;      /* while it waits */
-    size_t granted_bytes;     /* charged for what it is about to allocate */
-
-    /* out */
-    struct list_node output; /* of struct output_piece; the first part is under way */
+    int64_t active_ms; /* draining: its deadline */
+    int64_t number;    /* of its id */
+    union {
+        struct mail mail; /* to the network before its life, to the gate after it */
+        struct {
+            struct deferred turn;
+            struct list_node output; /* of struct output_piece; the first part is under way */
+        };
+    };
     size_t output_head_sent; /* of the first piece */
     size_t output_bytes;
-    struct os_op send;
-    size_t send_bytes, send_slice_capacity;
-    struct slice *send_slices; /* own_slices or allocated */
-    bool is_sending;
-
-    /* the gate's; read only on the gate's thread but for the first and the flags */
-    struct network_gate *gate; /* NULL: none */
+    struct os_reader reader;
+    struct intake *intake; /* NULL: nothing has come */
+    struct outgo *outgo;   /* NULL: no send is under way */
     struct gate_listener *gate_listener;
     struct gate_ip *gate_ip;
-    struct mail mail; /* to the network once, to the gate once */
-    size_t network_index;
-    bool is_evictable;
-    bool is_evicted;
-
-    struct os_address local, peer;
-    char id[192];
-    struct slice own_slices[CONNECTION_SLICES];
-    uint8_t buffer[CONNECTION_BUFFER_BYTES];
+    const struct gate_local *local;
+    int pauses;
+    enum err peer_err;
+    uint32_t large_length_last; /* of the large frame before */
+    uint16_t peer_port;
+    uint16_t network_index; /* the gate's */
+    enum connection_state state : 8;
+    enum network_reason reason : 8;
+    bool is_awaiting : 1; /* the reader waits */
+    bool is_receiving : 1;
+    bool
+        is_receiving_large : 1; /* the operation writes into the large frame, not into the buffer */
+    bool peer_ended : 1;
+    bool is_evictable : 1;
+    bool is_evicted : 1;
 };
 static_assert(sizeof(struct connection) <= CONNECTION_IDLE_BYTES, "invariant 2 of network.h");
 
 /* ---- connection.c ---- */
-/* From the gate's thread; the network is set later. NULL: no memory. */
+/* From the gate's thread; where it belongs is set later. NULL: no memory. */
 struct connection *connection_create(struct os_socket *socket);
 /* Begins its life here, on the network's thread, from the loop; the socket is attached. */
 void network_adopt(struct network *network, struct connection *connection);
@@ -121,23 +147,31 @@ void connection_proceed(struct connection *connection);
 /* Something happened on the socket. */
 void connection_touch(struct connection *connection);
 void connection_defer(struct connection *connection);
+/* Closes the socket; `closed` follows. */
+void connection_shut(struct connection *connection);
 bool connection_output_is_over(const struct connection *connection);
+
+/* `done` of intake->receive. */
+void connection_received(struct os_op *op);
 
 /* ---- frame.c ---- */
 /* Gives every frame that may be given; begins a large one. */
 void frame_pump(struct connection *connection);
-/* Bytes came into connection->frame: grows it, or notes that it is whole. */
+/* Bytes came into the large frame: grows it, or notes that it is whole. */
 void frame_progress(struct connection *connection);
 /* Is a whole frame here that was not given? */
 bool frame_is_waiting(const struct connection *connection);
 /* Of a closing connection without a receive under way. */
 void frame_drop(struct connection *connection);
-void spare_frames_free(struct network *network);
+/* NULL: no memory. The connection's, or a small frame's. */
+struct intake *intake_take(struct network *network);
+void intake_give_back(struct network *network, struct intake *intake);
+void spare_intakes_free(struct network *network);
 
 /* ---- memory.c ---- */
 static inline bool connection_waits(const struct connection *connection)
 {
-    return !list_is_empty(&connection->waiting_node);
+    return connection->intake && !list_is_empty(&connection->intake->waiting_node);
 }
 /* Charges bytes for the connection's frame, or queues the connection and tells false. */
 bool memory_take(struct connection *connection, size_t size_bytes);
@@ -153,10 +187,14 @@ void memory_admit(struct network *network);
 void output_flush(struct connection *connection);
 /* Releases every piece; no send is under way. */
 void output_drop(struct connection *connection);
+void spare_outgoes_free(struct network *network);
 
 /* ---- idle.c ---- */
 void idle_timer_fire(struct timer *timer);
 void idle_timer_set(struct network *network);
+void drain_timer_fire(struct timer *timer);
+/* Its deadline begins. */
+void drain_begin(struct connection *connection);
 /* The longest idle connection that may be evicted, closed with NETWORK_REASON_LIMIT; false: none.
  * */
 bool network_evict(struct network *network);

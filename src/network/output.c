@@ -56,7 +56,7 @@ static void output_consume(struct connection *connection, size_t size_bytes)
 
 void output_drop(struct connection *connection)
 {
-    ASSERT(!connection->is_sending);
+    ASSERT(!connection->outgo);
     output_consume(connection, connection->output_bytes);
     ASSERT(list_is_empty(&connection->output));
 }
@@ -75,89 +75,138 @@ static size_t slices_count(const struct connection *connection)
     return count;
 }
 
-static void slices_reserve(struct connection *connection)
-{
-    size_t capacity = slices_count(connection);
+/* ---- sends ---- */
 
-    connection->send_slices = NULL;
-    if (capacity > CONNECTION_SLICES)
-        connection->send_slices =
-            heap_allocator.allocate(&heap_allocator, capacity * sizeof(struct slice));
-    if (!connection->send_slices) { /* few, or no memory: then a smaller send */
-        connection->send_slices = connection->own_slices;
-        capacity = CONNECTION_SLICES;
+#if defined(__SANITIZE_ADDRESS__)
+#define SPARE_OUTGOES_MAX 0
+#else
+#define SPARE_OUTGOES_MAX 64
+#endif
+
+static void send_done(struct os_op *op);
+
+static struct outgo *outgo_take(struct network *network)
+{
+    struct outgo *outgo = network->spare_outgoes;
+
+    if (outgo) {
+        network->spare_outgoes = outgo->next;
+        network->spare_outgo_count--;
+        return outgo;
     }
-    connection->send_slice_capacity = capacity;
+    outgo = ALLOCATOR_NEW(&heap_allocator, struct outgo);
+    if (!outgo)
+        return NULL;
+    outgo->send.kind = OS_OP_SEND;
+    outgo->send.done = send_done;
+    return outgo;
 }
 
-static size_t slices_fill(struct connection *connection)
+static void outgo_give_back(struct network *network, struct outgo *outgo)
 {
+    if (network->spare_outgo_count >= SPARE_OUTGOES_MAX) {
+        ALLOCATOR_DELETE(&heap_allocator, outgo);
+        return;
+    }
+    outgo->next = network->spare_outgoes;
+    network->spare_outgoes = outgo;
+    network->spare_outgo_count++;
+}
+
+void spare_outgoes_free(struct network *network)
+{
+    while (network->spare_outgoes)
+        ALLOCATOR_DELETE(&heap_allocator, outgo_take(network));
+}
+
+static void slices_reserve(struct outgo *outgo)
+{
+    size_t capacity = slices_count(outgo->connection);
+
+    outgo->slices = NULL;
+    if (capacity > OUTGO_SLICES)
+        outgo->slices = heap_allocator.allocate(&heap_allocator, capacity * sizeof(struct slice));
+    if (!outgo->slices) { /* few, or no memory: then a smaller send */
+        outgo->slices = outgo->own_slices;
+        capacity = OUTGO_SLICES;
+    }
+    outgo->slice_capacity = capacity;
+}
+
+static size_t slices_fill(struct outgo *outgo)
+{
+    const struct connection *connection = outgo->connection;
     size_t bytes_max = FAULT_POINT(send_one_byte) ? 1 : SEND_BYTES_MAX;
     size_t skip = connection->output_head_sent;
     size_t count = 0;
 
-    connection->send_bytes = 0;
+    outgo->send_bytes = 0;
     LIST_EACH (node, &connection->output) {
         struct slice bytes = LIST_ITEM(node, struct output_piece, node)->bytes;
 
-        bytes = slice_sub(bytes, skip, bytes_max - connection->send_bytes);
+        bytes = slice_sub(bytes, skip, bytes_max - outgo->send_bytes);
         skip = 0;
         if (bytes.size_bytes == 0)
             continue; /* an empty piece: consumed with its neighbours */
-        connection->send_slices[count++] = bytes;
-        connection->send_bytes += bytes.size_bytes;
-        if (count == connection->send_slice_capacity || connection->send_bytes == bytes_max)
+        outgo->slices[count++] = bytes;
+        outgo->send_bytes += bytes.size_bytes;
+        if (count == outgo->slice_capacity || outgo->send_bytes == bytes_max)
             break;
     }
     return count;
 }
 
-static void slices_release(struct connection *connection)
+static void slices_release(struct outgo *outgo)
 {
-    if (connection->send_slices != connection->own_slices)
-        heap_allocator.release(&heap_allocator, connection->send_slices,
-                               connection->send_slice_capacity * sizeof(struct slice));
-    connection->send_slices = NULL;
+    if (outgo->slices != outgo->own_slices)
+        heap_allocator.release(&heap_allocator, outgo->slices,
+                               outgo->slice_capacity * sizeof(struct slice));
+    outgo->slices = NULL;
 }
 
 static void send_done(struct os_op *op)
 {
-    struct connection *connection = CONTAINER_OF(op, struct connection, send);
+    struct outgo *outgo = CONTAINER_OF(op, struct outgo, send);
+    struct connection *connection = outgo->connection;
+    size_t sent_bytes = outgo->send_bytes;
+    enum err err = op->err;
 
-    connection->is_sending = false;
-    slices_release(connection);
+    connection->outgo = NULL;
+    slices_release(outgo);
+    outgo_give_back(connection->network, outgo);
     connection_defer(connection);
-    if (op->err == OK) {
-        connection->network->counts.bytes_sent += (int64_t)connection->send_bytes;
+    if (err == OK) {
+        connection->network->counts.bytes_sent += (int64_t)sent_bytes;
         connection_touch(connection);
-        output_consume(connection, connection->send_bytes);
+        output_consume(connection, sent_bytes);
         return;
     }
-    connection_close(connection,
-                     op->err == ERR_CONNECTION ? NETWORK_REASON_PEER : NETWORK_REASON_ERROR, false,
-                     err_text(op->err));
+    connection_close(connection, err == ERR_CONNECTION ? NETWORK_REASON_PEER : NETWORK_REASON_ERROR,
+                     false, err_text(err));
 }
 
 void output_flush(struct connection *connection)
 {
-    size_t count;
+    struct outgo *outgo;
 
-    if (connection->is_sending || connection->state == CONNECTION_CLOSED)
+    if (connection->outgo || connection->state == CONNECTION_CLOSED)
         return;
     if (connection->output_bytes == 0) {
-        output_consume(connection, 0); /* pieces without bytes */
+        if (!list_is_empty(&connection->output))
+            output_consume(connection, 0); /* pieces without bytes */
         return;
     }
-    slices_reserve(connection);
-    count = slices_fill(connection);
-    ASSERT(connection->send_bytes > 0);
-    connection->is_sending = true;
-    connection->send = (struct os_op){
-        .kind = OS_OP_SEND,
-        .done = send_done,
-        .socket = connection->socket,
-        .slices = connection->send_slices,
-        .slice_count = count,
-    };
-    reactor_submit(connection->network->reactor, &connection->send);
+    outgo = outgo_take(connection->network);
+    if (!outgo) {
+        connection_close(connection, NETWORK_REASON_ERROR, false, "no memory for a send");
+        return;
+    }
+    outgo->connection = connection;
+    connection->outgo = outgo;
+    slices_reserve(outgo);
+    outgo->send.slice_count = slices_fill(outgo);
+    ASSERT(outgo->send_bytes > 0);
+    outgo->send.socket = connection->socket;
+    outgo->send.slices = outgo->slices;
+    reactor_submit(connection->network->reactor, &outgo->send);
 }

@@ -54,8 +54,17 @@ static void try_receive(struct fake_socket *socket)
     struct os_op *op = socket->receive;
     size_t have = socket->in_size - socket->in_read;
 
-    if (!op || (have == 0 && !socket->peer_ended))
+    if ((!op && !socket->reader) || (have == 0 && !socket->peer_ended))
         return;
+    if (!op) {
+        struct os_reader *reader = TAKE(socket->reader);
+
+        op = reader->calls->begin(reader);
+        if (!op)
+            return;
+        os_op_prepare(op, &socket->port->base);
+        socket->receives++;
+    }
     socket->receive = NULL;
     if (have == 0) {
         complete(socket->port, op, socket->peer_err, 0);
@@ -132,7 +141,7 @@ static void port_submit(struct os_port *port, struct os_op *op)
     ASSERT(!socket->is_closed && socket->port == CONTAINER_OF(port, struct fake_port, base));
     switch (op->kind) {
     case OS_OP_RECEIVE:
-        ASSERT(!socket->receive && op->size_bytes > 0);
+        ASSERT(!socket->receive && !socket->reader && op->size_bytes > 0);
         socket->receive = op;
         socket->receives++;
         try_receive(socket);
@@ -229,6 +238,7 @@ static void socket_close(struct os_socket *base, bool abort)
     struct fake_socket *socket = socket_of(base);
 
     ASSERT(!socket->is_closed);
+    socket->reader = NULL;
     cancel(socket, &socket->receive);
     cancel(socket, &socket->send);
     cancel(socket, &socket->accept);
@@ -250,11 +260,20 @@ static void set_buffers(struct os_socket *socket, int send_bytes, int receive_by
     UNUSED(socket);
 }
 
+static void await(struct os_socket *base, struct os_reader *reader)
+{
+    struct fake_socket *socket = socket_of(base);
+
+    ASSERT(!socket->is_closed && !socket->receive && !socket->reader);
+    socket->reader = reader;
+    try_receive(socket);
+}
+
 static void detach(struct os_socket *base)
 {
     struct fake_socket *socket = socket_of(base);
 
-    ASSERT(!socket->receive && !socket->send && socket->port);
+    ASSERT(!socket->reader && !socket->receive && !socket->send && socket->port);
     socket->port = NULL;
 }
 
@@ -285,6 +304,7 @@ void fake_os_init(struct fake_os *fake)
                 .socket_set_buffers = set_buffers,
                 .socket_detach = detach,
                 .socket_attach = attach,
+                .socket_await = await,
             },
         .now_ns = 1000000000,
         .next_port = 9000,

@@ -36,7 +36,8 @@ struct fake_socket {
     bool peer_ended;
     enum err peer_err;
     struct os_op *receive;
-    size_t receives; /* operations submitted */
+    struct os_reader *reader; /* waits */
+    size_t receives;          /* operations submitted */
     /* out */
     uint8_t *out;
     size_t out_size;

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What connections hold while nothing happens on them, counted at the heap. */
+#include "bench.h"
+
+#include "base/allocator.h"
+#include "test.h"
+
+#include <stdlib.h>
+
+#define CONNECTIONS 100
+
+/* The heap of this program is asked by one thread. */
+static struct {
+    struct allocator below;
+    int64_t bytes;
+    bool is_empty; /* what is asked for is refused */
+} counted;
+
+static void *count_allocate(struct allocator *self, size_t size_bytes)
+{
+    void *block = counted.is_empty ? NULL : counted.below.allocate(self, size_bytes);
+
+    if (block)
+        counted.bytes += (int64_t)size_bytes;
+    return block;
+}
+
+static void *count_resize(struct allocator *self, void *pointer, size_t old_bytes, size_t new_bytes)
+{
+    void *block =
+        counted.is_empty ? NULL : counted.below.resize(self, pointer, old_bytes, new_bytes);
+
+    if (block)
+        counted.bytes += (int64_t)new_bytes - (int64_t)(pointer ? old_bytes : 0);
+    return block;
+}
+
+static void count_release(struct allocator *self, void *pointer, size_t size_bytes)
+{
+    if (pointer)
+        counted.bytes -= (int64_t)size_bytes;
+    counted.below.release(self, pointer, size_bytes);
+}
+
+static int count_begin(void **state)
+{
+    counted.below = heap_allocator;
+    counted.bytes = 0;
+    counted.is_empty = false;
+    heap_allocator = (struct allocator){count_allocate, count_resize, count_release};
+    return 0;
+}
+
+static int count_end(void **state)
+{
+    heap_allocator = counted.below;
+    return counted.bytes != 0; /* nothing is left */
+}
+
+static void answer(struct bench *bench, struct bench_connection *from, struct frame *frame)
+{
+    bench_send_bytes(bench, from->connection, frame->data, frame->size_bytes);
+}
+
+/* A request and its answer on each. */
+static void talk(struct bench *bench, struct fake_socket **sockets, size_t count, size_t size_bytes)
+{
+    uint8_t *bytes = calloc(1, size_bytes);
+
+    for (size_t i = 0; i < count; i++) {
+        size_t sent = sockets[i]->out_size;
+
+        bench_write_frame(sockets[i], bytes, size_bytes);
+        bench_run(bench);
+        assert_int_equal(sockets[i]->out_size - sent, size_bytes);
+    }
+    free(bytes);
+}
+
+static void an_idle_connection_holds_its_handle_and_no_buffer(void **state)
+{
+    struct bench bench;
+    struct fake_socket *sockets[CONNECTIONS], *first;
+    int64_t before, idle;
+
+    bench_start(&bench, 1, NULL);
+    bench.on_frame = answer;
+    first = bench_connect(&bench);
+    bench_run(&bench);
+    talk(&bench, &first, 1, 300); /* what the network keeps for all */
+    before = counted.bytes;
+    for (size_t i = 0; i < CONNECTIONS; i++)
+        sockets[i] = bench_connect(&bench);
+    bench_run(&bench);
+    assert_true(counted.bytes - before <= CONNECTIONS * CONNECTION_IDLE_BYTES);
+    talk(&bench, sockets, CONNECTIONS, 300);
+    idle = counted.bytes;
+    assert_true(idle - before <= CONNECTIONS * CONNECTION_IDLE_BYTES);
+    talk(&bench, sockets, CONNECTIONS, 100000);
+    assert_int_equal(counted.bytes, idle);
+    bench_end(&bench);
+}
+
+static void a_paused_connection_of_which_nothing_came_holds_no_buffer(void **state)
+{
+    struct bench bench;
+    struct fake_socket *socket;
+    int64_t before;
+
+    bench_start(&bench, 1, NULL);
+    bench.on_frame = answer;
+    socket = bench_connect(&bench);
+    bench_run(&bench);
+    talk(&bench, &socket, 1, 300);
+    before = counted.bytes;
+    connection_pause(bench_connection(&bench, 0)->connection);
+    bench_run(&bench);
+    assert_int_equal(counted.bytes, before);
+    fake_end(socket, OK); /* its end is noticed all the same */
+    bench_run(&bench);
+    assert_int_equal(bench.closed, 1);
+    bench_end(&bench);
+}
+
+static void the_beginning_of_a_frame_holds_a_buffer_until_the_frame_was_given(void **state)
+{
+    struct bench bench;
+    struct fake_socket *sockets[2];
+    int64_t idle;
+
+    bench_start(&bench, 1, NULL);
+    for (size_t i = 0; i < 2; i++)
+        sockets[i] = bench_connect(&bench);
+    bench_run(&bench);
+    for (size_t i = 0; i < 2; i++)
+        fake_write(sockets[i], "\0\0\0\4fr", 6);
+    bench_run(&bench);
+    assert_int_equal(bench_counts(&bench)->frames_received, 0);
+    for (size_t i = 0; i < 2; i++)
+        fake_write(sockets[i], "om", 2);
+    bench_run(&bench);
+    assert_int_equal(bench_counts(&bench)->frames_received, 2);
+    idle = counted.bytes;
+    for (size_t i = 0; i < 2; i++)
+        fake_write(sockets[i], "\0\0\0\4from", 8);
+    bench_run(&bench);
+    assert_int_equal(bench_counts(&bench)->frames_received, 4);
+    assert_int_equal(counted.bytes, idle);
+    bench_end(&bench);
+}
+
+static void a_frame_that_came_alone_is_aligned_and_its_holder_may_keep_it(void **state)
+{
+    struct bench bench;
+    struct fake_socket *socket;
+
+    bench_start(&bench, 1, NULL);
+    bench.keeps_frames = true;
+    socket = bench_connect(&bench);
+    for (char i = 0; i < 3; i++) {
+        char text[2] = {(char)('a' + i), 0};
+
+        bench_write_frame(socket, text, 1);
+        bench_run(&bench);
+    }
+    assert_int_equal(bench.frame_count, 3);
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(bench.frames[i]->data[0], 'a' + i);
+        assert_int_equal((uintptr_t)bench.frames[i]->data % 16, 0);
+    }
+    bench_end(&bench);
+}
+
+static void without_memory_for_a_buffer_the_connection_ends_and_others_stay(void **state)
+{
+    struct bench bench;
+    struct fake_socket *sockets[2];
+
+    bench_start(&bench, 1, NULL);
+    for (size_t i = 0; i < 2; i++)
+        sockets[i] = bench_connect(&bench);
+    bench_run(&bench);
+    counted.is_empty = true;
+    fake_write(sockets[0], "\0\0\0\4", 4);
+    bench_run(&bench);
+    counted.is_empty = false;
+    assert_int_equal(bench.closed, 1);
+    assert_int_equal(bench_connection(&bench, 0)->reason, NETWORK_REASON_ERROR);
+    bench_write_frame(sockets[1], "still here", 10);
+    bench_run(&bench);
+    assert_int_equal(bench_connection(&bench, 1)->frames, 1);
+    bench_end(&bench);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, count_begin, count_end)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(an_idle_connection_holds_its_handle_and_no_buffer),
+        TEST(a_paused_connection_of_which_nothing_came_holds_no_buffer),
+        TEST(the_beginning_of_a_frame_holds_a_buffer_until_the_frame_was_given),
+        TEST(a_frame_that_came_alone_is_aligned_and_its_holder_may_keep_it),
+        TEST(without_memory_for_a_buffer_the_connection_ends_and_others_stay),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
