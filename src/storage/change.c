@@ -24,9 +24,9 @@ bool log_is_changing(const struct log *log)
 /* The next one, while it waits. */
 static const struct log_change_op *change_first(const struct log *log)
 {
-    const struct list_node *first = list_is_empty(&log->changes) ? NULL : log->changes.next;
-
-    return first ? CONTAINER_OF(first, struct log_change_op, node) : NULL;
+    if (list_is_empty(&log->changes))
+        return NULL;
+    return CONTAINER_OF(log->changes.next, struct log_change_op, node);
 }
 
 bool log_refuses_appends(const struct log *log)
@@ -66,9 +66,10 @@ void log_changes_run(struct log *log)
 {
     struct log_change_op *op;
 
-    if (log->has_exclusive || log->busy > 0 || list_is_empty(&log->changes))
+    ASSERT(!list_is_empty(&log->changes)); /* it took one to get a turn, and none is taken back */
+    if (log->has_exclusive || log->busy > 0)
         return;
-    if (!list_is_empty(&log->queue) && !log->failed && !log_swap_waits(log)) {
+    if (!list_is_empty(&log->queue) && !log_swap_waits(log)) {
         log_write_kick(log);
         return;
     }
@@ -173,9 +174,7 @@ static void truncate_take_over(struct log *log)
     log->full_flush_to = MIN(log->full_flush_to, log->change_end);
     log->forced_flush_to = MIN(log->forced_flush_to, log->change_end);
     log->high_watermark = MAX(MIN(log->high_watermark, log->change_end), log->start_offset);
-    for (size_t i = 0; i < log->pending_snapshot_count; i++)
-        storage_free(log->pending_snapshots[i].data, log->pending_snapshots[i].capacity_bytes);
-    log->pending_snapshot_count = 0;
+    ASSERT(log->pending_snapshot_count == 0); /* a log at rest has flushed them: log_flush_kick */
     log->middle_snapshot = -1;
     log_forget_recent(log);
     segment_renew(log_active(log));
@@ -233,7 +232,6 @@ static void change_end(struct log *log, struct log_change_op *op, enum err err)
 
     dropped_release(log);
     if (err != OK && !log->failed) {
-        atomic_store(&log->directory->dirty_close, true);
         log->has_exclusive = leaves; /* nobody is let in between */
         log_io_failed(log, err, "change");
     }
@@ -249,6 +247,7 @@ static void change_end(struct log *log, struct log_change_op *op, enum err err)
     log->has_swap = false;
     op->err = log->failed ? ERR_KAFKA_STORAGE_ERROR : OK;
     log_busy_begin(log);
+    log_waits_settle(log); /* some wait for what is no more */
     op->done(op);
     if (list_is_empty(&log->changes) || log->failed)
         log_parked_resume(log);

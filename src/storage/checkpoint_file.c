@@ -193,6 +193,7 @@ enum err offset_map_put(struct offset_map *map, struct slice topic, int32_t part
                         int64_t offset)
 {
     struct offset_map_entry *entry = offset_map_find(map, topic, partition);
+    enum err err;
 
     if (entry) {
         entry->offset = offset;
@@ -205,7 +206,10 @@ enum err offset_map_put(struct offset_map *map, struct slice topic, int32_t part
     entry->topic = slice_of(entry + 1, topic.size_bytes);
     entry->partition = partition;
     entry->offset = offset;
-    return hash_map_insert(&map->map, offset_key_hash(topic, partition), &entry->node);
+    err = hash_map_insert(&map->map, offset_key_hash(topic, partition), &entry->node);
+    if (err != OK)
+        offset_entry_free(entry);
+    return err;
 }
 
 bool offset_map_get(const struct offset_map *map, struct slice topic, int32_t partition,

@@ -262,10 +262,10 @@ void keeper_release(struct log_directories *directories)
 
 void keeper_stop(struct log_directories *directories)
 {
-    for (size_t i = 0; i < directories->count; i++)
-        if (directories->items[i].keeper) {
-            timer_cancel(directories->keeper_reactor, &directories->items[i].keeper->low_timer);
-            timer_cancel(directories->keeper_reactor,
-                         &directories->items[i].keeper->shortage.timer);
-        }
+    for (size_t i = 0; i < directories->count; i++) {
+        struct keeper_files *keeper = directories->items[i].keeper;
+
+        timer_cancel(directories->keeper_reactor, &keeper->low_timer);
+        timer_cancel(directories->keeper_reactor, &keeper->shortage.timer);
+    }
 }

@@ -12,6 +12,7 @@
  */
 #include "storage/cleaner.h"
 
+#include "base/fmt.h"
 #include "records/record.h"
 
 /* ---- reading ---- */
@@ -23,16 +24,41 @@ static bool is_fault_of_log(enum err err)
            err == ERR_TOO_LARGE || err == ERR_IO || err == ERR_NOT_FOUND;
 }
 
+/* What is wrong with the batch at hand, for whoever has to look at the file. */
+static const char *fault_text(const struct clean_pass *pass, enum err err, char *text, size_t bytes)
+{
+    switch (err) {
+    case ERR_UNKNOWN_SERVER_ERROR: /* clean_records, record_walk_next */
+        if (pass->batch_codec < COMPRESSION_COUNT)
+            return "the length of a record is no varint";
+        fmt(text, bytes, "no codec has the number %d", pass->batch_codec);
+        return text;
+    case ERR_UNSUPPORTED:
+        return "it is older than magic 2";
+    case ERR_DECOMPRESS:
+        return "its records cannot be decompressed";
+    case ERR_INVALID_RECORD:
+        return "its records are malformed";
+    case ERR_CORRUPT_MESSAGE:
+        return "its framing, its check or its place among the others is wrong";
+    default:
+        return err_text(err);
+    }
+}
+
 /* Errors of what was read: the partition is taken out, the directory stays. */
 static enum err read_fails(struct clean_pass *pass, enum err err)
 {
-    if (err != OK && is_fault_of_log(err)) {
-        pass->uncleanable = true;
-        return why_set(&pass->why, err, "segment %lld at %lld: %s",
-                       (long long)pass->items[pass->at].base_offset,
-                       (long long)pass->reader.position_bytes, err_name(err));
-    }
-    return err;
+    char text[64];
+
+    if (err == OK || !is_fault_of_log(err))
+        return err;
+    pass->uncleanable = true;
+    return why_set(&pass->why, err == ERR_UNKNOWN_SERVER_ERROR ? ERR_CORRUPT_MESSAGE : err,
+                   "segment %lld, batch at byte %lld, offset %lld: %s",
+                   (long long)pass->items[pass->at].base_offset,
+                   (long long)pass->batch_position_bytes, (long long)pass->batch_offset,
+                   fault_text(pass, err, text, sizeof text));
 }
 
 static enum err source_open(struct clean_pass *pass)
@@ -41,6 +67,8 @@ static enum err source_open(struct clean_pass *pass)
     char path[PATH_BYTES];
 
     path_of_file(pass->path, item->base_offset, ".log", path);
+    pass->batch_position_bytes = 0;
+    pass->batch_offset = item->base_offset;
     TRY(os_file_open(pass->os, path, OS_OPEN_READ, &pass->source));
     pass->reader.file = pass->source;
     pass->reader.position_bytes = 0;
@@ -62,6 +90,9 @@ static enum err source_next(struct clean_pass *pass, struct slice *batch_out,
 {
     int64_t position;
 
+    pass->batch_position_bytes = pass->reader.position_bytes;
+    pass->batch_offset = pass->last_offset + 1; /* as far as is known yet */
+    pass->batch_codec = 0;
     TRY(batch_reader_next(&pass->reader, batch_out, &position));
     if (batch_out->size_bytes == 0)
         return pass->reader.position_bytes == pass->items[pass->at].size_bytes
@@ -73,6 +104,8 @@ static enum err source_next(struct clean_pass *pass, struct slice *batch_out,
     if (!batch_is_valid(*batch_out))
         return ERR_CORRUPT_MESSAGE;
     TRY(batch_header_read(*batch_out, header));
+    pass->batch_offset = header->base_offset;
+    pass->batch_codec = batch_codec(header);
     if (batch_last_offset(header) <= pass->last_offset || header->last_offset_delta < 0 ||
         header->base_offset < pass->items[pass->at].base_offset ||
         batch_last_offset(header) >= pass->items[pass->at].next_base)

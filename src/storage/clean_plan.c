@@ -84,11 +84,11 @@ void clean_facts_of(struct log *log, struct clean_facts *out)
     size_t end_at;
 
     *out = (struct clean_facts){.first_dirty = log->clean_offset};
-    if (log->clean_offset < log->start_offset || log->clean_offset > log->end_queued)
+    ASSERT(log->clean_offset <= log->end_queued); /* truncations lower it first */
+    if (log->clean_offset < log->start_offset)
         out->first_dirty = log->start_offset;
     dirty_at = log_segment_floor(log, out->first_dirty);
-    if (dirty_at == SIZE_MAX)
-        dirty_at = 0;
+    ASSERT(dirty_at != SIZE_MAX); /* the start is never below the first segment */
     if (!facts_are_known(log, dirty_at)) {
         out->needs_facts = log->segment_count > 1;
         return;
@@ -101,7 +101,7 @@ void clean_facts_of(struct log *log, struct clean_facts *out)
         if (i >= dirty_at)
             out->cleanable_bytes += log->segments[i]->size_bytes;
     }
-    if (out->cleanable_bytes == 0 || out->end_offset <= out->first_dirty)
+    if (out->cleanable_bytes == 0)
         return;
     out->ratio = (double)out->cleanable_bytes / (double)(out->clean_bytes + out->cleanable_bytes);
     if (log->config.max_compaction_lag_ms != INT64_MAX)

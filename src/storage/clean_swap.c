@@ -10,8 +10,9 @@
  * The log has no reader in the midst of planning while this runs, so no file is opened under a name that changes
  * hands. Readers that planned before hold the old file open.
  *
- * Producer snapshots at bases inside the group go with their segments. When a marker goes, so do all at or below the
- * group: one of them may hold the marker's transaction open, and a replay from it would find nothing that ends it.
+ * Producer snapshots inside the group go with their segments. When a marker goes, so do all below the group's end,
+ * those amid a segment too: one of them may hold the marker's transaction open, and a replay from it would find
+ * nothing that ends it.
  * Threads     steps: the job of a change; taking over: the store's.
  */
 #include "storage/cleaner.h"
@@ -73,10 +74,26 @@ static enum err old_rename(struct clean_pass *pass, int64_t base_offset, const c
     return rename_if_there(pass->os, from, to);
 }
 
-/* The first item whose producer snapshot goes. One of a base that is no more would be a stray. */
-static size_t snapshots_from(const struct clean_pass *pass)
+/* One of a base that is no more would be a stray. No older ones come until the swap is over: what was appended before the
+ * recovery point has had its snapshots written. */
+void clean_swap_begin(struct clean_pass *pass)
 {
-    return pass->drops_marker && !BUG_IS(snapshots_outlive_markers) ? 0 : pass->group_from + 1;
+    const struct log *log = pass->log;
+    bool takes_older = pass->drops_marker && !BUG_IS(snapshots_outlive_markers);
+    int64_t base = pass->items[pass->group_from].base_offset;
+    int64_t end = pass->items[pass->group_to - 1].next_base;
+
+    pass->swap_step = 0;
+    pass->snapshot_count = 0;
+    for (size_t i = 0; i < log->snapshot_count; i++) {
+        int64_t offset = log->snapshots[i];
+
+        if (offset >= end || (offset <= base && !takes_older))
+            continue;
+        pass->snapshots = storage_grow(pass->snapshots, sizeof *pass->snapshots,
+                                       &pass->snapshot_capacity, pass->snapshot_count + 1);
+        pass->snapshots[pass->snapshot_count++] = offset;
+    }
 }
 
 static enum err olds_rename(struct clean_pass *pass)
@@ -85,8 +102,8 @@ static enum err olds_rename(struct clean_pass *pass)
         for (size_t j = 0; j < ARRAY_COUNT(swap_suffixes); j++)
             TRY(old_rename(pass, pass->items[i].base_offset, swap_suffixes[j]));
     }
-    for (size_t i = snapshots_from(pass); i < pass->group_to; i++)
-        TRY(old_rename(pass, pass->items[i].base_offset, ".snapshot"));
+    for (size_t i = 0; i < pass->snapshot_count; i++)
+        TRY(old_rename(pass, pass->snapshots[i], ".snapshot"));
     return OK;
 }
 
@@ -148,14 +165,14 @@ static struct segment *segment_of_output(struct clean_pass *pass)
     return segment;
 }
 
-static void old_doom(struct clean_pass *pass, const struct clean_item *item, const char *suffix)
+static void old_doom(struct clean_pass *pass, int64_t base_offset, const char *suffix)
 {
     struct log *log = pass->log;
     char path[PATH_BYTES];
     char deleted[32];
 
     suffix_join(suffix, ".deleted", deleted);
-    path_of_file(pass->path, item->base_offset, deleted, path);
+    path_of_file(pass->path, base_offset, deleted, path);
     store_doom(log->store, log->directory, path, false, log->config.file_delete_delay_ms);
 }
 
@@ -172,16 +189,16 @@ void clean_swap_take_over(struct clean_pass *pass)
         ASSERT(old == item->segment);
         log->digests_dirty |= old->aborted.count > 0;
         for (size_t j = 0; j < ARRAY_COUNT(swap_suffixes); j++)
-            old_doom(pass, item, swap_suffixes[j]);
+            old_doom(pass, item->base_offset, swap_suffixes[j]);
         for (unsigned j = 0; log->recent && j < RECENT_BATCHES; j++)
             if (log->recent[j].segment == old)
                 log->recent[j] = (struct recent_batch){0};
         old->deleted = true;
         segment_release(&old);
     }
-    for (size_t i = snapshots_from(pass); i < pass->group_to; i++) {
-        old_doom(pass, &pass->items[i], ".snapshot");
-        log_forget_snapshot(log, pass->items[i].base_offset);
+    for (size_t i = 0; i < pass->snapshot_count; i++) {
+        old_doom(pass, pass->snapshots[i], ".snapshot");
+        log_forget_snapshot(log, pass->snapshots[i]);
     }
     log_segments_remove(log, at, count);
     log_segments_insert(log, at, segment_of_output(pass));

@@ -53,14 +53,15 @@ bool store_cleaner_is_enabled(const struct log_store *store)
     return atomic_load(&settings_of(store)->enabled);
 }
 
-static bool thread_take(struct cleaner_settings *settings)
+/* How many there may be, of which one is taken; 0: none is left. */
+static int thread_take(struct cleaner_settings *settings)
 {
-    int running = atomic_load(&settings->running);
+    int threads = atomic_load(&settings->threads);
 
-    while (running < atomic_load(&settings->threads))
-        if (atomic_compare_exchange_weak(&settings->running, &running, running + 1))
-            return true;
-    return false;
+    if (atomic_fetch_add(&settings->running, 1) < threads)
+        return threads;
+    atomic_fetch_sub(&settings->running, 1);
+    return 0;
 }
 
 /* ---- the end of a pass ---- */
@@ -84,6 +85,7 @@ static void pass_free(struct clean_pass *pass)
     items_release(pass);
     storage_free(pass->aborted, pass->aborted_capacity * sizeof *pass->aborted);
     storage_free(pass->producers, pass->producer_capacity * sizeof *pass->producers);
+    storage_free(pass->snapshots, pass->snapshot_capacity * sizeof *pass->snapshots);
     STORAGE_DELETE(pass);
 }
 
@@ -227,7 +229,7 @@ static void swap_done(struct log_change_op *op)
     struct clean_pass *pass = CONTAINER_OF(op, struct clean_pass, swap);
 
     log_busy_begin(pass->log);
-    if (op->err != OK || atomic_load(&pass->cancelled) || pass->log->failed)
+    if (op->err != OK || atomic_load(&pass->cancelled)) /* so it is when the log failed */
         pass_abandon(pass);
     else
         group_start(pass, pass->group_to);
@@ -239,7 +241,7 @@ static void swap_start(struct clean_pass *pass)
     struct log *log = pass->log;
 
     pass->stage = CLEAN_SWAP;
-    pass->swap_step = 0;
+    clean_swap_begin(pass);
     pass->swap = (struct log_change_op){.done = swap_done, .context = pass};
     log_swap(log, &pass->swap);
     log_busy_end(log);
@@ -255,13 +257,13 @@ static void slice_done(struct os_op *op)
             return;
         if (err != OK && !pass->log->failed)
             log_io_failed(pass->log, err, "clean");
-        if (err == OK && pass->goes_on && !atomic_load(&pass->cancelled) && !pass->log->failed)
+        if (err == OK && pass->goes_on && !atomic_load(&pass->cancelled))
             group_start(pass, pass->group_to);
         else
             pass_end(pass, atomic_load(&settings_of(pass->store)->backoff_ms));
         return;
     }
-    if (err == OK && (atomic_load(&pass->cancelled) || pass->log->failed))
+    if (err == OK && atomic_load(&pass->cancelled)) /* for a change, or since the log failed */
         err = ERR_CANCELLED;
     if (err != OK)
         pass_failed(pass, err);
@@ -295,7 +297,7 @@ static void pass_slice(struct clean_pass *pass)
     double owed_ms = (double)pass->slice_bytes / rate * 1000.0 -
                      (double)(os_now_ns(pass->os) - pass->slice_started_ns) / 1e6;
 
-    if (owed_ms >= 1.0 && owed_ms < 1e12)
+    if (owed_ms >= 1.0)
         timer_set(pass->store->reactor, &pass->throttle,
                   reactor_now_ms(pass->store->reactor) + (int64_t)owed_ms);
     else
@@ -336,12 +338,11 @@ static void log_gather(struct clean_pass *pass)
         qsort(pass->aborted, pass->aborted_count, sizeof *pass->aborted, aborted_order);
 }
 
-static void pass_start(struct log *log, const struct clean_facts *facts)
+static void pass_start(struct log *log, const struct clean_facts *facts, int threads)
 {
     struct log_store *store = log->store;
     struct cleaner_settings *settings = settings_of(store);
     struct clean_pass *pass = STORAGE_NEW(struct clean_pass);
-    int64_t threads = MAX(atomic_load(&settings->threads), 1);
     struct key_map_options map = {
         .limit_bytes = (size_t)MAX(atomic_load(&settings->dedupe_bytes) / threads, 1),
         .expected_keys = KEYS_GUESS,
@@ -386,8 +387,7 @@ static void pass_start(struct log *log, const struct clean_facts *facts)
 static bool log_may_be_cleaned(const struct log *log)
 {
     return log->config.cleanup_compact && !log->is_future && !log->uncleanable && !log->failed &&
-           !log->closing && !log_is_changing(log) && !log->clean && !log->clean_facts_loading &&
-           log->segment_count > 1;
+           !log_is_changing(log) && !log->clean_facts_loading && log->segment_count > 1;
 }
 
 static bool is_better(const struct clean_facts *facts, const struct clean_facts *best)
@@ -401,6 +401,7 @@ static void cleaner_due(struct timer *timer)
     struct clean_facts best = {0};
     struct log *chosen = NULL;
     bool any = false;
+    int threads;
 
     if (store->clean || store->close_op || !store_cleaner_is_enabled(store))
         return;
@@ -422,8 +423,9 @@ static void cleaner_due(struct timer *timer)
     }
     store->cleaner_stats.max_dirty_percent = (int)(100 * best.ratio);
     store->cleaner_stats.max_delay_ms = best.delay_ms;
-    if (chosen && thread_take(settings_of(store)))
-        pass_start(chosen, &best);
+    threads = chosen ? thread_take(settings_of(store)) : 0;
+    if (threads > 0)
+        pass_start(chosen, &best, threads);
     else if (any)
         store_cleaner_look(store, atomic_load(&settings_of(store)->backoff_ms));
 }

@@ -159,7 +159,10 @@ struct clean_pass {
     size_t at; /* the item being read */
     struct os_file *source;
     struct batch_reader reader;
-    int64_t last_offset; /* of the last batch read */
+    int64_t last_offset;          /* of the last batch read */
+    int64_t batch_position_bytes; /* of the batch at hand, for the report */
+    int64_t batch_offset;
+    int batch_codec;
     bool mapped;
     bool copied;
 
@@ -175,7 +178,10 @@ struct clean_pass {
     struct segment
         facts; /* base, indexes, timestamps and aborted transactions of the new segment */
     bool changed;
-    int swap_step;     /* of the swap: how far it has come */
+    int swap_step;      /* of the swap: how far it has come */
+    int64_t *snapshots; /* producer snapshots that the swap takes */
+    size_t snapshot_count;
+    size_t snapshot_capacity;
     bool drops_marker; /* of a transaction; older producer snapshots may hold it open */
     bool goes_on;      /* CLEAN_DISCARD of a group that came out as it was */
 
@@ -215,6 +221,8 @@ void clean_output_release(struct clean_pass *pass);
 void clean_pass_release_files(struct clean_pass *pass);
 
 /* ---- clean_swap.c ---- */
+/* On the shard, before it. */
+void clean_swap_begin(struct clean_pass *pass);
 /* Blocking, alone with the log's sealed segments. */
 MUST_USE enum err clean_swap_blocking(struct clean_pass *pass);
 MUST_USE enum err clean_discard_blocking(struct clean_pass *pass);

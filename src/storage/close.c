@@ -57,26 +57,31 @@ static enum err indexes_finish(struct log *log, struct segment *segment)
 /* Whether the files say already what they will say. */
 static bool segment_is_finished(const struct log *log, const struct segment *segment)
 {
-    return segment->full_synced ||
-           (log->recovery_point == log->change_end && segment->entry_synced &&
-            segment->index_known && !segment->index_bad && segment->reserved_bytes == 0 &&
-            segment->flushed_bytes == segment->written_bytes &&
-            segment->offsets.written == segment->offsets.count &&
-            segment->times.written == segment->times.count &&
-            segment->aborted.written == segment->aborted.count && segment->has_index_files);
+    return log->recovery_point == log->change_end && segment->entry_synced &&
+           segment->reserved_bytes == 0 && segment->flushed_bytes == segment->written_bytes &&
+           segment->offsets.written == segment->offsets.count &&
+           segment->times.written == segment->times.count && segment->has_index_files;
 }
 
 static enum err segment_finish(struct log *log, struct segment *segment, bool *touched)
 {
     CLEANUP(os_file_close) struct os_file *file = NULL;
+    bool is_rotten = false;
     char path[PATH_BYTES];
 
-    if (segment->index_bad || !segment->index_known)
-        TRY(segment_load_whole(log, segment, NULL));
-    if (segment->max_timestamp > TIMESTAMP_NONE && !BUG_IS(index_end_missing))
+    if (segment->index_bad) {
+        enum err err = segment_load_whole(log, segment);
+
+        /* Its batches rotted, which is no fault of the other logs of the directory: the index files stay as they
+         * are, and readers or the next start see. */
+        is_rotten = err == ERR_CORRUPT || err == ERR_CORRUPT_MESSAGE;
+        if (!is_rotten)
+            TRY(err);
+    }
+    if (!is_rotten && segment->max_timestamp > TIMESTAMP_NONE && !BUG_IS(index_end_missing))
         time_index_add(&segment->times, segment->max_timestamp,
                        segment_relative(segment, segment->max_timestamp_offset));
-    if (segment_is_finished(log, segment))
+    if (!is_rotten && segment_is_finished(log, segment))
         return OK;
     *touched = true;
     segment_path(segment, ".log", path);
@@ -85,26 +90,14 @@ static enum err segment_finish(struct log *log, struct segment *segment, bool *t
         TRY(os_file_truncate(file, segment->written_bytes));
     segment->reserved_bytes = 0;
     TRY(os_file_sync(file));
-    return indexes_finish(log, segment);
+    return is_rotten ? OK : indexes_finish(log, segment);
 }
 
 static enum err snapshots_finish(struct log *log, bool *touched)
 {
     int64_t last;
 
-    for (size_t i = 0; i < log->pending_snapshot_count; i++) {
-        CLEANUP(os_file_close) struct os_file *file = NULL;
-        const struct snapshot_pending *pending = &log->pending_snapshots[i];
-        struct slice bytes = slice_of(pending->data, pending->size_bytes);
-        char path[PATH_BYTES];
-
-        path_of_file(log->path, pending->offset, ".snapshot", path);
-        TRY(os_file_open(log_os(log), path, OS_OPEN_WRITE | OS_OPEN_CREATE | OS_OPEN_TRUNCATE,
-                         &file));
-        TRY(os_file_write(file, &bytes, 1, 0));
-        TRY(os_file_sync(file));
-        log_note_snapshot(log, pending->offset);
-    }
+    ASSERT(log->pending_snapshot_count == 0); /* a log at rest has flushed them: log_flush_kick */
     /* Not the start: its records may be deleted while their producers go on. */
     last = log->snapshot_count > 0 ? log->snapshots[log->snapshot_count - 1]
                                    : log->segments[0]->base_offset;
@@ -117,7 +110,6 @@ static enum err snapshots_finish(struct log *log, bool *touched)
 enum err log_close_blocking(struct log *log)
 {
     bool touched = false;
-    char path[PATH_BYTES];
 
     for (size_t i = 0; i < log->segment_count; i++) {
         struct segment *segment = log->segments[i];
@@ -128,12 +120,9 @@ enum err log_close_blocking(struct log *log)
     }
     TRY(transaction_digests_write(log));
     TRY(snapshots_finish(log, &touched));
-    if (log->epochs.dirty) {
-        path_join(log->path, EPOCH_FILE, path);
-        TRY(epoch_cache_write(&log->epochs, log_os(log), path));
-    } else if (touched) {
+    ASSERT(!log->epochs.dirty); /* as above */
+    if (touched)
         TRY(os_sync_directory(log_os(log), log->path));
-    }
     if (touched && !log->parent_synced)
         TRY(os_sync_directory(log_os(log), log->directory->path));
     return OK;

@@ -374,7 +374,7 @@ enum err log_directories_check(struct log_directories *directories, struct slice
 enum err log_directories_begin(struct log_directories *directories,
                                int64_t *previous_broker_epoch_out)
 {
-    int64_t epoch = directories->count > 0 ? directories->items[0].marker_epoch : -1;
+    int64_t epoch = directories->items[0].marker_epoch; /* without one nothing was opened */
     size_t online = 0;
 
     for (size_t i = 0; i < directories->count; i++) {
@@ -407,11 +407,12 @@ enum err log_directories_begin(struct log_directories *directories,
 
 /* ---- closing ---- */
 
-/* Clean: every log that was opened closed well, and none was left unseen after an unclean stop. */
+/* Clean: every log that was opened closed well (one that does not takes the directory offline), and none was left
+ * unseen after an unclean stop. */
 static bool directory_is_clean(const struct log_directory *directory)
 {
-    if (log_directory_is_offline(directory) || atomic_load(&directory->dirty_close) ||
-        atomic_load(&directory->log_count) != 0)
+    ASSERT(atomic_load(&directory->log_count) == 0);
+    if (log_directory_is_offline(directory))
         return false;
     for (size_t i = 0; !directory->was_clean && i < directory->found_count; i++) {
         const struct found_log *found = &directory->found[i];

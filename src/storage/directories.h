@@ -40,7 +40,6 @@ struct log_directory {
     struct offset_map at_open[CHECKPOINT_KINDS]; /* as read; not changed afterwards */
     atomic_bool offline;
     atomic_bool low;
-    atomic_bool dirty_close; /* some log of it did not close in order */
     atomic_bool has_reserve;
     atomic_llong free_bytes;
     atomic_llong total_bytes;

@@ -20,7 +20,6 @@ void log_io_failed(struct log *log, enum err err, const char *what)
         return;
     LOG_ERROR(log_logger(log), "storage", "log_failed", "log=%s what=%s error=%s", log->path, what,
               err_name(err));
-    atomic_store(&log->directory->dirty_close, true);
     log_directory_fail(log->directory, log->store, err, what);
     log_fail(log);
 }

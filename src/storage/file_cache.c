@@ -90,12 +90,11 @@ static void file_opened(struct os_op *op)
     }
     list_init(&waiters);
     list_splice_back(&waiters, &handle->waiters);
+    ASSERT(!list_is_empty(&waiters)); /* nobody stops waiting */
     /* All waiters are users before the first is told: none may close it under another. */
     if (err == OK)
         LIST_EACH (node, &waiters)
             handle->users++;
-    if (err == OK && handle->users == 0)
-        list_push_back(&store->idle_files, &handle->idle);
     while (!list_is_empty(&waiters)) {
         struct file_waiter *waiter = LIST_ITEM(list_pop_front(&waiters), struct file_waiter, node);
 

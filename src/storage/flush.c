@@ -165,6 +165,7 @@ static void flush_run(struct os_op *op)
 
 static void item_index(struct flush_item *item, struct segment *segment)
 {
+    ASSERT(segment->index_known); /* it is dropped only of what is synced */
     item->full = true;
     item->has_aborted_file = segment->has_aborted_file;
     item->offsets_from = segment->offsets.written;
@@ -212,8 +213,7 @@ static void items_gather(struct flush *flush, bool data)
         int64_t next = i + 1 < log->segment_count ? log->segments[i + 1]->base_offset : INT64_MAX;
         /* One that was sealed where the last full flush ended lacks its closing time entry still. */
         bool full = flush->recovery_point >= 0 && next >= log->recovery_point &&
-                    segment->base_offset < flush->recovery_point && !segment->full_synced &&
-                    segment->index_known;
+                    segment->base_offset < flush->recovery_point && !segment->full_synced;
         struct flush_item *item = &flush->items[flush->count];
 
         if (segment->state == SEGMENT_CREATING ||
@@ -222,9 +222,9 @@ static void items_gather(struct flush *flush, bool data)
         item->segment = segment_ref(segment);
         item->base_offset = segment->base_offset;
         item->written_bytes = segment->written_bytes;
-        item->trim = full && segment->sealed &&
-                     (log->config.preallocate || segment->reserved_bytes > 0) &&
-                     segment->written_bytes == segment->size_bytes;
+        item->trim =
+            full && segment->sealed && (log->config.preallocate || segment->reserved_bytes > 0);
+        ASSERT(!item->trim || segment->written_bytes == segment->size_bytes); /* as roll.c asks */
         if (full)
             item_index(item, segment);
         if (!segment->entry_synced || full)
@@ -484,6 +484,23 @@ void log_flush_full(struct log *log, int64_t offset)
     log_flush_kick(log);
 }
 
+/* Nobody wants one in the middle of a segment when a newer one is written with it, and of the two
+ * only one would be known as the one to remove. */
+static void pending_middle_drop(struct log *log)
+{
+    const struct snapshot_pending *last;
+    size_t at;
+
+    if (log->pending_snapshot_count == 0)
+        return;
+    last = &log->pending_snapshots[log->pending_snapshot_count - 1];
+    at = log_segment_floor(log, last->offset);
+    if (at != SIZE_MAX && log->segments[at]->base_offset == last->offset)
+        return;
+    storage_free(last->data, last->capacity_bytes);
+    log->pending_snapshot_count--;
+}
+
 void log_snapshot_take(struct log *log, int64_t offset)
 {
     struct snapshot_pending *pending;
@@ -502,6 +519,7 @@ void log_snapshot_take(struct log *log, int64_t offset)
         writer_release(&writer); /* without it recovery replays more of the log */
         return;
     }
+    pending_middle_drop(log);
     log->pending_snapshots =
         storage_grow(log->pending_snapshots, sizeof *log->pending_snapshots,
                      &log->pending_snapshot_capacity, log->pending_snapshot_count + 1);
@@ -520,9 +538,14 @@ void log_waits_settle(struct log *log)
     LIST_EACH_SAFE (node, &log->waits) {
         struct log_wait *wait = LIST_ITEM(node, struct log_wait, node);
 
-        if (!log->failed && wait->offset > log->end_synced)
+        if (log->failed)
+            wait->err = ERR_KAFKA_STORAGE_ERROR;
+        else if (wait->offset <= log->end_synced)
+            wait->err = OK;
+        else if (wait->offset > log->end_queued)
+            wait->err = ERR_OFFSET_OUT_OF_RANGE; /* it was cut off */
+        else
             continue;
-        wait->err = log->failed ? ERR_KAFKA_STORAGE_ERROR : OK;
         list_remove(node);
         list_push_back(&settled, node);
     }

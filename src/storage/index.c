@@ -116,27 +116,49 @@ void time_index_cut(struct time_index *index, int64_t relative_end)
     index->written = MIN(index->written, index->count);
 }
 
+/* The sizes are right by type: nothing can be refused. */
+void offset_index_entry_read(const uint8_t bytes[OFFSET_INDEX_ENTRY_BYTES],
+                             struct offset_index_entry *out)
+{
+    struct cursor cursor = cursor_of(slice_of(bytes, OFFSET_INDEX_ENTRY_BYTES));
+    enum err err = cursor_i32(&cursor, &out->relative);
+
+    ASSERT(err == OK);
+    err = cursor_i32(&cursor, &out->position_bytes);
+    ASSERT(err == OK);
+}
+
+void time_index_entry_read(const uint8_t bytes[TIME_INDEX_ENTRY_BYTES],
+                           struct time_index_entry *out)
+{
+    struct cursor cursor = cursor_of(slice_of(bytes, TIME_INDEX_ENTRY_BYTES));
+    enum err err = cursor_i64(&cursor, &out->timestamp);
+
+    ASSERT(err == OK);
+    err = cursor_i32(&cursor, &out->relative);
+    ASSERT(err == OK);
+}
+
 bool offset_index_decode(struct slice file, int64_t log_bytes, struct offset_index *out)
 {
-    struct cursor cursor = cursor_of(file);
     int64_t last_relative = -1;
     int64_t last_position = -1;
 
     *out = (struct offset_index){0};
     if (file.size_bytes % OFFSET_INDEX_ENTRY_BYTES != 0)
         return false;
-    while (cursor_left(&cursor) > 0) {
-        int32_t relative;
-        int32_t position;
+    for (size_t at = 0; at < file.size_bytes; at += OFFSET_INDEX_ENTRY_BYTES) {
+        struct offset_index_entry entry;
 
-        if (cursor_i32(&cursor, &relative) != OK || cursor_i32(&cursor, &position) != OK ||
-            relative <= last_relative || position <= last_position || position >= log_bytes) {
+        offset_index_entry_read(file.data + at, &entry);
+        if (entry.relative <= last_relative || entry.position_bytes <= last_position ||
+            entry.position_bytes >= log_bytes) {
             offset_index_release(out);
             return false;
         }
-        offset_index_add(out, relative, position);
-        last_relative = relative;
-        last_position = position;
+        offset_index_add(out, entry.relative, entry.position_bytes);
+        last_relative = entry.relative;
+        last_position = entry.position_bytes;
     }
     out->written = out->count;
     return true;
@@ -144,27 +166,26 @@ bool offset_index_decode(struct slice file, int64_t log_bytes, struct offset_ind
 
 bool time_index_decode(struct slice file, struct time_index *out)
 {
-    struct cursor cursor = cursor_of(file);
     int64_t last_timestamp = -1;
     int64_t last_relative = -1;
 
     *out = (struct time_index){0};
     if (file.size_bytes % TIME_INDEX_ENTRY_BYTES != 0)
         return false;
-    while (cursor_left(&cursor) > 0) {
-        int64_t timestamp;
-        int32_t relative;
+    for (size_t at = 0; at < file.size_bytes; at += TIME_INDEX_ENTRY_BYTES) {
+        struct time_index_entry entry;
 
-        if (cursor_i64(&cursor, &timestamp) != OK || cursor_i32(&cursor, &relative) != OK ||
-            timestamp < last_timestamp || relative < last_relative || relative < 0) {
+        time_index_entry_read(file.data + at, &entry);
+        if (entry.timestamp < last_timestamp || entry.relative < last_relative ||
+            entry.relative < 0) {
             time_index_release(out);
             return false;
         }
         out->items =
             storage_grow(out->items, sizeof *out->items, &out->capacity, (size_t)out->count + 1);
-        out->items[out->count++] = (struct time_index_entry){timestamp, relative};
-        last_timestamp = timestamp;
-        last_relative = relative;
+        out->items[out->count++] = entry;
+        last_timestamp = entry.timestamp;
+        last_relative = entry.relative;
     }
     out->written = out->count;
     return true;

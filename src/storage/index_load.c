@@ -9,7 +9,6 @@
 #include "storage/shard.h"
 
 #include "base/bug.h"
-#include "base/cursor.h"
 #include "base/fault_point.h"
 #include "storage/load.h"
 
@@ -169,8 +168,10 @@ static void index_done(struct os_op *op)
     } else if (op->err != OK) {
         log_io_failed(log, op->err, "index");
     }
-    if (op->err == OK && segment->index_known)
+    if (op->err == OK) {
+        ASSERT(segment->index_known);
         loaded_note(log->store, segment);
+    }
     offset_index_release(&job->offsets);
     time_index_release(&job->times);
     offset_index_release(&job->rebuilt.offsets);
@@ -247,9 +248,11 @@ static enum err timestamp_read(struct timestamps_job *job, struct timestamp_item
 {
     CLEANUP(os_file_close) struct os_file *file = NULL;
     char path[PATH_BYTES];
-    uint8_t entry[TIME_INDEX_ENTRY_BYTES];
+    uint8_t bytes[TIME_INDEX_ENTRY_BYTES] = {
+        0}; /* what a file that became shorter leaves is no entry */
+    struct time_index_entry entry;
     int64_t size_bytes = 0;
-    size_t read_bytes = 0;
+    size_t read_bytes;
     struct segment scanned;
     enum err err;
 
@@ -262,18 +265,16 @@ static enum err timestamp_read(struct timestamps_job *job, struct timestamp_item
     if (err == OK && size_bytes == 0)
         return OK;
     if (err == OK && size_bytes % TIME_INDEX_ENTRY_BYTES == 0) {
-        struct cursor cursor = cursor_of(slice_of(entry, sizeof entry));
-        int32_t relative;
-
-        TRY(os_file_read(file, entry, sizeof entry, size_bytes - TIME_INDEX_ENTRY_BYTES,
+        TRY(os_file_read(file, bytes, sizeof bytes, size_bytes - TIME_INDEX_ENTRY_BYTES,
                          &read_bytes));
-        if (read_bytes == sizeof entry && cursor_i64(&cursor, &item->timestamp) == OK &&
-            cursor_i32(&cursor, &relative) == OK && relative >= 0 && item->timestamp > 0) {
+        time_index_entry_read(bytes, &entry);
+        if (entry.relative >= 0 && entry.timestamp > 0) {
             bool holds;
 
-            item->offset = item->base_offset + relative;
+            item->timestamp = entry.timestamp;
+            item->offset = item->base_offset + entry.relative;
             TRY(time_entry_check_file(job->os, job->path, item->base_offset, item->size_bytes,
-                                      item->timestamp, relative, &holds));
+                                      item->timestamp, entry.relative, &holds));
             if (holds || BUG_IS(index_trusted))
                 return OK;
         }

@@ -82,15 +82,16 @@ static enum err strays_remove(struct log *log)
     return OK;
 }
 
-static enum err producers_load(struct log *log, bool clean, int64_t end, struct why *why)
+/* Of a log that was stopped well. */
+static enum err producers_load(struct log *log, int64_t end, struct why *why)
 {
-    if (log->snapshot_count == 0 && clean) {
+    if (log->snapshot_count == 0) {
         /* No producer ever wrote here, or Apache would have left a file. */
         producer_state_clear(&log->producers, end);
         return OK;
     }
     TRY(strays_remove(log));
-    TRY(producer_files_trim(log, INT64_MIN, end));
+    TRY(producer_files_trim(log, end));
     return producer_state_rebuild(log, end, why);
 }
 
@@ -106,7 +107,7 @@ static enum err log_restart_at(struct log *log, int64_t offset)
         segment_release(&segment);
     }
     epoch_cache_clear(&log->epochs);
-    TRY(producer_files_trim(log, INT64_MIN, INT64_MIN));
+    TRY(producer_files_trim(log, INT64_MIN));
     producer_state_clear(&log->producers, offset);
     segment = segment_new(log, offset);
     segment->created_ms = os_wall_ms(log_os(log));
@@ -160,7 +161,7 @@ enum err log_load(struct log *log, const struct load_request *request, struct wh
     epoch_cache_truncate_end(&log->epochs, end);
     epoch_cache_truncate_start(&log->epochs, log->start_offset);
     if (clean) {
-        TRY(producers_load(log, clean, end, why));
+        TRY(producers_load(log, end, why));
     } else {
         producer_state_set_end_offset(&log->producers, end);
         if (end > log->segments[0]->base_offset)

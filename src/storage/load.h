@@ -51,7 +51,7 @@ MUST_USE enum err segment_write_indexes(struct os *os, const char *log_path,
 MUST_USE enum err segment_write_aborted(struct os *os, const char *log_path,
                                         struct segment *segment);
 /* Has every index entry and aborted transaction of the segment in memory. */
-MUST_USE enum err segment_load_whole(struct log *log, struct segment *segment, struct why *why);
+MUST_USE enum err segment_load_whole(struct log *log, struct segment *segment);
 
 /* Reads and decodes both index files; false: missing or broken, or *err_out tells of a failed read. */
 /* time_check.c: does the entry name the batch that it should? From `from_bytes` on, where a batch begins. */
@@ -76,10 +76,10 @@ void segment_index_take(struct segment *segment, struct segment *scanned);
 MUST_USE enum err segment_files_remove(struct os *os, const char *log_path, int64_t base_offset);
 
 /* producer_files.c */
-MUST_USE enum err producer_files_list(struct log *log, const struct os_names *names);
+void producer_files_list(struct log *log, const struct os_names *names);
 MUST_USE enum err producer_file_write(struct log *log, int64_t offset, bool sync);
-/* Deletes files above `end` or at or below `start` (start < 0: none below). */
-MUST_USE enum err producer_files_trim(struct log *log, int64_t start, int64_t end);
+/* Deletes files above `end`. */
+MUST_USE enum err producer_files_trim(struct log *log, int64_t end);
 MUST_USE enum err producer_file_remove(struct log *log, size_t at); /* index into log->snapshots */
 /* State as of `offset`: the newest readable file at or below it, and the batches from there. */
 MUST_USE enum err producer_state_rebuild(struct log *log, int64_t offset, struct why *why);

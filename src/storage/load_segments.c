@@ -8,8 +8,6 @@
  */
 #include "storage/load.h"
 
-#include "base/cursor.h"
-
 static bool is_log_file(const char *suffix)
 {
     return strcmp(suffix, ".log") == 0;
@@ -202,7 +200,7 @@ enum err load_segments(struct log *log, int64_t start_offset, struct why *why)
                  !names_hold(&names, offset, ".log"))
             TRY(remove_file(log, names.names[i]));
     }
-    TRY(producer_files_list(log, &names));
+    producer_files_list(log, &names);
     if (log->segment_count == 0) {
         struct segment *segment;
 
@@ -229,6 +227,7 @@ static enum err last_entry_read(struct os *os, const char *path, size_t entry_by
     size_t read_bytes;
     enum err err = os_file_open(os, path, OS_OPEN_READ, &file);
 
+    memset(entry_out, 0, entry_bytes); /* a file that becomes shorter meanwhile leaves no entry */
     *count_out = 0;
     *present_out = err == OK;
     if (err == ERR_NOT_FOUND)
@@ -242,19 +241,15 @@ static enum err last_entry_read(struct os *os, const char *path, size_t entry_by
         return OK;
     TRY(os_file_read(file, entry_out, entry_bytes, (*count_out - 1) * (int64_t)entry_bytes,
                      &read_bytes));
-    if (read_bytes != entry_bytes)
-        *count_out = 0;
     return OK;
 }
 
 enum err load_tail_entries(struct log *log, struct segment *segment, bool *trusted_out)
 {
-    struct cursor cursor;
+    struct offset_index_entry offset;
+    struct time_index_entry time;
     char path[PATH_BYTES];
     uint8_t entry[TIME_INDEX_ENTRY_BYTES];
-    int32_t relative = 0;
-    int32_t position = 0;
-    int64_t timestamp = 0;
     int32_t count;
     bool present;
 
@@ -264,14 +259,13 @@ enum err load_tail_entries(struct log *log, struct segment *segment, bool *trust
     if (!present)
         return OK;
     if (count > 0) {
-        cursor = cursor_of(slice_of(entry, OFFSET_INDEX_ENTRY_BYTES));
-        TRY(cursor_i32(&cursor, &relative));
-        TRY(cursor_i32(&cursor, &position));
-        if (relative < 0 || position <= 0 || position >= segment->size_bytes)
+        offset_index_entry_read(entry, &offset);
+        if (offset.relative < 0 || offset.position_bytes <= 0 ||
+            offset.position_bytes >= segment->size_bytes)
             return OK; /* a zero tail of an index that was never trimmed ends here too */
         segment->offsets.first = count - 1;
         segment->offsets.count = count - 1;
-        offset_index_add(&segment->offsets, relative, position);
+        offset_index_add(&segment->offsets, offset.relative, offset.position_bytes);
         segment->offsets.written = count;
     }
     segment_path(segment, ".timeindex", path);
@@ -279,17 +273,15 @@ enum err load_tail_entries(struct log *log, struct segment *segment, bool *trust
     if (!present)
         return OK;
     if (count > 0) {
-        cursor = cursor_of(slice_of(entry, TIME_INDEX_ENTRY_BYTES));
-        TRY(cursor_i64(&cursor, &timestamp));
-        TRY(cursor_i32(&cursor, &relative));
-        if (relative < 0 || timestamp < 0)
+        time_index_entry_read(entry, &time);
+        if (time.relative < 0 || time.timestamp < 0)
             return OK;
         segment->times.first = count - 1;
         segment->times.count = count - 1;
-        time_index_add(&segment->times, timestamp, relative);
+        time_index_add(&segment->times, time.timestamp, time.relative);
         segment->times.written = count;
-        segment->max_timestamp = timestamp;
-        segment->max_timestamp_offset = segment->base_offset + relative;
+        segment->max_timestamp = time.timestamp;
+        segment->max_timestamp_offset = segment->base_offset + time.relative;
     }
     *trusted_out = true;
     return OK;

@@ -30,7 +30,7 @@ void log_note_snapshot(struct log *log, int64_t offset)
     log->snapshot_count++;
 }
 
-enum err producer_files_list(struct log *log, const struct os_names *names)
+void producer_files_list(struct log *log, const struct os_names *names)
 {
     for (size_t i = 0; i < names->count; i++) {
         const char *suffix;
@@ -39,7 +39,6 @@ enum err producer_files_list(struct log *log, const struct os_names *names)
         if (file_name_parse(names->names[i], &offset, &suffix) && strcmp(suffix, ".snapshot") == 0)
             log_note_snapshot(log, offset);
     }
-    return OK;
 }
 
 enum err producer_file_write(struct log *log, int64_t offset, bool sync)
@@ -76,10 +75,10 @@ enum err producer_file_remove(struct log *log, size_t at)
     return OK;
 }
 
-enum err producer_files_trim(struct log *log, int64_t start, int64_t end)
+enum err producer_files_trim(struct log *log, int64_t end)
 {
     for (size_t i = log->snapshot_count; i > 0; i--)
-        if (log->snapshots[i - 1] > end || log->snapshots[i - 1] <= start)
+        if (log->snapshots[i - 1] > end)
             TRY(producer_file_remove(log, i - 1));
     return OK;
 }

@@ -117,6 +117,8 @@ struct scan_hit {
     int64_t position_bytes;
     size_t size_bytes;
     size_t wanted_bytes; /* with more: how much must be at hand */
+    struct slice behind; /* found: what is at hand behind it, until the next step */
+    int64_t next_offset; /* that begins there */
 };
 
 /* Looks for the first batch whose last offset is ≥ target in bytes that begin at read->scan_bytes. */
@@ -161,6 +163,8 @@ static struct scan_hit scan_look(struct log_read *read, struct slice bytes, int6
             hit.found = true;
             hit.position_bytes = read->scan_bytes;
             hit.size_bytes = size_bytes;
+            hit.behind = slice_sub(bytes, size_bytes, SIZE_MAX);
+            hit.next_offset = batch_next_offset(&header);
             return hit;
         }
         read->scan_bytes += (int64_t)size_bytes;
@@ -261,10 +265,10 @@ static enum step scan_at_end(struct log_read *read, int64_t target, struct scan_
 /* Drives a scan for `target` to its end. STEP_GO_ON: *hit_out is the answer (found or not). */
 static enum step scan_step(struct log_read *read, int64_t target, struct scan_hit *hit_out)
 {
-    bool has_bytes = read->op.kind == OS_OP_READ && read->op.done;
+    bool has_bytes = read->op.done != NULL;
 
     *hit_out = (struct scan_hit){0};
-    if (read->op.kind == OS_OP_READ && read->op.err != OK) {
+    if (read->op.err != OK) {
         enum err err = read->op.err;
 
         read->op = (struct os_op){0};
@@ -314,7 +318,7 @@ static const struct recent_batch *recent_find(const struct log *log, const struc
     for (unsigned i = 0; log->recent && i < RECENT_BATCHES; i++) {
         const struct recent_batch *recent = &log->recent[i];
 
-        if (recent->segment == segment && recent->size_bytes > 0 && recent->base_offset <= offset &&
+        if (recent->segment == segment && recent->base_offset <= offset &&
             offset <= recent->last_offset)
             return recent;
     }
@@ -330,10 +334,20 @@ static enum step stage_start(struct log_read *read)
 {
     struct log *log = read->log;
     const struct recent_batch *recent = recent_find(log, read->segment, read->offset);
+    const struct batch_place *place = NULL;
     struct scan_hit hit;
     enum step step;
     size_t next;
 
+    if (!recent && !read->op.done && !FAULT_POINT(recent_forgotten))
+        place = place_find(log->store, read->segment->incarnation, read->offset);
+    if (place) {
+        read->position_bytes = place->position_bytes;
+        read->first_batch_bytes = place->size_bytes;
+        read->floor_offset = place->offset;
+        read->stage = READ_LIMIT;
+        return STEP_GO_ON;
+    }
     if (recent) {
         read->position_bytes = recent->position_bytes;
         read->first_batch_bytes = recent->size_bytes;
@@ -349,6 +363,8 @@ static enum step stage_start(struct log_read *read)
         read->first_batch_bytes = hit.size_bytes;
         read->floor_offset = read->scan_floor;
         read->stage = READ_LIMIT;
+        places_note(log->store, read->segment->incarnation, hit.behind,
+                    hit.position_bytes + (int64_t)hit.size_bytes, hit.next_offset);
         return STEP_GO_ON;
     }
     next = next_segment_at(log, read->segment);
@@ -658,6 +674,12 @@ void log_read_bytes(struct log_read *read, void *buffer)
                               .size_bytes = read->size_bytes,
                               .position_bytes = read->position_bytes};
     reactor_submit(read->segment->file.store->reactor, &read->op);
+}
+
+void log_read_seen(struct log_read *read, struct slice rest, int64_t position_bytes, int64_t offset)
+{
+    ASSERT(read->has_file);
+    places_note(read->segment->file.store, read->incarnation, rest, position_bytes, offset);
 }
 
 void log_read_release(struct log_read *read)

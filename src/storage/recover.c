@@ -240,7 +240,7 @@ void segment_index_take(struct segment *segment, struct segment *scanned)
         segment_seal(segment);
 }
 
-enum err segment_load_whole(struct log *log, struct segment *segment, struct why *why)
+enum err segment_load_whole(struct log *log, struct segment *segment)
 {
     if (!segment->index_known || segment->index_bad || segment->offsets.first > 0 ||
         segment->times.first > 0) {
@@ -263,9 +263,6 @@ enum err segment_load_whole(struct log *log, struct segment *segment, struct why
             segment_index_take(segment, &scanned);
         }
     }
-    if (!segment->aborted.known)
-        return why_set(why, ERR_CORRUPT, "%s: transaction index of %lld is not loaded", log->name,
-                       (long long)segment->base_offset);
     return OK;
 }
 
@@ -293,9 +290,10 @@ static enum err prefix_trust(struct log *log, struct segment *segment, struct os
 
     *position_out = 0;
     *offset_out = segment->base_offset;
-    if (recovery_point <= segment->base_offset || !segment->aborted.known)
+    if (recovery_point <= segment->base_offset)
         return OK;
-    err = segment_load_whole(log, segment, NULL);
+    ASSERT(segment->aborted.known); /* transaction_indexes_load */
+    err = segment_load_whole(log, segment);
     if (err == ERR_CORRUPT || err == ERR_CORRUPT_MESSAGE || err == ERR_NOT_FOUND)
         return OK;
     TRY(err);
@@ -305,7 +303,7 @@ static enum err prefix_trust(struct log *log, struct segment *segment, struct os
     last = &segment->offsets.items[segment->offsets.count - 1];
     batch_reader_init(&reader, file, last->position_bytes, segment->size_bytes);
     err = batch_reader_next(&reader, &batch, &position);
-    if (err == ERR_CORRUPT_MESSAGE || batch.size_bytes == 0)
+    if (err == ERR_CORRUPT_MESSAGE || (err == OK && batch.size_bytes == 0))
         return OK;
     TRY(err);
     if (!batch_is_valid(batch) || batch_header_read(batch, &header) != OK ||
@@ -524,7 +522,7 @@ enum err log_recover(struct log *log, int64_t recovery_point, int64_t *next_offs
         from = 0;
     if (from > 0 && recovery_point == log->segments[from]->base_offset)
         TRY(segment_finish_sealed(log, log->segments[from - 1]));
-    TRY(producer_files_trim(log, INT64_MIN, MAX(recovery_point, log->segments[from]->base_offset)));
+    TRY(producer_files_trim(log, MAX(recovery_point, log->segments[from]->base_offset)));
     for (size_t i = from;; i++) {
         struct segment *segment = log->segments[i];
 

@@ -171,7 +171,7 @@ void log_reserve_look(struct log *log, struct segment *segment)
 static bool is_to_give_back(const struct log *log, const struct segment *segment, int64_t now_ms)
 {
     if (segment->sealed)
-        return segment->full_synced && segment->written_bytes == segment->size_bytes;
+        return segment->full_synced;
     return !log->writing &&
            (now_ms - segment->grown_ms >= IDLE_MS || log_directory_is_low_on_space(log->directory));
 }

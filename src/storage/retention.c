@@ -172,19 +172,18 @@ void log_retention_pass(struct log *log)
     count = deletable_count(log);
     if (count == log->segment_count) {
         /* All of them: an empty one takes over first; the roll calls us again. */
-        if (log->end_written < log->end_queued)
-            return;
+        ASSERT(log->end_written == log->end_queued); /* the high watermark is there */
         log->retention_waits = true;
         log_roll_to(log, log->end_queued);
         return;
     }
     if (count > 1 && FAULT_POINT(retention_one_segment))
         count = 1;
-    if (count > 0 && !producers_are_kept(log, count))
+    if (count == 0 || !producers_are_kept(log, count))
         return;
-    if (count > 0 && log->segments[count]->base_offset > log->start_offset)
+    if (log->segments[count]->base_offset > log->start_offset)
         retention_raise(log, log->segments[count]->base_offset);
-    else if (count > 0)
+    else
         segments_delete(log, count);
 }
 

@@ -318,7 +318,8 @@ struct log_append {
  * truncated: wait for that). Appends of one turn leave in one vectored write. */
 MUST_USE enum err log_append(struct log *log, struct log_append *append, struct why *why);
 
-/* Tells when `flushed` reaches `offset`, syncing as needed in every mode. */
+/* Tells when `flushed` reaches `offset`, syncing as needed in every mode. ERR_OFFSET_OUT_OF_RANGE: a truncation took
+ * what it waited for; ERR_KAFKA_STORAGE_ERROR. */
 struct log_wait {
     int64_t offset;
     void (*done)(struct log_wait *wait);
@@ -380,6 +381,10 @@ struct log_read {
 bool log_read_plan(struct log *log, struct log_read *read);
 /* Reads the planned range into `buffer` of size_bytes; `done` comes later. */
 void log_read_bytes(struct log_read *read, void *buffer);
+/* Of what was read: `rest` begins at that position with the first batch that reaches `offset`, and may end in the midst of
+ * it. Who reads on from there is spared a look into the file. */
+void log_read_seen(struct log_read *read, struct slice rest, int64_t position_bytes,
+                   int64_t offset);
 /* Nothing of this read may be under way. */
 void log_read_release(struct log_read *read);
 /* Bytes between a planned position and `bound_offset`, for fetch.min.bytes; an estimate from below

@@ -147,6 +147,10 @@ enum index_answer offset_index_find(const struct offset_index *index, int64_t re
                                     struct offset_index_entry *out);
 enum index_answer time_index_find(const struct time_index *index, int64_t timestamp,
                                   struct time_index_entry *out);
+void offset_index_entry_read(const uint8_t bytes[OFFSET_INDEX_ENTRY_BYTES],
+                             struct offset_index_entry *out);
+void time_index_entry_read(const uint8_t bytes[TIME_INDEX_ENTRY_BYTES],
+                           struct time_index_entry *out);
 /* First entry whose position is ≥ the given one; INDEX_BEFORE: none. */
 enum index_answer offset_index_find_position(const struct offset_index *index,
                                              int64_t position_bytes,
@@ -327,12 +331,28 @@ MUST_USE enum err batch_reader_next_header(struct batch_reader *reader, bool *fo
                                            struct batch_header *header_out,
                                            int64_t *position_bytes_out);
 
+/* ---- places.c: where batches lie that were seen on the way to others ---- */
+struct log_store;
+struct batch_place;
+const struct batch_place *place_find(struct log_store *store, uint64_t incarnation, int64_t offset);
+/* `bytes` of the file begin at that position with the first batch that reaches `offset`; of some from there on, as far as
+ * their headers are there. */
+void places_note(struct log_store *store, uint64_t incarnation, struct slice bytes,
+                 int64_t position_bytes, int64_t offset);
+void places_free(struct log_store *store);
+
 /* ---- log ---- */
 #define RECENT_BATCHES 32
 struct recent_batch {
     struct segment *segment; /* compared, never followed */
     int64_t base_offset;
     int64_t last_offset;
+    int64_t position_bytes;
+    size_t size_bytes;
+};
+struct batch_place {      /* places.c */
+    uint64_t incarnation; /* 0: none */
+    int64_t offset;       /* the first batch that reaches it begins here */
     int64_t position_bytes;
     size_t size_bytes;
 };
@@ -458,6 +478,9 @@ struct log {
 /* What reads look for batches in (read.c). */
 #define STORE_SCRATCHES 8
 #define STORE_SCRATCH_BYTES (16 * KIB)
+/* What it saw of batches on the way to others (places.c). */
+#define STORE_PLACES_SHIFT 10
+#define STORE_PLACES ((size_t)1 << STORE_PLACES_SHIFT)
 
 struct log_store {
     struct log_directories *directories;
@@ -475,8 +498,9 @@ struct log_store {
     size_t loaded_bytes;
     void *scratches[STORE_SCRATCHES]; /* of STORE_SCRATCH_BYTES each, not in use */
     size_t scratch_count;
-    struct list_node closed; /* struct closed_log: in this run, in order */
-    struct list_node doomed; /* struct doomed: files and directories to remove, by due time */
+    struct batch_place *places; /* by incarnation and offset; NULL until the first one */
+    struct list_node closed;    /* struct closed_log: in this run, in order */
+    struct list_node doomed;    /* struct doomed: files and directories to remove, by due time */
     struct timer doomed_timer;
     struct timer retention_timer;
     struct timer offsets_timer;

@@ -121,6 +121,7 @@ void log_store_release(struct log_store **held)
     store_closed_release(store);
     while (store->scratch_count > 0)
         storage_free(store->scratches[--store->scratch_count], STORE_SCRATCH_BYTES);
+    places_free(store);
     timer_cancel(store->reactor, &store->retention_timer);
     timer_cancel(store->reactor, &store->flush_timer);
     timer_cancel(store->reactor, &store->expiry_timer);
@@ -413,7 +414,8 @@ static void close_check(struct deferred *deferred)
     struct log_store *store = CONTAINER_OF(deferred, struct log_store, close_deferred);
     struct log_store_close *op = store->close_op;
 
-    if (!op || store->log_count > 0)
+    ASSERT(op);
+    if (store->log_count > 0)
         return;
     /* Descriptors first: their closing is an operation too. */
     if (store->operations > 0)

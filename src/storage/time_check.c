@@ -7,7 +7,6 @@
  */
 #include "storage/shard.h"
 
-#include "base/cursor.h"
 #include "storage/load.h"
 
 enum err time_entry_check(struct os_file *file, int64_t from_bytes, int64_t log_bytes,
@@ -45,18 +44,16 @@ static enum err position_find(struct os_file *index, int32_t relative, int64_t *
     high = size_bytes / OFFSET_INDEX_ENTRY_BYTES;
     while (low < high) {
         int64_t middle = low + (high - low) / 2;
-        uint8_t entry[OFFSET_INDEX_ENTRY_BYTES];
-        struct cursor cursor = cursor_of(slice_of(entry, sizeof entry));
-        size_t read_bytes = 0;
-        int32_t entry_relative, position;
+        uint8_t bytes[OFFSET_INDEX_ENTRY_BYTES] = {
+            0}; /* of a file that became shorter: the beginning */
+        struct offset_index_entry entry;
+        size_t read_bytes;
 
-        TRY(os_file_read(index, entry, sizeof entry, middle * OFFSET_INDEX_ENTRY_BYTES,
+        TRY(os_file_read(index, bytes, sizeof bytes, middle * OFFSET_INDEX_ENTRY_BYTES,
                          &read_bytes));
-        if (read_bytes < sizeof entry || cursor_i32(&cursor, &entry_relative) != OK ||
-            cursor_i32(&cursor, &position) != OK)
-            return OK;
-        if (entry_relative <= relative) {
-            *position_out = MAX(position, 0);
+        offset_index_entry_read(bytes, &entry);
+        if (entry.relative <= relative) {
+            *position_out = MAX(entry.position_bytes, 0);
             low = middle + 1;
         } else {
             high = middle;

@@ -8,8 +8,7 @@
  */
 #include "storage/load.h"
 
-static enum err segment_cut(struct log *log, struct segment *segment, int64_t offset,
-                            struct why *why)
+static enum err segment_cut(struct log *log, struct segment *segment, int64_t offset)
 {
     CLEANUP(os_file_close) struct os_file *file = NULL;
     CLEANUP(batch_reader_release) struct batch_reader reader = {0};
@@ -19,7 +18,7 @@ static enum err segment_cut(struct log *log, struct segment *segment, int64_t of
     int64_t position;
     bool found;
 
-    TRY(segment_load_whole(log, segment, why));
+    TRY(segment_load_whole(log, segment));
     segment_path(segment, ".log", path);
     TRY(os_file_open(log_os(log), path, OS_OPEN_READ | OS_OPEN_WRITE, &file));
     (void)offset_index_find(&segment->offsets, offset - segment->base_offset, &start);
@@ -142,7 +141,7 @@ enum err log_truncate_blocking(struct log *log, int64_t offset, struct why *why)
         /* Before the cut: a crash must not leave a hole with later segments behind it. */
         TRY(os_sync_directory(log_os(log), log->path));
         segment = log_active(log);
-        TRY(segment_cut(log, segment, offset, why));
+        TRY(segment_cut(log, segment, offset));
         TRY(timestamps_find(log, segment));
         if (segment->has_aborted_file)
             TRY(segment_write_aborted(log_os(log), log->path, segment));
@@ -150,7 +149,7 @@ enum err log_truncate_blocking(struct log *log, int64_t offset, struct why *why)
     epoch_cache_truncate_end(&log->epochs, offset);
     log->start_offset = MIN(log->start_offset, offset);
     if (offset < log->change_end) {
-        TRY(producer_files_trim(log, INT64_MIN, offset));
+        TRY(producer_files_trim(log, offset));
         TRY(producer_state_rebuild(log, offset, why));
         TRY(producer_file_write(log, offset, true));
     }
@@ -162,7 +161,7 @@ enum err log_truncate_fully_blocking(struct log *log, int64_t offset, struct why
     struct segment *segment;
 
     TRY(segments_unlink(log, 0));
-    TRY(producer_files_trim(log, INT64_MIN, INT64_MIN));
+    TRY(producer_files_trim(log, INT64_MIN));
     epoch_cache_clear(&log->epochs);
     producer_state_clear(&log->producers, offset);
     segment = segment_new(log, offset);

@@ -19,7 +19,7 @@ static void write_done(struct os_op *op);
 
 void log_write_kick(struct log *log)
 {
-    if (!list_is_empty(&log->queue) && !log->writing && !log->failed)
+    if (!list_is_empty(&log->queue) && !log->writing)
         reactor_defer(log->store->reactor, &log->write_deferred);
 }
 

@@ -77,12 +77,15 @@ static void meta_properties_check(struct os *os, struct slice content)
     arena_release(&arena);
 }
 
+#define BASE_OFFSET 5
+#define END_OFFSET 1000
+
 static void transaction_index_check(struct os *os, struct slice content)
 {
     struct transaction_index index;
 
     file_put(os, "/d/x.txnindex", content);
-    if (transaction_index_read(os, "/d/x.txnindex", 5, &index) != OK)
+    if (transaction_index_read(os, "/d/x.txnindex", BASE_OFFSET, END_OFFSET, &index) != OK)
         return;
     ASSERT(index.count * TRANSACTION_INDEX_ENTRY_BYTES == content.size_bytes);
     for (size_t i = 0; i < index.count; i++) {
@@ -90,7 +93,8 @@ static void transaction_index_check(struct os *os, struct slice content)
 
         transaction_index_entry_write(&index.items[i], bytes);
         ASSERT(memcmp(bytes, content.data + i * sizeof(bytes), sizeof(bytes)) == 0);
-        ASSERT(index.items[i].last_offset >= 5);
+        ASSERT(index.items[i].last_offset >= BASE_OFFSET);
+        ASSERT(index.items[i].last_offset < END_OFFSET);
     }
     transaction_index_cut(&index, 10);
     for (size_t i = 0; i < index.count; i++)

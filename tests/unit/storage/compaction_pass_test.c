@@ -2,7 +2,11 @@
 /* Passes of the cleaner: how far they go, what interrupts them, what fails, who works beside them. */
 #include "compaction_support.h"
 
+#include "base/fmt.h"
+#include "records/crc32c.h"
+
 #include <stdlib.h>
+#include <string.h>
 
 static struct history history;
 
@@ -123,6 +127,78 @@ static void a_broken_batch_takes_the_partition_out_and_nothing_else(void **state
     assert_int_equal(bench_files_count(&bench, "/data/", ".cleaned"), 0);
     OKAY(put(&bench, log, &history, 0, 1));
     bench_close(&bench);
+}
+
+/* ---- batches that another program wrote, with a check that fits ---- */
+
+static char complaint[512];
+
+static void complaint_keep(struct logger *self, enum log_level level, const char *module,
+                           const char *event, const char *fields)
+{
+    if (strcmp(event, "uncleanable") == 0)
+        fmt(complaint, sizeof complaint, "%s", fields);
+    UNUSED(self);
+    UNUSED(level);
+    UNUSED(module);
+}
+
+/* The second batch, of offset 1, gets one other byte. Returns where it begins. */
+static size_t second_batch_change(struct bench *bench, size_t at, uint8_t value)
+{
+    static uint8_t file[4096];
+    size_t size = bench_file_get(bench, TOPIC_FOLDER "00000000000000000000.log", file, sizeof file);
+    size_t start = 12 + ((size_t)file[10] << 8 | file[11]);
+    size_t bytes = 12 + ((size_t)file[start + 10] << 8 | file[start + 11]);
+    uint32_t crc;
+
+    file[start + at] = value;
+    crc = crc32c(slice_of(file + start + 21, bytes - 21));
+    for (size_t i = 0; i < 4; i++)
+        file[start + 17 + i] = (uint8_t)(crc >> (24 - 8 * i));
+    bench_file_put(bench, TOPIC_FOLDER "00000000000000000000.log", slice_of(file, size));
+    return start;
+}
+
+static void what_is_wrong_with_a_foreign_batch_is_said_with_its_place(void **state)
+{
+    static const struct {
+        size_t at;
+        uint8_t value;
+        const char *error, *reason;
+    } rows[] = {
+        {22, 5, "CORRUPT_MESSAGE", "no codec has the number 5"},
+        {22, 7, "CORRUPT_MESSAGE", "no codec has the number 7"},
+        {22, 1, "DECOMPRESS", "its records cannot be decompressed"},
+        {60, 9, "INVALID_RECORD", "its records are malformed"},
+    };
+
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        struct cleaner_stats stats;
+        struct bench bench;
+        struct log *log = compaction_log(&bench, &history, 40 + i);
+        char place[64], reason[96];
+        size_t start;
+
+        bench.logger.write = complaint_keep;
+        complaint[0] = '\0';
+        compaction_fill(&bench, log, &history, 2, 3);
+        log_roll(log);
+        bench_pass(&bench, 500);
+        start = second_batch_change(&bench, rows[i].at, rows[i].value);
+        compaction_run(&bench, log);
+        assert_true(log_is_uncleanable(log));
+        assert_false(log_is_failed(log));
+        log_store_cleaner_stats(bench.store, &stats);
+        assert_int_equal(stats.uncleanable_partitions, 1);
+        fmt(place, sizeof place, "segment 0, batch at byte %zu, offset 1: ", start);
+        fmt(reason, sizeof reason, "%s\"", rows[i].reason);
+        if (!strstr(complaint, place) || !strstr(complaint, reason) ||
+            !strstr(complaint, rows[i].error))
+            fail_msg("row %zu: %s", i, complaint);
+        bench_close(&bench);
+    }
+    UNUSED(state);
 }
 
 static void a_read_that_fails_takes_the_partition_out(void **state)
@@ -362,6 +438,7 @@ int main(void)
         cmocka_unit_test(a_truncation_lowers_the_first_dirty_offset_before_a_byte_goes),
         cmocka_unit_test(a_change_cancels_the_pass_and_leaves_nothing_behind),
         cmocka_unit_test(a_broken_batch_takes_the_partition_out_and_nothing_else),
+        cmocka_unit_test(what_is_wrong_with_a_foreign_batch_is_said_with_its_place),
         cmocka_unit_test(a_read_that_fails_takes_the_partition_out),
         cmocka_unit_test(a_write_that_fails_takes_the_directory_offline),
         cmocka_unit_test(a_full_disk_puts_the_pass_off),

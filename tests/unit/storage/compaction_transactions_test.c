@@ -135,6 +135,32 @@ static void a_marker_takes_older_producer_snapshots_with_it(void **state)
     bench_close(&bench);
 }
 
+/* Found by `./dev sim` (seed 301968): as above, by a snapshot amid the segment: a full flush had left it, or here a stop. */
+static void a_marker_takes_snapshots_amid_a_segment_with_it(void **state)
+{
+    const int pair[1][2] = {{0, 1}};
+    struct bench bench;
+    struct log *log = compaction_log(&bench, &history, 17);
+
+    OKAY(keyed_append(
+        &bench, log, &history,
+        &(struct keyed){.pairs = pair, .count = 1, .producer_id = 5, .transactional = true}));
+    bench_restart(&bench);
+    log = bench_log(&bench, "topic", 0);
+    assert_true(bench_file_size(&bench, TOPIC_FOLDER "00000000000000000001.snapshot") > 0);
+    OKAY(mark(&bench, log, &history, 5, false));
+    transaction(&bench, log, 5, 1, 1, 1, false);
+    for (int round = 0; round < 4; round++) {
+        OKAY(put(&bench, log, &history, 0, 2 + round));
+        compaction_run(&bench, log);
+        bench_pass(&bench, DAY);
+    }
+    view_read(&bench, log, log_end_written(log), false, &view);
+    assert_int_equal(view.markers, 1);
+    assert_int_equal(bench_file_size(&bench, TOPIC_FOLDER "00000000000000000001.snapshot"), -1);
+    bench_close(&bench);
+}
+
 static void the_last_batch_of_a_known_producer_stays_empty(void **state)
 {
     const int pair[1][2] = {{0, 1}};
@@ -185,6 +211,7 @@ int main(void)
         cmocka_unit_test(aborted_records_go_and_their_marker_when_nothing_needs_it),
         cmocka_unit_test(a_commit_stays_as_long_as_a_record_of_its_transaction),
         cmocka_unit_test(a_marker_takes_older_producer_snapshots_with_it),
+        cmocka_unit_test(a_marker_takes_snapshots_amid_a_segment_with_it),
         cmocka_unit_test(the_last_batch_of_a_known_producer_stays_empty),
     };
 

@@ -283,6 +283,13 @@ static void entries_are_found_by_offset_and_position(void **state)
     offset_index_cut(&index, 51);
     assert_int_equal(index.count, 5);
     offset_index_release(&index);
+    /* Of a log at rest the last entry alone is in memory. */
+    index = (struct offset_index){.first = 3, .count = 3};
+    offset_index_add(&index, 40, 4000);
+    assert_int_equal(offset_index_find(&index, 39, &entry), INDEX_NOT_LOADED);
+    assert_int_equal(offset_index_find_position(&index, 3999, &entry), INDEX_NOT_LOADED);
+    assert_int_equal(offset_index_find_position(&index, 4001, &entry), INDEX_BEFORE);
+    offset_index_release(&index);
 }
 
 static void a_time_entry_is_added_only_above_the_last_one(void **state)

@@ -280,6 +280,30 @@ static void snapshots_go_with_their_segments(void **state)
     bench_close(&bench);
 }
 
+/* Found by `./dev sim` (seed 301968): of two that one full flush wrote, the older one stayed for good. */
+static void full_flushes_leave_one_snapshot_amid_a_segment(void **state)
+{
+    struct bench_append appends[4];
+    struct bench bench;
+    struct log *log;
+
+    bench_prepare(&bench, 19, 1);
+    bench.options.recovery_bytes_max = 1; /* a full flush with each append */
+    bench_start(&bench);
+    log = bench_log(&bench, "topic", 0);
+    produce(&bench, log, 7, 0, 1);
+    for (int i = 0; i < 4; i++) /* the first is flushed, then all others at once */
+        OKAY(bench_append_begin(&bench, log, APPEND_ORIGIN_CLIENT, 0, i + 1,
+                                &(struct bench_batch){.producer_id = 7, .sequence = i + 1},
+                                &appends[i]));
+    for (int i = 0; i < 4; i++)
+        OKAY(bench_append_end(&bench, &appends[i]));
+    bench_pass(&bench, 1000);
+    assert_int_equal(bench_files_count(&bench, FOLDER, ".snapshot"), 1);
+    assert_true(bench_file_size(&bench, FOLDER "00000000000000000005.snapshot") > 0);
+    bench_close(&bench);
+}
+
 static void snapshots_remove(struct bench *bench, int from)
 {
     char path[100];
@@ -616,6 +640,7 @@ int main(void)
         cmocka_unit_test(a_snapshot_beyond_what_an_unclean_stop_left_is_removed),
         cmocka_unit_test(producers_that_were_silent_too_long_are_forgotten),
         cmocka_unit_test(snapshots_go_with_their_segments),
+        cmocka_unit_test(full_flushes_leave_one_snapshot_amid_a_segment),
         cmocka_unit_test(no_segment_goes_before_a_snapshot_knows_its_producers),
         cmocka_unit_test(a_snapshot_from_below_the_first_segment_holds_nobody_to_old_sequences),
         cmocka_unit_test(producers_outlive_the_deletion_of_all_their_records),

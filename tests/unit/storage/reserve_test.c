@@ -287,6 +287,95 @@ static void preallocation_needs_nothing_ahead(void **state)
     bench_close(&bench);
 }
 
+static void closed(struct log_change_op *op)
+{
+    UNUSED(op);
+}
+
+/* What may come between a look at the blocks and the job that takes or gives them, or keep them from going. */
+static void blocks_of_a_log_that_fails_closes_or_loses_the_segment_are_let_be(void **state)
+{
+    enum { FAILS, CLOSES, DELETED, WRITES, LOW, KINDS };
+
+    for (int kind = 0; kind < KINDS; kind++) {
+        struct bench bench;
+        struct bench_append append;
+        struct log_change_op closing = {.done = closed};
+        struct log *log;
+
+        bench_prepare(&bench, 200, 1);
+        bench.options.low_space_bytes = MIB;
+        bench.options.reserve_bytes = 0;
+        bench.config.flush_mode = FLUSH_MODE_OS;
+        bench.config.file_delete_delay_ms = 600000;
+        bench_start(&bench);
+        log = bench_log(&bench, "topic", 0);
+        grow(&bench, log, 30, 1);
+        settle(&bench);
+        assert_true(ahead_bytes(&bench, FIRST) > 4 * (int64_t)MIB);
+        if (kind == FAILS)
+            bench_directory_fail(&bench);
+        if (kind == DELETED) {
+            log_set_high_watermark(log, log_end_written(log));
+            OKAY(log_set_start_offset(log, log_end_written(log)));
+            bench_calls_delay(&bench, 1u << SIM_CALL_SYNC, FIRST, 30000);
+            log_roll(log);
+            bench_pass(&bench, 35000);
+            log_retention_run(log);
+        }
+        if (kind == LOW) {
+            int64_t free_bytes, total_bytes;
+
+            OKAY(os_disk_space(bench.os, "/data", &free_bytes, &total_bytes));
+            sim_disk_set_capacity(bench.os, total_bytes - free_bytes + 300000);
+            log_set_high_watermark(log, 1);
+        }
+        if (kind == WRITES || kind == CLOSES) { /* one that is under way whenever the tick comes */
+            bench_calls_delay(&bench, 1u << SIM_CALL_WRITE, FIRST, 60000);
+            OKAY(bench_append_begin(&bench, log, APPEND_ORIGIN_CLIENT, 0, 30,
+                                    &(struct bench_batch){.value_bytes = 10}, &append));
+            if (kind == CLOSES)
+                log_close(log, &closing);
+        }
+        bench_pass(&bench, kind == LOW ? 20000 : 45000);
+        if (kind == DELETED)
+            assert_int_equal(bench_file_size(&bench, FIRST), -1);
+        else if (kind == LOW)
+            assert_in_range(ahead_bytes(&bench, FIRST), 0,
+                            A_BLOCK_OR_TWO); /* sooner than when idle */
+        else
+            assert_true(ahead_bytes(&bench, FIRST) > 4 * (int64_t)MIB);
+        if (kind == WRITES || kind == CLOSES)
+            OKAY(bench_append_end(&bench, &append));
+        sim_faults_clear(bench.os);
+        sim_disk_set_capacity(bench.os, INT64_C(1) << 40);
+        if (kind == CLOSES)
+            bench_pass(&bench, 120000);
+        bench_close(&bench);
+    }
+}
+
+static void blocks_that_cannot_be_given_back_are_no_failure_and_go_later(void **state)
+{
+    struct bench bench;
+    struct log *log = fast_log(&bench, 201, FLUSH_MODE_OS, 30);
+
+    for (int i = 0; i < 2; i++) {
+        int fault =
+            bench_calls_fail(&bench, 1u << (i ? SIM_CALL_TRUNCATE : SIM_CALL_OPEN), FIRST, ERR_IO);
+
+        bench_pass(&bench, 45000);
+        assert_true(sim_fault_hits(bench.os, fault) > 0);
+        assert_true(ahead_bytes(&bench, FIRST) > 4 * (int64_t)MIB);
+        assert_false(log_is_failed(log));
+        sim_fault_remove(bench.os, fault);
+    }
+    bench_pass(&bench, 45000);
+    assert_in_range(ahead_bytes(&bench, FIRST), 0, A_BLOCK_OR_TWO);
+    assert_int_equal(bench_verify(&bench, log), 30);
+    bench_close(&bench);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -303,6 +392,8 @@ int main(void)
         cmocka_unit_test(after_a_death_or_a_power_cut_they_are_given_back),
         cmocka_unit_test(a_refused_reservation_is_no_failure_and_is_asked_for_once),
         cmocka_unit_test(preallocation_needs_nothing_ahead),
+        cmocka_unit_test(blocks_of_a_log_that_fails_closes_or_loses_the_segment_are_let_be),
+        cmocka_unit_test(blocks_that_cannot_be_given_back_are_no_failure_and_go_later),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -192,9 +192,7 @@ static void step_change(struct storm *storm, int at)
     struct op *op;
 
     if (leaves && (is_in_use(storm, at, KIND_READ) || is_in_use(storm, at, KIND_LOOKUP) ||
-                   is_in_use(storm, at, KIND_START) || is_in_use(storm, at, KIND_FLUSH)))
-        return;
-    if (is_in_use(storm, at, KIND_FLUSH)) /* what it waits for must not be cut off */
+                   is_in_use(storm, at, KIND_START)))
         return;
     op = op_new(storm, at, KIND_CHANGE);
     if (!op)
@@ -261,7 +259,7 @@ static void step(struct storm *storm)
         step_lookup(storm, at);
         break;
     case 5:
-        op = is_in_use(storm, at, KIND_CHANGE) ? NULL : op_new(storm, at, KIND_FLUSH);
+        op = op_new(storm, at, KIND_FLUSH);
         if (!op)
             break;
         op->as.wait =

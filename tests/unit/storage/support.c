@@ -114,6 +114,15 @@ void bench_prepare_sim(struct bench *bench, uint64_t seed, const struct sim_opti
     log_config_init(&bench->config);
 }
 
+void bench_prepare_late(struct bench *bench, uint64_t seed, int64_t job_ms)
+{
+    struct sim_options options;
+
+    sim_options_default(&options);
+    options.job_latency = (struct sim_latency){job_ms * 1000000, job_ms * 1000000, 0, 0};
+    bench_prepare_sim(bench, seed, &options, 1);
+}
+
 void bench_prepare(struct bench *bench, uint64_t seed, size_t directory_count)
 {
     bench_prepare_sim(bench, seed, NULL, directory_count);

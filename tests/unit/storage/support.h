@@ -49,6 +49,8 @@ void bench_open(struct bench *bench, uint64_t seed);
 void bench_prepare(struct bench *bench, uint64_t seed, size_t directory_count);
 void bench_prepare_sim(struct bench *bench, uint64_t seed, const struct sim_options *sim_options,
                        size_t directory_count);
+/* One whose jobs begin `job_ms` after they were asked for: what comes first is up to the test. */
+void bench_prepare_late(struct bench *bench, uint64_t seed, int64_t job_ms);
 /* Starts storage on the present machine: directories, reactor, store. */
 void bench_start(struct bench *bench);
 /* Takes storage apart; on a dead machine too. */
@@ -154,6 +156,12 @@ size_t bench_file_get(struct bench *bench, const char *path, void *out, size_t c
 int bench_files_count(struct bench *bench, const char *folder, const char *suffix);
 /* Counts the calls (1u << SIM_CALL_…) on paths with `part`: sim_fault_hits tells how many. */
 int bench_calls_count(struct bench *bench, unsigned calls, const char *part);
+/* All such calls take `delay_ms` longer; a job that made one ends so much later. */
+int bench_calls_delay(struct bench *bench, unsigned calls, const char *part, int64_t delay_ms);
+/* The next such call finds no descriptor: what can wait is done again 50 ms later. */
+int bench_call_short(struct bench *bench, unsigned calls, const char *part);
+/* The directory goes offline for something that is none of the log's business. */
+void bench_directory_fail(struct bench *bench);
 /* The next such call fails, and all later ones. */
 int bench_calls_fail(struct bench *bench, unsigned calls, const char *part, enum err err);
 

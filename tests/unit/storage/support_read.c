@@ -2,6 +2,7 @@
 #include "support.h"
 
 #include "records/record.h"
+#include "storage/directories.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -133,6 +134,11 @@ enum err bench_lookup(struct bench *bench, struct log *log, int64_t timestamp,
 
 /* ---- files ---- */
 
+void bench_directory_fail(struct bench *bench)
+{
+    log_directory_fail(log_directories_at(bench->directories, 0), bench->store, ERR_IO, "a test");
+}
+
 int64_t bench_file_size(struct bench *bench, const char *path)
 {
     struct arena arena;
@@ -202,6 +208,23 @@ int bench_calls_count(struct bench *bench, unsigned calls, const char *part)
                                                         .path_part = part,
                                                         .is_sticky = true,
                                                         .effect = SIM_EFFECT_DELAY});
+}
+
+int bench_calls_delay(struct bench *bench, unsigned calls, const char *part, int64_t delay_ms)
+{
+    return sim_fault_add(bench->os, &(struct sim_fault){.calls = calls,
+                                                        .path_part = part,
+                                                        .is_sticky = true,
+                                                        .effect = SIM_EFFECT_DELAY,
+                                                        .delay_ns = delay_ms * 1000000});
+}
+
+int bench_call_short(struct bench *bench, unsigned calls, const char *part)
+{
+    return sim_fault_add(bench->os, &(struct sim_fault){.calls = calls,
+                                                        .path_part = part,
+                                                        .effect = SIM_EFFECT_ERROR,
+                                                        .err = ERR_TOO_MANY_FILES});
 }
 
 int bench_calls_fail(struct bench *bench, unsigned calls, const char *part, enum err err)

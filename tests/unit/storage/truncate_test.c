@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A log loses its end. */
+#include "storage/storage_internal.h"
 #include "support.h"
 
 #define FOLDER "/data/topic-0/"
@@ -233,6 +234,48 @@ static void changes_wait_for_the_appends_before_them_and_run_in_turn(void **stat
     bench_close(&bench);
 }
 
+struct awaited {
+    struct log_wait op;
+    bool is_done;
+};
+
+static void flush_told(struct log_wait *op)
+{
+    CONTAINER_OF(op, struct awaited, op)->is_done = true;
+}
+
+static void who_waits_for_a_flush_of_what_was_cut_off_is_told_so(void **state)
+{
+    for (int fully = 0; fully < 2; fully++) {
+        struct bench bench;
+        struct waiting cut = {.op.done = waiting_done};
+        struct awaited kept = {.op = {.offset = 30, .done = flush_told}};
+        struct awaited lost = {.op = {.offset = 34, .done = flush_told}};
+        struct log *log;
+
+        bench_open(&bench, 8);
+        bench.config.flush_mode = FLUSH_MODE_OS; /* written is not flushed */
+        log = filled(&bench);
+        OKAY(bench_append(&bench, log, 4, 4, 0));
+        if (fully)
+            log_truncate_fully(log, 30, &cut.op);
+        else
+            log_truncate(log, 30, &cut.op);
+        while (!log->has_exclusive) /* until it has the log to itself */
+            bench_pass(&bench, 1);
+        log_flush(log, &kept.op);
+        log_flush(log, &lost.op);
+        assert_false(lost.is_done);
+        bench_run_until(&bench, &cut.is_done);
+        OKAY(cut.op.err);
+        bench_run_until(&bench, &lost.is_done);
+        bench_run_until(&bench, &kept.is_done);
+        assert_int_equal(lost.op.err, ERR_OFFSET_OUT_OF_RANGE);
+        OKAY(kept.op.err);
+        bench_close(&bench);
+    }
+}
+
 static void aborted_transactions_behind_the_cut_are_forgotten(void **state)
 {
     struct bench bench;
@@ -279,6 +322,7 @@ int main(void)
         cmocka_unit_test(a_log_truncated_fully_begins_anew_where_it_is_told),
         cmocka_unit_test(while_a_log_is_truncated_appends_are_refused_and_reads_wait),
         cmocka_unit_test(changes_wait_for_the_appends_before_them_and_run_in_turn),
+        cmocka_unit_test(who_waits_for_a_flush_of_what_was_cut_off_is_told_so),
         cmocka_unit_test(aborted_transactions_behind_the_cut_are_forgotten),
     };
 

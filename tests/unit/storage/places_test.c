@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What reads remember of batches that they saw on the way, and when it is no more. */
+#include "support.h"
+
+enum { BATCHES = 200 };
+
+/* Batches of two records each, in a store that has forgotten which ones were written last. */
+static struct log *filled(struct bench *bench, size_t value_bytes, int count)
+{
+    struct log *log = bench_log(bench, "topic", 0);
+
+    for (int i = 0; i < count; i++)
+        OKAY(bench_append(bench, log, 0, 2, value_bytes));
+    bench_restart(bench);
+    return bench_log(bench, "topic", 0);
+}
+
+static struct bench_read read_at(struct bench *bench, struct log *log, int64_t offset,
+                                 size_t bytes_max)
+{
+    struct bench_read read = {.op = {.offset = offset,
+                                     .bound_offset = INT64_MAX,
+                                     .bytes_max = bytes_max,
+                                     .at_least_one = true}};
+
+    OKAY(bench_read(bench, log, &read));
+    return read;
+}
+
+static void a_reader_of_one_batch_after_another_seldom_looks_into_the_file(void **state)
+{
+    struct bench bench;
+    struct log *log;
+    int reads;
+
+    UNUSED(state);
+    bench_open(&bench, 1);
+    log = filled(&bench, 100, BATCHES);
+    reads = bench_calls_count(&bench, 1u << SIM_CALL_READ, ".log");
+    for (int64_t i = 0; i < BATCHES; i++) {
+        struct bench_read read = read_at(&bench, log, 2 * i, 1);
+
+        assert_int_equal(bench_verify_bytes(slice_of(read.bytes, read.op.read_bytes), 2 * i),
+                         2 * i + 2);
+        assert_int_equal(read.op.read_bytes, read.op.first_batch_bytes);
+        bench_read_release(&read);
+    }
+    /* One for each batch, and a look for every seventeen. */
+    assert_true(sim_fault_hits(bench.os, reads) >= BATCHES);
+    assert_true(sim_fault_hits(bench.os, reads) <= BATCHES + BATCHES / 10);
+    bench_close(&bench);
+}
+
+static void what_was_read_says_where_the_next_read_begins(void **state)
+{
+    struct bench bench;
+    struct bench_read read;
+    struct log *log;
+    size_t one, whole;
+    int reads;
+
+    UNUSED(state);
+    bench_open(&bench, 2);
+    log = filled(&bench, 20000, 10);
+    read = read_at(&bench, log, 0, 1);
+    one = read.op.first_batch_bytes;
+    bench_read_release(&read);
+    read = read_at(&bench, log, 0, 3 * one + 100);
+    whole = 3 * one; /* the values have one size, and so have the batches */
+    log_read_seen(&read.op, slice_of(read.bytes + whole, read.op.read_bytes - whole),
+                  read.op.position_bytes + (int64_t)whole, 6);
+    bench_read_release(&read);
+    reads = bench_calls_count(&bench, 1u << SIM_CALL_READ, ".log");
+    read = read_at(&bench, log, 6, 1);
+    assert_int_equal(sim_fault_hits(bench.os, reads), 1);
+    assert_int_equal(read.op.position_bytes, whole);
+    assert_int_equal(bench_verify_bytes(slice_of(read.bytes, read.op.read_bytes), 6), 8);
+    bench_read_release(&read);
+    bench_close(&bench);
+}
+
+static void too_few_bytes_for_a_header_say_nothing(void **state)
+{
+    struct bench bench;
+    struct bench_read read;
+    struct log *log;
+    size_t one;
+
+    UNUSED(state);
+    bench_open(&bench, 3);
+    log = filled(&bench, 20000, 4);
+    read = read_at(&bench, log, 0, 1);
+    one = read.op.first_batch_bytes;
+    bench_read_release(&read);
+    for (size_t rest = 0; rest < BATCH_HEADER_BYTES; rest++) {
+        read = read_at(&bench, log, 0, one + rest);
+        log_read_seen(&read.op, slice_of(read.bytes + one, rest),
+                      read.op.position_bytes + (int64_t)one, 2);
+        bench_read_release(&read);
+    }
+    read = read_at(&bench, log, 2, 1);
+    assert_int_equal(bench_verify_bytes(slice_of(read.bytes, read.op.read_bytes), 2), 4);
+    bench_read_release(&read);
+    bench_close(&bench);
+}
+
+static void nothing_that_was_truncated_is_remembered(void **state)
+{
+    struct bench bench;
+    struct bench_read read;
+    struct log *log;
+
+    UNUSED(state);
+    bench_open(&bench, 4);
+    log = filled(&bench, 100, 20);
+    for (int64_t i = 0; i < 20; i++) { /* now the places of all are known */
+        read = read_at(&bench, log, 2 * i, 1);
+        bench_read_release(&read);
+    }
+    OKAY(bench_truncate(&bench, log, 4));
+    for (int i = 0; i < 18; i++)
+        OKAY(bench_append(&bench, log, 1, 2, 333));
+    bench_restart(&bench);
+    log = bench_log(&bench, "topic", 0);
+    for (int64_t i = 0; i < 20; i++) {
+        read = read_at(&bench, log, 2 * i, 1);
+        assert_int_equal(bench_verify_bytes(slice_of(read.bytes, read.op.read_bytes), 2 * i),
+                         2 * i + 2);
+        bench_read_release(&read);
+    }
+    bench_close(&bench);
+}
+
+/* The same without a restart: the store's memory goes on, the segment's bytes are others. */
+static void a_truncated_segment_is_another_one(void **state)
+{
+    struct bench bench;
+    struct bench_read read;
+    struct log *log;
+
+    UNUSED(state);
+    bench_open(&bench, 5);
+    log = filled(&bench, 100, 60);
+    for (int64_t i = 0; i < 60; i++) {
+        read = read_at(&bench, log, 2 * i, 1);
+        bench_read_release(&read);
+    }
+    OKAY(bench_truncate(&bench, log, 4));
+    for (int i = 0; i < 58; i++) /* more than the log itself remembers (RECENT_BATCHES) */
+        OKAY(bench_append(&bench, log, 1, 2, 333));
+    for (int64_t i = 0; i < 60; i++) {
+        read = read_at(&bench, log, 2 * i, 1);
+        assert_int_equal(bench_verify_bytes(slice_of(read.bytes, read.op.read_bytes), 2 * i),
+                         2 * i + 2);
+        bench_read_release(&read);
+    }
+    bench_close(&bench);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_reader_of_one_batch_after_another_seldom_looks_into_the_file),
+        cmocka_unit_test(what_was_read_says_where_the_next_read_begins),
+        cmocka_unit_test(too_few_bytes_for_a_header_say_nothing),
+        cmocka_unit_test(nothing_that_was_truncated_is_remembered),
+        cmocka_unit_test(a_truncated_segment_is_another_one),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
