@@ -84,11 +84,12 @@ static void config_add_number(struct arena *arena, creatable *topic, const char 
 
 #define INTERNAL_CONFIGS_MAX 5
 
-static void internal_fill(struct arena *arena, const struct config *config, creatable *topic)
+static enum err internal_fill(struct arena *arena, const struct config *config, creatable *topic)
 {
     topic->configs =
         create_topics_request_creatable_topic_config_array(arena, INTERNAL_CONFIGS_MAX);
-    ASSERT(topic->configs != NULL);
+    if (!topic->configs)
+        return ERR_NO_MEMORY;
     topic->configs_count = 0;
     if (slice_equal_text(topic->name, "__consumer_offsets")) {
         topic->num_partitions = config_int(config, BROKER_OFFSETS_TOPIC_NUM_PARTITIONS);
@@ -122,23 +123,26 @@ static void internal_fill(struct arena *arena, const struct config *config, crea
         config_add_number(arena, topic, "segment.bytes",
                           config_int(config, BROKER_SHARE_COORDINATOR_STATE_TOPIC_SEGMENT_BYTES));
     }
+    for (int32_t i = 0; i < topic->configs_count; i++)
+        if (slice_is_null(topic->configs[i].value)) /* a number that found no memory */
+            return ERR_NO_MEMORY;
+    return OK;
 }
 
 /* -1: as the controller is configured; a value of this broker's file goes before it. */
-static void topic_fill(struct arena *arena, const struct config *config, struct slice name,
-                       creatable *topic)
+static enum err topic_fill(struct arena *arena, const struct config *config, struct slice name,
+                           creatable *topic)
 {
     topic->name = name;
     topic->num_partitions = -1;
     topic->replication_factor = -1;
-    if (topic_name_is_internal(name)) {
-        internal_fill(arena, config, topic);
-        return;
-    }
+    if (topic_name_is_internal(name))
+        return internal_fill(arena, config, topic);
     if (config_is_set(config, BROKER_NUM_PARTITIONS))
         topic->num_partitions = config_int(config, BROKER_NUM_PARTITIONS);
     if (config_is_set(config, BROKER_DEFAULT_REPLICATION_FACTOR))
         topic->replication_factor = (int16_t)config_int(config, BROKER_DEFAULT_REPLICATION_FACTOR);
+    return OK;
 }
 
 /* ---- the call ---- */
@@ -147,7 +151,10 @@ static void outcome_log(const struct auto_create *creation)
 {
     const struct create_topics_response *response = creation->call.response;
 
-    for (int32_t i = 0; i < response->topics_count; i++) {
+    if (!response)
+        LOG_WARN(reactor_logger(creation->shard->reactor), "server", "auto_creation_failed",
+                 "error=%s", err_name(creation->call.err));
+    for (int32_t i = 0; response && i < response->topics_count; i++) {
         const struct create_topics_response_creatable_topic_result *result = &response->topics[i];
 
         if (result->error_code != 0)
@@ -170,22 +177,33 @@ static void creation_done(struct controller_call *call)
     creation_free(creation);
 }
 
-static void creation_send(struct auto_create *creation, struct slice principal,
-                          struct slice client_id)
+/* The request; the quota's names are copies. */
+static enum err creation_fill(struct auto_create *creation, struct slice principal,
+                              struct slice client_id)
 {
     struct shard *shard = creation->shard;
     const struct config *config = shard->publication->config;
     struct arena *arena = &creation->arena;
+    struct slice user = arena_copy(arena, principal);
+    struct slice client = arena_copy(arena, client_id);
 
     create_topics_request_init(&creation->body);
     creation->body.timeout_ms = config_int(config, BROKER_REQUEST_TIMEOUT_MS);
     creation->body.topics = create_topics_request_creatable_topic_array(arena, creation->count);
-    ASSERT(creation->body.topics != NULL);
+    if (!creation->body.topics || slice_is_null(user) != slice_is_null(principal) ||
+        slice_is_null(client) != slice_is_null(client_id))
+        return ERR_NO_MEMORY;
     creation->body.topics_count = (int32_t)creation->count;
     for (size_t i = 0; i < creation->count; i++)
-        topic_fill(arena, config, creation->names[i], &creation->body.topics[i]);
-    mutation_quota_init(&creation->quota, shard->node, arena_copy(arena, principal),
-                        arena_copy(arena, client_id), false);
+        TRY(topic_fill(arena, config, creation->names[i], &creation->body.topics[i]));
+    mutation_quota_init(&creation->quota, shard->node, user, client, false);
+    return OK;
+}
+
+static void creation_send(struct auto_create *creation)
+{
+    struct shard *shard = creation->shard;
+
     creation->call.request = (struct controller_request){
         .api_key = API_CREATE_TOPICS,
         .api_version = CREATE_TOPICS_VERSION,
@@ -195,36 +213,53 @@ static void creation_send(struct auto_create *creation, struct slice principal,
         .forwarded = true,
         .quota = &creation->quota.quota,
     };
-    creation->call.arena = arena;
+    creation->call.arena = &creation->arena;
     creation->call.done = creation_done;
     creation->next = shard->auto_creates;
     shard->auto_creates = creation;
     controller_call_submit(shard, &creation->call);
 }
 
+/* Those that are not under way, copied, ascending. */
+static enum err names_take(struct auto_create *creation, const struct slice *names, size_t count)
+{
+    struct slice *own = ARENA_ARRAY(&creation->arena, struct slice, count);
+
+    if (!own)
+        return ERR_NO_MEMORY;
+    for (size_t i = 0; i < count; i++) {
+        if (is_under_way(creation->shard, names[i]))
+            continue;
+        own[creation->count] = arena_copy(&creation->arena, names[i]);
+        if (slice_is_null(own[creation->count++]))
+            return ERR_NO_MEMORY;
+    }
+    TRY(name_set(&creation->arena, own, &creation->count));
+    creation->names = own;
+    return OK;
+}
+
 void auto_create_topics(struct shard *shard, const struct slice *names, size_t count,
                         struct slice principal, struct slice client_id)
 {
     struct auto_create *creation = SERVER_NEW(struct auto_create);
-    struct slice *own;
+    struct logger *logger = reactor_logger(shard->reactor);
     enum err err;
 
     ASSERT(shard->publication != NULL);
     creation->shard = shard;
     arena_init(&creation->arena, &heap_allocator, SIZE_MAX);
-    own = ARENA_ARRAY(&creation->arena, struct slice, count);
-    ASSERT(own != NULL);
-    for (size_t i = 0; i < count; i++)
-        if (!is_under_way(shard, names[i]))
-            own[creation->count++] = arena_copy(&creation->arena, names[i]);
-    if (creation->count == 0) {
+    err = names_take(creation, names, count);
+    if (err == OK && creation->count > 0)
+        err = creation_fill(creation, principal, client_id);
+    if (err != OK) /* whoever asked asks again, as for any topic that is not there yet */
+        LOG_WARN(logger, "server", "auto_creation_failed", "topics=%zu error=%s", count,
+                 err_name(err));
+    if (err != OK || creation->count == 0) {
         creation_free(creation);
         return;
     }
-    err = name_set(&creation->arena, own, &creation->count);
-    ASSERT(err == OK);
-    creation->names = own;
-    LOG_INFO(reactor_logger(shard->reactor), "server", "auto_creation_asked",
-             "topics=%zu first=\"%.*s\"", creation->count, SLICE_ARGS(own[0]));
-    creation_send(creation, principal, client_id);
+    LOG_INFO(logger, "server", "auto_creation_asked", "topics=%zu first=\"%.*s\"", creation->count,
+             SLICE_ARGS(creation->names[0]));
+    creation_send(creation);
 }

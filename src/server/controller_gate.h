@@ -20,7 +20,7 @@ struct controller_call {
     struct arena *arena; /* response and scratch; the caller's, untouched by it until `done` */
     void (*done)(struct controller_call *call); /* on the home shard; never from inside submit */
     void *context;
-    /* out: always set; in the API's own form also when the call failed whole */
+    /* out: in the API's own form also when the call failed whole; NULL: not even that found memory, and err is set */
     void *response;
     enum err err; /* of the whole request; OK otherwise */
     struct why why;

@@ -30,7 +30,7 @@ static void call_fail(struct controller_call *call, enum err err, const struct w
     if (why)
         call->why = *why;
     if (controller_error_response(&call->request, err, why, call->arena, &call->response) != OK)
-        ASSERT_MEMORY(call->response);
+        call->response = NULL;
     controller_call_finish(call);
 }
 
@@ -256,11 +256,10 @@ void controller_run_voters_changed(struct quorum *quorum, const struct raft_effe
     if (!run->is_active)
         return;
     ids = ARENA_ARRAY(&run->scratch, int32_t, voters.count);
-    ASSERT(ids != NULL);
-    for (size_t i = 0; i < voters.count; i++)
+    for (size_t i = 0; ids && i < voters.count; i++)
         ids[i] = voters.items[i].key.id;
-    if (controller_quorum_changed(run->controller, effect->voters.kraft_version, ids,
-                                  voters.count) != OK)
+    if (!ids || controller_quorum_changed(run->controller, effect->voters.kraft_version, ids,
+                                          voters.count) != OK)
         quorum_fail(quorum, ERR_NO_MEMORY, "no memory for the voters");
 }
 

@@ -45,10 +45,14 @@ struct coordinator_call {
     /* in: lent until coordinator_call_end, and the body until the request's hold is gone, or until
      * `released` */
     const struct coordinator_kind *kind;
-    struct request *request; /* held meanwhile; the call lives in its arena. NULL: see `released` */
-    /* Where there is no request: nobody looks at the call or its body any more. On the home shard,
-     * once, not before coordinator_call_end; may be called from inside it. */
+    /* Held meanwhile; the call lives in its arena, unless `released` is there too. */
+    struct request *request;
+    /* NULL where the call lives in the request's arena. Nobody looks at the call or its body any more: on the home
+     * shard, once, not before coordinator_call_end; may be called from inside it. */
     void (*released)(struct coordinator_call *call);
+    /* With request and `released`, for what may wait long: once the owner has read the body the request rests
+     * (request_rest), and `body` is NULL. */
+    bool rests;
     int32_t index; /* of the partition: coordinator_key_index */
     int16_t api_key;
     int16_t api_version;
@@ -118,7 +122,7 @@ struct coordinator_watcher {
 void coordinator_service_each(struct coordinator_service *service,
                               const struct coordinator_watcher *watcher);
 
-/* What the node's configuration says of groups (lists live in `arena`) and of transactions. */
+/* What the node's configuration says of groups (lists live in `arena`, over must_allocator) and of transactions. */
 void coordinator_options(const struct config *config, struct arena *arena,
                          struct group_options *out);
 void transaction_options_read(const struct config *config, struct transaction_options *out);

@@ -14,25 +14,38 @@
 
 static void call_unuse(struct coordinator_call *call)
 {
+    struct request *request = call->request;
+
     ASSERT(call->uses > 0);
     if (--call->uses > 0)
         return;
-    if (call->request)
-        request_release_hold(call->request);
-    else
-        call->released(call);
+    if (call->released)
+        call->released(call); /* and is gone */
+    if (request)
+        request_release_hold(request);
+}
+
+/* Whoever is answered at once keeps it: it is about to go anyway. */
+static void body_end(struct coordinator_call *call)
+{
+    if (call->rests && !call->is_done) {
+        call->body = NULL;
+        call->client_id = call->client_host = SLICE_NULL;
+        request_rest(call->request);
+    }
+    call_unuse(call);
 }
 
 static void body_home(struct mail *mail, struct reactor *to)
 {
     UNUSED(to);
-    call_unuse(CONTAINER_OF(mail, struct coordinator_call, body_mail));
+    body_end(CONTAINER_OF(mail, struct coordinator_call, body_mail));
 }
 
 static void body_give_back(struct shard *on, struct coordinator_call *call)
 {
     if (on == call->home) {
-        call_unuse(call);
+        body_end(call);
         return;
     }
     call->body_mail = (struct mail){.deliver = body_home};
@@ -240,6 +253,7 @@ void coordinator_call_submit(struct shard *home, struct coordinator_call *call)
     const struct metadata_topic *topic = topic_now(home, call->kind);
 
     ASSERT(call->request || call->released);
+    ASSERT(!call->rests || (call->request && call->released));
     call->home = home;
     call->topic_id = topic ? topic->id : UUID_ZERO;
     call->owner = topic && call->index >= 0

@@ -5,7 +5,6 @@
  */
 #include "server/coordinator.h"
 
-#include "base/assert.h"
 #include "config/config.h"
 
 #define MINUTE_MS INT64_C(60000)
@@ -51,7 +50,6 @@ static void assignors(const struct config *config, struct arena *arena, struct g
     struct config_list list = config_list(config, BROKER_GROUP_CONSUMER_ASSIGNORS);
     struct slice *names = ARENA_ARRAY(arena, struct slice, list.count);
 
-    ASSERT(names != NULL);
     for (size_t i = 0; i < list.count; i++)
         names[i] = arena_copy(arena, list.items[i]);
     out->consumer_assignors = names;

@@ -6,6 +6,7 @@
 #include "server/coordinator_internal.h"
 
 #include "base/assert.h"
+#include "base/memory_reserve.h"
 #include "server/publication.h"
 
 /* ---- options ---- */
@@ -14,7 +15,7 @@ static void options_take(struct coordinator_service *service, const struct confi
 {
     struct arena old = service->options_arena;
 
-    arena_init(&service->options_arena, &heap_allocator, SIZE_MAX);
+    arena_init(&service->options_arena, &must_allocator, SIZE_MAX);
     service->kind->options_read(config, service);
     service->has_options = true;
     for (size_t i = 0; i < service->runner_count; i++) {
@@ -160,7 +161,7 @@ enum err coordinator_service_create(struct shard *shard, const struct coordinato
     deferred_init(&service->ended_turn, service_answers_turn);
     deferred_init(&service->stopped_turn, stopped_turn);
     timer_init(&service->unfetched_timer, service_unfetched_turn);
-    arena_init(&service->options_arena, &heap_allocator, SIZE_MAX);
+    arena_init(&service->options_arena, &must_allocator, SIZE_MAX);
     *out = service;
     return OK;
 }

@@ -23,6 +23,8 @@ int16_t frame_api_key(const struct frame *frame)
 /* One line a second: a broken client must not fill the disk. */
 static void refuse(struct session *session, struct request *request, const char *what)
 {
+    static const struct client_software unknown;
+    const struct client_software *software = session->software ? session->software : &unknown;
     struct request_service *service = session->shard->requests;
     int64_t second = reactor_now_ms(session->shard->reactor) / 1000;
 
@@ -33,7 +35,7 @@ static void refuse(struct session *session, struct request *request, const char 
                  "software_version=\"%.*s\" connection=%s not_logged=%llu",
                  what, request->header.api_key, api_key_name(request->header.api_key),
                  request->header.api_version, SLICE_ARGS(request->header.client_id),
-                 SLICE_ARGS(session->software_name), SLICE_ARGS(session->software_version),
+                 SLICE_ARGS(software->name), SLICE_ARGS(software->version),
                  connection_id(session->connection), (unsigned long long)service->log_dropped);
         service->log_second = second;
         service->log_dropped = 0;

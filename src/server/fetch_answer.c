@@ -31,8 +31,11 @@ static void aborted_answer(const struct fetch_state *state, const struct fetch_p
         return;
     out->aborted_transactions =
         fetch_response_aborted_transaction_array(&state->request->arena, part->read.aborted_count);
-    if (!out->aborted_transactions)
+    if (!out->aborted_transactions) {
+        /* Nobody may read them without the list: the client comes again. */
+        out->records = SLICE_EMPTY;
         return;
+    }
     for (size_t i = 0; i < part->read.aborted_count; i++) {
         out->aborted_transactions[i].producer_id = part->read.aborted[i].producer_id;
         out->aborted_transactions[i].first_offset = part->read.aborted[i].first_offset;

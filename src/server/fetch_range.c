@@ -16,10 +16,11 @@ static void mark(struct fetch_range *range, size_t at)
 }
 
 size_t fetch_range_verify(struct slice bytes, int64_t floor, int64_t offset, int64_t limit,
-                          struct fetch_range *range)
+                          struct fetch_range *range, int64_t *next_offset_out)
 {
     struct slice rest = bytes, batch;
     int64_t next = offset;
+    size_t whole_bytes = 0;
 
     if (range) {
         range->bytes = bytes.data;
@@ -40,13 +41,16 @@ size_t fetch_range_verify(struct slice bytes, int64_t floor, int64_t offset, int
             (header.magic >= BATCH_MAGIC && header.base_offset < (at > 0 ? next : floor)))
             return at;
         next = batch_last_offset(&header) + 1;
+        whole_bytes = at + batch.size_bytes;
+        if (next_offset_out)
+            *next_offset_out = next;
         if (range) {
             mark(range, at);
-            range->size_bytes = at + batch.size_bytes;
+            range->size_bytes = whole_bytes;
             range->next_offset = next;
         }
     }
-    return bytes.size_bytes;
+    return whole_bytes > 0 ? whole_bytes : bytes.size_bytes;
 }
 
 /* Size of the batch that begins at `at`, which is the place of one; 0: at the end. */

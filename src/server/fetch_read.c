@@ -33,12 +33,16 @@ static void read_done(struct log_read *read)
     if (read->err != OK)
         part->err = ERR_KAFKA_STORAGE_ERROR;
     if (read->err == OK && (part->read_bytes > 0 || range)) {
-        size_t read_bytes = part->read_bytes;
+        struct slice bytes = slice_of(part->buffer, part->read_bytes);
+        int64_t next_offset = read->offset;
 
-        part->read_bytes = fetch_range_verify(slice_of(part->buffer, read_bytes),
-                                              read->floor_offset, read->offset, limit, range);
-        if (part->read_bytes == 0 && read_bytes > 0)
+        part->read_bytes =
+            fetch_range_verify(bytes, read->floor_offset, read->offset, limit, range, &next_offset);
+        if (part->read_bytes == 0 && bytes.size_bytes > 0)
             part->err = ERR_CORRUPT_MESSAGE;
+        else if (part->read_bytes < bytes.size_bytes)
+            log_read_seen(read, slice_sub(bytes, part->read_bytes, SIZE_MAX),
+                          read->position_bytes + (int64_t)part->read_bytes, next_offset);
     }
     /* The aborted transactions go with the answer; the range itself is not needed any more. */
     fetch_errand_end(part);

@@ -8,6 +8,7 @@
 #include "server/node_internal.h"
 
 #include "base/assert.h"
+#include "base/memory_reserve.h"
 #include "compress/compress.h"
 #include "reactor/reactor.h"
 #include "server/coordinator.h"
@@ -72,7 +73,6 @@ static size_t directory_paths(struct node *node, const char ***paths_out)
     const char **paths = ARENA_ARRAY(&node->arena, const char *, count + 1);
     bool has_metadata = false;
 
-    ASSERT(paths != NULL);
     for (size_t i = 0; i < count; i++) {
         paths[i] = arena_format(&node->arena, "%.*s", SLICE_ARGS(node->config.log_dirs.items[i]));
         has_metadata |= slice_equal(node->config.log_dirs.items[i], node->config.metadata_log_dir);
@@ -136,7 +136,7 @@ static enum err directories_format(struct node *node, const char *const *paths, 
     struct slice cluster_id;
     char drawn[UUID_TEXT_BYTES];
 
-    arena_init(&scratch, &heap_allocator, SIZE_MAX);
+    arena_init(&scratch, &must_allocator, SIZE_MAX);
     TRY(meta_properties_read(node->os, metadata_path, &scratch, &properties, why));
     cluster_id = properties.cluster_id;
     if (properties.version < 0) {
@@ -145,7 +145,6 @@ static enum err directories_format(struct node *node, const char *const *paths, 
         TRY(some_format(node, cluster_id, &metadata_path, 1, metadata_path, random, why));
     }
     missing = ARENA_ARRAY(&scratch, const char *, count);
-    ASSERT(missing != NULL);
     for (size_t i = 0; i < count; i++) {
         /* One that cannot be read is not our business here: it will be offline. */
         if (strcmp(paths[i], metadata_path) != 0 &&
@@ -294,7 +293,6 @@ static enum err shards_make(struct node *node)
     for (size_t i = 0; i < node->shard_count; i++)
         TRY(shard_make(node, i));
     networks = ARENA_ARRAY(&node->arena, struct network *, node->shard_count);
-    ASSERT(networks != NULL);
     for (size_t i = 0; i < node->shard_count; i++)
         networks[i] = node->shards[i].network;
     return network_gate_create(node->shards[0].reactor, node->logger, networks, node->shard_count,
@@ -372,7 +370,7 @@ enum err node_create(const struct node_options *options, struct node **out, stru
     node->os = options->os;
     node->logger = options->logger;
     node->options = *options;
-    arena_init(&node->arena, &heap_allocator, SIZE_MAX);
+    arena_init(&node->arena, &must_allocator, SIZE_MAX);
     node->private_state = SERVER_NEW(struct node_private);
     node_private(node)->node = node;
     node_private(node)->broker_epoch_at_stop = -1;

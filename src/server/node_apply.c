@@ -5,7 +5,7 @@
  */
 #include "server/node_internal.h"
 
-#include "base/assert.h"
+#include "base/memory_reserve.h"
 
 #include <math.h>
 
@@ -40,11 +40,10 @@ void node_gate_limits(struct node *node, const struct config *config)
     struct node_config checked;
     struct config_report report;
 
-    arena_init(&scratch, &heap_allocator, SIZE_MAX);
+    arena_init(&scratch, &must_allocator, SIZE_MAX);
     config_report_init(&report, &scratch);
     if (config_node(config, &report, &checked) == OK && checked.ip_limit_count > 0) {
         each = ARENA_ARRAY(&scratch, struct network_ip_limit, checked.ip_limit_count);
-        ASSERT(each != NULL);
         for (size_t i = 0; i < checked.ip_limit_count; i++) {
             each[i].address = checked.ip_limits[i].host;
             each[i].connections_max = checked.ip_limits[i].connections_max;

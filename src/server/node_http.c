@@ -186,6 +186,13 @@ static struct sample_request *sample_take(struct node_http *http)
     return NULL;
 }
 
+static void text_answer(struct http_answer *answer, int status, const char *text)
+{
+    answer->status = status;
+    answer->content_type = "text/plain; charset=utf-8";
+    writer_bytes(&answer->body, text, strlen(text));
+}
+
 static void metrics_answer(struct node_http *http, struct sample_request *request,
                            struct http_answer *answer)
 {
@@ -208,7 +215,11 @@ static void metrics_answer(struct node_http *http, struct sample_request *reques
     arena_init(&scratch, &heap_allocator, SIZE_MAX);
     shards = ARENA_ARRAY(&scratch, struct shard_sample, request->part_count);
     disks = ARENA_ARRAY(&scratch, struct directory_sample, directories);
-    ASSERT(shards != NULL && disks != NULL);
+    if (!shards || !disks) {
+        arena_release(&scratch);
+        text_answer(answer, 503, "no memory\n");
+        return;
+    }
     for (size_t i = 0; i < request->part_count; i++)
         shards[i] = request->parts[i].sample;
     for (size_t i = 0; i < directories; i++) {
@@ -232,13 +243,6 @@ static void metrics_answer(struct node_http *http, struct sample_request *reques
     answer->content_type = "text/plain; version=0.0.4; charset=utf-8";
     metrics_page_write(&sample, &answer->body);
     arena_release(&scratch);
-}
-
-static void text_answer(struct http_answer *answer, int status, const char *text)
-{
-    answer->status = status;
-    answer->content_type = "text/plain; charset=utf-8";
-    writer_bytes(&answer->body, text, strlen(text));
 }
 
 static void answer(struct http_handler *handler, const struct http_request *asked,

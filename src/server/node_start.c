@@ -51,7 +51,6 @@ static enum err listener_bind(struct node *node, size_t index, struct why *why)
 enum err node_listen(struct node *node, struct why *why)
 {
     node->bound_ports = ARENA_ARRAY(&node->arena, uint16_t, node->config.listener_count);
-    ASSERT(node->bound_ports != NULL);
     for (size_t i = 0; i < node->config.listener_count; i++)
         TRY(listener_bind(node, i, why));
     return OK;

@@ -328,6 +328,8 @@ static void reports_send(struct partition_table *table)
         return;
     request = reports_request(table);
     if (!request) {
+        LIST_EACH (node, &table->reports)
+            LIST_ITEM(node, struct hosted, report_node)->report_in_flight = false;
         arena_reset(&table->report_arena);
         reports_later(table, DIRECTORY_REPORT_BACKOFF_MS_MAX);
         return;

@@ -6,6 +6,7 @@
 #include "server/partition_internal.h"
 
 #include "base/assert.h"
+#include "base/memory_reserve.h"
 
 bool topic_name_is_internal(struct slice name)
 {
@@ -86,7 +87,7 @@ struct topic_settings *topic_settings_resolve(struct partition_table *table,
     struct why why = {{0}};
     struct config_set set;
 
-    arena_init(&scratch, &heap_allocator, SIZE_MAX);
+    arena_init(&scratch, &must_allocator, SIZE_MAX);
     set = publication_topic_configs(publication, name, &scratch);
     if (topic_config_resolve(&scratch, publication->config, &set, &settings->topic, &why) != OK)
         LOG_WARN(table_logger(table), "server", "topic_config_ignored", "topic=%.*s why=\"%s\"",

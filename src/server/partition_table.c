@@ -6,6 +6,7 @@
 #include "server/partition_internal.h"
 
 #include "base/assert.h"
+#include "base/memory_reserve.h"
 
 /* ---- finding ---- */
 
@@ -346,8 +347,8 @@ enum err partition_table_create(struct shard *shard, struct partition_table **ou
     struct partition_table *table = SERVER_NEW(struct partition_table);
 
     table->shard = shard;
-    hash_map_init(&table->partitions, &heap_allocator, partition_matches);
-    hash_map_init(&table->topics, &heap_allocator, topic_matches);
+    hash_map_init(&table->partitions, &must_allocator, partition_matches);
+    hash_map_init(&table->topics, &must_allocator, topic_matches);
     list_init(&table->queue);
     list_init(&table->early_asks);
     list_init(&table->preferences);

@@ -47,6 +47,14 @@ static void waiting_serve(struct partition_table *table, enum err err)
     }
 }
 
+/* Whoever waits is told to come again, as Kafka does while it has no block. */
+static void ids_put_off(struct partition_table *table)
+{
+    waiting_serve(table, ERR_COORDINATOR_LOAD_IN_PROGRESS);
+    timer_set(table->shard->reactor, &table->producer_ids.retry,
+              reactor_now_ms(table->shard->reactor) + RETRY_MS);
+}
+
 static void ids_back(struct controller_call *call)
 {
     struct partition_table *table = CONTAINER_OF(call, struct partition_table, producer_ids.call);
@@ -65,10 +73,7 @@ static void ids_back(struct controller_call *call)
     if (table->is_stopped)
         return;
     if (err != OK) {
-        /* Whoever waits is told to come again, as Kafka does while it has no block. */
-        waiting_serve(table, ERR_COORDINATOR_LOAD_IN_PROGRESS);
-        timer_set(table->shard->reactor, &ids->retry,
-                  reactor_now_ms(table->shard->reactor) + RETRY_MS);
+        ids_put_off(table);
         return;
     }
     waiting_serve(table, OK);
@@ -83,8 +88,10 @@ static void ids_ask(struct partition_table *table)
     if (ids->is_asking || table->is_stopped)
         return;
     request = allocate_producer_ids_request_array(&ids->arena, 1);
-    if (!request)
+    if (!request) {
+        ids_put_off(table);
         return;
+    }
     self = table->after ? metadata_image_broker(table->after->image, table_self(table)) : NULL;
     request->broker_id = table_self(table);
     request->broker_epoch = self ? self->epoch : -1;

@@ -9,6 +9,7 @@
 
 #include "base/assert.h"
 #include "base/fmt.h"
+#include "base/memory_reserve.h"
 #include "server/node_internal.h"
 
 struct settings {
@@ -60,7 +61,8 @@ static uint64_t configs_hash(const struct metadata_configs *configs)
     return configs ? configs->object.hash | 1 : 0;
 }
 
-/* A copy: the settings outlive the image. */
+/* A copy: the settings outlive the image. What is left out for lack of memory would be taken for unset: the arena is
+ * one that has it. */
 static struct config_set set_copy(struct arena *arena, const struct metadata_configs *configs)
 {
     struct config_pair *pairs;
@@ -68,7 +70,6 @@ static struct config_set set_copy(struct arena *arena, const struct metadata_con
     if (!configs)
         return CONFIG_SET_EMPTY;
     pairs = ARENA_ARRAY(arena, struct config_pair, configs->entry_count);
-    ASSERT(pairs != NULL);
     for (size_t i = 0; i < configs->entry_count; i++) {
         pairs[i].key = arena_copy(arena, configs->entries[i].key);
         pairs[i].value = arena_copy(arena, configs->entries[i].value);
@@ -93,9 +94,8 @@ static struct settings *settings_make(struct node *node, const struct metadata_c
     struct config_layers layers = {.file = node->options.file};
     enum err err;
 
-    arena_init(&settings->arena, &heap_allocator, SIZE_MAX);
+    arena_init(&settings->arena, &must_allocator, SIZE_MAX);
     sets = ARENA_ARRAY(&settings->arena, struct config_set, 2);
-    ASSERT(sets != NULL);
     sets[0] = set_copy(&settings->arena, cluster);
     sets[1] = set_copy(&settings->arena, own);
     layers.cluster = &sets[0];

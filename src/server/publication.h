@@ -39,7 +39,7 @@ void publisher_publish(struct node *node, struct metadata_image *image);
 void shard_apply(struct shard *shard, const struct publication *before,
                  const struct publication *after);
 
-/* The topic's own configs of the image as a set, in `arena`. Empty when it has none. */
+/* The topic's own configs of the image as a set, in `arena`, which is over must_allocator. Empty when it has none. */
 struct config_set publication_topic_configs(const struct publication *publication,
                                             struct slice topic, struct arena *arena);
 

@@ -109,6 +109,8 @@ enum err quorum_voters_from_record(const struct voters_record *record, struct ar
 
         if (!endpoints)
             return ERR_NO_MEMORY;
+        if (from->voter_id < 0) /* nobody can be it, and nobody could be counted for it */
+            return ERR_CORRUPT;
         for (int32_t k = 0; k < i; k++)
             if (record->voters[k].voter_id == from->voter_id)
                 return ERR_CORRUPT;
@@ -116,6 +118,8 @@ enum err quorum_voters_from_record(const struct voters_record *record, struct ar
             endpoints[k].listener = arena_copy(arena, from->endpoints[k].name);
             endpoints[k].host = arena_copy(arena, from->endpoints[k].host);
             endpoints[k].port = from->endpoints[k].port;
+            if (slice_is_null(endpoints[k].listener) || slice_is_null(endpoints[k].host))
+                return ERR_NO_MEMORY;
         }
         voters[i] = (struct raft_voter){
             .key = {from->voter_id, from->voter_directory_id},

@@ -373,6 +373,7 @@ void quorum_tail_trim(struct quorum *quorum); /* frees what is written and appli
 /* quorum_control.c: control batches and voter sets in the forms of raft and of the log. */
 MUST_USE enum err quorum_control_batch(struct quorum *quorum, const struct raft_control *control,
                                        struct quorum_batch **out);
+/* ERR_CORRUPT: a negative id, or one that is there twice. No request leads there: raft refuses it before it proposes. */
 MUST_USE enum err quorum_voters_from_record(const struct voters_record *record, struct arena *arena,
                                             struct raft_voters *out);
 MUST_USE enum err quorum_voters_to_record(struct raft_voters voters, struct arena *arena,

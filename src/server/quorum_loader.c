@@ -10,6 +10,7 @@
  * Work        at most TURN_BYTES of batches in a turn.
  */
 #include "base/fault_point.h"
+#include "base/memory_reserve.h"
 #include "protocol/generated/api_keys.h"
 #include "protocol/generated/kraft_version_record.h"
 #include "protocol/generated/voters_record.h"
@@ -25,7 +26,7 @@ void quorum_loader_init(struct quorum *quorum)
 
     loader->published_offset = -1;
     loader->compress = quorum->shard->compress;
-    arena_init(&loader->voters_arena, &heap_allocator, SIZE_MAX);
+    arena_init(&loader->voters_arena, &must_allocator, SIZE_MAX);
     arena_init(&loader->scratch, &heap_allocator, SIZE_MAX);
     writer_init(&loader->inflated, &heap_allocator, SIZE_MAX);
 }

@@ -71,6 +71,23 @@ static void read_end(struct request_read *read, struct slice bytes)
     quorum_end(quorum);
 }
 
+/* As much as the peer has asked for. */
+static bool buffer_take(struct request_read *read, size_t size_bytes)
+{
+    read->buffer = heap_allocator.allocate(&heap_allocator, size_bytes);
+    read->buffer_bytes = read->buffer ? size_bytes : 0;
+    return read->buffer != NULL;
+}
+
+/* For lack of memory: it comes again. */
+static void read_refuse(struct request_read *read)
+{
+    read->reply.error = ERR_UNKNOWN_SERVER_ERROR;
+    if (read->reply.api == RAFT_API_FETCH_SNAPSHOT)
+        read->reply.fetch_snapshot.chunk_bytes = 0;
+    read_end(read, SLICE_EMPTY);
+}
+
 /* ---- records ---- */
 
 static void records_go_on(struct request_read *read)
@@ -79,9 +96,12 @@ static void records_go_on(struct request_read *read)
 
     if (log->err == OK && !read->has_planned && log->size_bytes > 0) {
         read->has_planned = true;
-        read->buffer_bytes = log->size_bytes;
-        read->buffer = server_allocate(log->size_bytes);
-        log_read_bytes(log, read->buffer);
+        if (buffer_take(read, log->size_bytes)) {
+            log_read_bytes(log, read->buffer);
+            return;
+        }
+        log_read_release(log);
+        read_refuse(read);
         return;
     }
     log_read_release(log);
@@ -147,8 +167,10 @@ static void chunk_read(struct request_read *read)
     snapshot_name(id, name);
     fmt(read->path, sizeof read->path, "%s/%s", read->quorum->path, name);
     read->os = read->quorum->node->os;
-    read->buffer_bytes = (size_t)answer->chunk_bytes;
-    read->buffer = server_allocate(read->buffer_bytes);
+    if (!buffer_take(read, (size_t)answer->chunk_bytes)) {
+        read_refuse(read);
+        return;
+    }
     read->job = (struct os_op){.kind = OS_OP_JOB, .run = chunk_run, .done = chunk_done};
     reactor_submit(read->quorum->reactor, &read->job);
 }

@@ -234,8 +234,8 @@ void quorum_snapshot_consider(struct quorum *quorum, struct metadata_image *imag
     write->number = random_u64(reactor_random(quorum->reactor));
     if (loader->voters && loader->kraft_version > 0) {
         write->voters = ARENA_NEW(&write->arena, struct voters_record);
-        ASSERT(write->voters != NULL);
-        if (message_copy(&voters_record_type, loader->voters, &write->arena, write->voters) != OK) {
+        if (!write->voters ||
+            message_copy(&voters_record_type, loader->voters, &write->arena, write->voters) != OK) {
             write_free(write);
             return;
         }

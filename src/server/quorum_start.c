@@ -9,6 +9,7 @@
  *             that reaches its start is refused: what lies before would be missing.
  * Crash       every step may be done again.
  */
+#include "base/memory_reserve.h"
 #include "protocol/generated/voters_record.h"
 #include "server/quorum_internal.h"
 
@@ -239,7 +240,6 @@ static void loader_take(struct quorum *quorum)
     loader->kraft_version = loaded->kraft_version;
     if (loaded->voters) {
         loader->voters = ARENA_NEW(&loader->voters_arena, struct voters_record);
-        ASSERT(loader->voters != NULL);
         if (message_copy(&voters_record_type, loaded->voters, &loader->voters_arena,
                          loader->voters) != OK)
             quorum_fail(quorum, ERR_NO_MEMORY, "no memory for the voters");
@@ -330,7 +330,7 @@ static enum err start_make(struct quorum *quorum, struct raft_event *event)
     TRY(snapshots_of(quorum, start));
     TRY(voters_of(quorum, start));
     TRY(quorum_raft_options(quorum, &quorum->loaded->arena, &options));
-    TRY(raft_create(&heap_allocator, &options, quorum->logger, &quorum->raft));
+    TRY(raft_create(&must_allocator, &options, quorum->logger, &quorum->raft));
     return controller_run_create(quorum, &quorum->loaded->bootstrap);
 }
 

@@ -10,6 +10,7 @@
 #include "server/quota_internal.h"
 
 #include "base/assert.h"
+#include "base/memory_reserve.h"
 #include "server/node.h"
 #include "server/publication.h"
 
@@ -269,7 +270,7 @@ enum err quota_service_create(struct shard *shard, struct quota_service **out)
     struct quota_service *service = SERVER_NEW(struct quota_service);
 
     service->shard = shard;
-    hash_map_init(&service->usages, &heap_allocator, key_matches);
+    hash_map_init(&service->usages, &must_allocator, key_matches);
     list_init(&service->recent);
     quota_exchange_init(service);
     *out = service;

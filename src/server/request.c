@@ -8,6 +8,7 @@
 #include "server/request_internal.h"
 
 #include "base/assert.h"
+#include "base/memory_reserve.h"
 #include "protocol/generated/api_keys.h"
 #include "server/quota.h"
 
@@ -72,6 +73,14 @@ void request_settle(struct request *request)
     ASSERT(request->is_answered && request->session == NULL);
     if (request->holds == 0)
         request_free(request);
+}
+
+void request_rest(struct request *request)
+{
+    ASSERT(!request->is_answered && !request->loan);
+    request->body = NULL;
+    frame_release(&request->frame);
+    arena_release(&request->arena);
 }
 
 void request_hold(struct request *request)
@@ -209,8 +218,7 @@ void *request_response(struct request *request)
 
     if (!response) { /* one response struct is always to be had: it is some hundred bytes */
         request->arena.limit_bytes += size_bytes + KIB;
-        response = arena_allocate(&request->arena, size_bytes);
-        ASSERT(response != NULL);
+        MEMORY_MUST(response, arena_allocate(&request->arena, size_bytes));
     }
     message_init(request->api->response, response);
     return response;

@@ -33,15 +33,22 @@ struct session {
     struct connection *connection;
     const struct listener_config *listener;
     bool is_controller_listener;
-    struct slice principal;     /* "User:ANONYMOUS" without authentication */
-    struct slice software_name; /* of ApiVersions; empty: unknown. Owned by the session */
-    struct slice software_version;
-    /* dispatch's own */
-    struct list_node requests; /* in order of arrival */
-    struct list_node waiting;  /* frames not begun yet */
-    uint64_t throttled_until_ms;
+    /* session.c's own */
     bool is_closing;
-    void *private_state;
+    bool is_flushing;
+    bool is_held;
+    struct slice principal;            /* "User:ANONYMOUS" without authentication */
+    struct client_software *software;  /* of ApiVersions; NULL: unknown */
+    struct list_node requests;         /* in order of arrival */
+    struct frame *waiting;             /* not begun yet; NULL: none */
+    struct session_throttle *throttle; /* NULL: it may begin */
+};
+
+/* What clients say of themselves: one of a kind in a shard, for all sessions that said the same. */
+struct client_software {
+    struct list_node node;
+    struct slice name, version;
+    size_t sessions;
 };
 
 struct request {
@@ -94,6 +101,10 @@ struct request_loan {
 };
 void request_lend(struct request *request, struct request_loan *loan, size_t slices_max);
 
+/* It waits for others, and nobody looks at its frame, its body or its arena any more: they are given back, so that
+ * thousands may wait. The answer's own memory comes from the arena again. The header's client id must lie elsewhere. */
+void request_rest(struct request *request);
+
 void request_hold(struct request *request);
 void request_release_hold(struct request *request);
 /* This Produce is queued in every log that it goes to: the next one may be begun. */
@@ -104,7 +115,7 @@ void request_throttle(struct request *request, int32_t throttle_ms);
 /* The request-level error message rule: NULL when the text is the code's own. */
 struct slice request_error_message(enum err err, const struct why *why);
 
-/* Remembers (copies) what an ApiVersions request said of the client. */
+/* Remembers what an ApiVersions request said of the client; two empty ones: nothing. */
 void session_set_software(struct session *session, struct slice name, struct slice version);
 
 /* ---- the service ---- */

@@ -21,9 +21,10 @@ struct request_service {
     struct list_node spare; /* struct request */
     size_t spare_count;
     size_t live_count;
-    size_t waiting_count; /* frames that wait for the answer before them, of all sessions */
-    size_t waiting_max;   /* this shard's share of queued.max.requests */
-    int64_t log_second;   /* of the last "refused" line: one a second */
+    struct list_node softwares; /* struct client_software; few, those of the last hello first */
+    size_t waiting_count;       /* frames that wait for the answer before them, of all sessions */
+    size_t waiting_max;         /* this shard's share of queued.max.requests */
+    int64_t log_second;         /* of the last "refused" line: one a second */
     uint64_t log_dropped;
 };
 

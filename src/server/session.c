@@ -3,7 +3,7 @@
  * server/session.c: a connection's requests: which may begin, and that answers leave in order.
  * Invariants  1. session->requests is in order of arrival; answers leave from its head only.
  *             2. At most one frame waits: the connection is paused while it does.
- *             3. While `throttled_until_ms` lies ahead nothing begins.
+ *             3. While a session has a throttle nothing begins.
  *             4. While waiting_max frames of the shard wait, no connection with a request under way is
  *                read further.
  * Threads     the shard's. docs/design/server.md §4.
@@ -15,18 +15,16 @@
 #include "protocol/generated/api_keys.h"
 #include "server/node.h"
 
-struct waiting_frame {
-    struct list_node node;
-    struct frame *frame;
-};
+#include <assert.h>
 
-/* What only this file knows of a session. */
-struct session_private {
+/* Of a session that may not begin anything: gone when the time is out and it began again. */
+struct session_throttle {
     struct timer unmute;
     struct session *session;
-    bool is_flushing;
-    bool is_held; /* paused because of invariant 4 */
+    int64_t until_ms;
 };
+
+static_assert(sizeof(struct session) <= 96, "what each idle connection holds");
 
 static bool all_passed(const struct session *session)
 {
@@ -44,7 +42,7 @@ static bool all_passed(const struct session *session)
 
 static bool may_begin(const struct session *session, const struct frame *frame)
 {
-    if (session->throttled_until_ms > 0)
+    if (session->throttle)
         return false;
     if (list_is_empty(&session->requests))
         return true;
@@ -53,41 +51,63 @@ static bool may_begin(const struct session *session, const struct frame *frame)
 
 static void wait_push(struct session *session, struct frame *frame)
 {
-    struct waiting_frame *waiting = SERVER_NEW(struct waiting_frame);
-
-    waiting->frame = frame;
-    list_push_back(&session->waiting, &waiting->node);
+    ASSERT(!session->waiting);
+    session->waiting = frame;
     session->shard->requests->waiting_count++;
     connection_pause(session->connection);
 }
 
 static struct frame *wait_pop(struct session *session)
 {
-    struct waiting_frame *waiting =
-        LIST_ITEM(list_pop_front(&session->waiting), struct waiting_frame, node);
-    struct frame *frame = waiting->frame;
-
     ASSERT(session->shard->requests->waiting_count > 0);
     session->shard->requests->waiting_count--;
-    SERVER_DELETE(waiting);
-    return frame;
+    return TAKE(session->waiting);
 }
 
 /* One that already has a frame waiting is paused for that. */
 static void hold_update(struct session *session)
 {
     const struct request_service *service = session->shard->requests;
-    struct session_private *mine = session->private_state;
-    bool holds = !list_is_empty(&session->requests) && list_is_empty(&session->waiting) &&
+    bool holds = !list_is_empty(&session->requests) && !session->waiting &&
                  service->waiting_count >= service->waiting_max;
 
-    if (holds == mine->is_held)
+    if (holds == session->is_held)
         return;
-    mine->is_held = holds;
+    session->is_held = holds;
     if (holds)
         connection_pause(session->connection);
     else
         connection_resume(session->connection);
+}
+
+static void throttle_end(struct session *session)
+{
+    struct session_throttle *throttle = TAKE(session->throttle);
+
+    if (!throttle)
+        return;
+    timer_cancel(session->shard->reactor, &throttle->unmute);
+    SERVER_DELETE(throttle);
+}
+
+static void unmute(struct timer *timer)
+{
+    struct session_throttle *throttle = CONTAINER_OF(timer, struct session_throttle, unmute);
+    struct session *session = throttle->session;
+
+    if (reactor_now_ms(session->shard->reactor) >= throttle->until_ms)
+        throttle_end(session);
+    session_flush(session);
+}
+
+static void throttle_extend(struct session *session, int64_t until_ms)
+{
+    if (!session->throttle) {
+        session->throttle = SERVER_NEW(struct session_throttle);
+        session->throttle->session = session;
+        timer_init(&session->throttle->unmute, unmute);
+    }
+    session->throttle->until_ms = MAX(session->throttle->until_ms, until_ms);
 }
 
 /* The answered requests at the head of the list leave. */
@@ -106,12 +126,9 @@ static void answers_send(struct session *session)
         list_remove(&request->node);
         if (!session->is_closing)
             request_send(request);
-        if (request->throttle_ms > 0) {
-            uint64_t until =
-                (uint64_t)reactor_now_ms(session->shard->reactor) + (uint64_t)request->throttle_ms;
-
-            session->throttled_until_ms = MAX(session->throttled_until_ms, until);
-        }
+        if (request->throttle_ms > 0)
+            throttle_extend(session,
+                            reactor_now_ms(session->shard->reactor) + request->throttle_ms);
         request->session = NULL;
         request_settle(request);
     }
@@ -119,37 +136,23 @@ static void answers_send(struct session *session)
 
 void session_flush(struct session *session)
 {
-    struct session_private *mine = session->private_state;
+    struct session_throttle *throttle;
 
-    if (mine->is_flushing) /* a handler that answered at once: the loop below goes on */
+    if (session->is_flushing) /* a handler that answered at once: the loop below goes on */
         return;
-    mine->is_flushing = true;
+    session->is_flushing = true;
     for (;;) {
-        struct waiting_frame *next;
-
         answers_send(session);
-        if (session->is_closing || list_is_empty(&session->waiting))
-            break;
-        next = LIST_ITEM(list_first(&session->waiting), struct waiting_frame, node);
-        if (!may_begin(session, next->frame))
+        if (session->is_closing || !session->waiting || !may_begin(session, session->waiting))
             break;
         connection_resume(session->connection);
         dispatch_frame(session, wait_pop(session));
     }
     hold_update(session);
-    if (session->throttled_until_ms > 0 && !timer_is_set(&mine->unmute) && !session->is_closing)
-        timer_set(session->shard->reactor, &mine->unmute, (int64_t)session->throttled_until_ms);
-    mine->is_flushing = false;
-}
-
-static void unmute(struct timer *timer)
-{
-    struct session_private *mine = CONTAINER_OF(timer, struct session_private, unmute);
-    struct session *session = mine->session;
-
-    if ((uint64_t)reactor_now_ms(session->shard->reactor) >= session->throttled_until_ms)
-        session->throttled_until_ms = 0;
-    session_flush(session);
+    throttle = session->throttle;
+    if (throttle && !timer_is_set(&throttle->unmute) && !session->is_closing)
+        timer_set(session->shard->reactor, &throttle->unmute, throttle->until_ms);
+    session->is_flushing = false;
 }
 
 void session_close(struct session *session, const char *why)
@@ -160,23 +163,66 @@ void session_close(struct session *session, const char *why)
     connection_close(session->connection, NETWORK_REASON_REQUEST, true, why);
 }
 
-static void own_slice(struct slice *own, struct slice from)
-{
-    if (own->size_bytes > 0)
-        server_free((void *)(uintptr_t)own->data, own->size_bytes);
-    *own = SLICE_EMPTY;
-    if (from.size_bytes > 0) {
-        uint8_t *copy = server_allocate(from.size_bytes);
+/* ---- what clients say of themselves ---- */
 
-        memcpy(copy, from.data, from.size_bytes);
-        *own = slice_of(copy, from.size_bytes);
+static struct slice slice_own(struct slice from)
+{
+    uint8_t *copy;
+
+    if (from.size_bytes == 0)
+        return SLICE_EMPTY;
+    copy = server_allocate(from.size_bytes);
+    memcpy(copy, from.data, from.size_bytes);
+    return slice_of(copy, from.size_bytes);
+}
+
+static void slice_disown(struct slice own)
+{
+    if (own.size_bytes > 0)
+        server_free((void *)(uintptr_t)own.data, own.size_bytes);
+}
+
+/* Only so many are looked at: a client that calls itself something else each time must not make hellos dear. */
+#define SOFTWARES_LOOKED_AT 16
+
+static struct client_software *software_get(struct request_service *service, struct slice name,
+                                            struct slice version)
+{
+    struct client_software *software;
+    int looked_at = 0;
+
+    LIST_EACH (node, &service->softwares) {
+        software = LIST_ITEM(node, struct client_software, node);
+        if (++looked_at > SOFTWARES_LOOKED_AT)
+            break;
+        if (slice_equal(software->name, name) && slice_equal(software->version, version)) {
+            list_remove(&software->node);
+            list_push_front(&service->softwares, &software->node);
+            return software;
+        }
     }
+    software = SERVER_NEW(struct client_software);
+    software->name = slice_own(name);
+    software->version = slice_own(version);
+    list_push_front(&service->softwares, &software->node);
+    return software;
 }
 
 void session_set_software(struct session *session, struct slice name, struct slice version)
 {
-    own_slice(&session->software_name, name);
-    own_slice(&session->software_version, version);
+    struct client_software *before = session->software;
+
+    session->software = NULL;
+    if (name.size_bytes + version.size_bytes > 0) {
+        session->software = software_get(session->shard->requests, name, version);
+        session->software->sessions++;
+    }
+    if (!before || --before->sessions > 0)
+        return;
+    list_remove(&before->node);
+    slice_disown(before->name);
+    slice_disown(before->version);
+    SERVER_DELETE(before);
 }
 
 /* ---- what the network tells ---- */
@@ -185,7 +231,6 @@ static void session_opened(struct network_handler *handler, struct connection *c
 {
     struct request_service *service = CONTAINER_OF(handler, struct request_service, handler);
     struct session *session = SERVER_NEW(struct session);
-    struct session_private *mine = SERVER_NEW(struct session_private);
     const struct node *node = service->shard->node;
     int listener = connection_listener(connection);
 
@@ -195,13 +240,7 @@ static void session_opened(struct network_handler *handler, struct connection *c
     session->listener = &node->config.listeners[listener];
     session->is_controller_listener = session->listener->controller;
     session->principal = SLICE("User:ANONYMOUS");
-    session->software_name = SLICE_EMPTY;
-    session->software_version = SLICE_EMPTY;
     list_init(&session->requests);
-    list_init(&session->waiting);
-    session->private_state = mine;
-    mine->session = session;
-    timer_init(&mine->unmute, unmute);
     connection_set_user(connection, session);
 }
 
@@ -215,7 +254,7 @@ static void session_frame(struct network_handler *handler, struct connection *co
         frame_release(&frame);
         return;
     }
-    if (!list_is_empty(&session->waiting) || !may_begin(session, frame)) {
+    if (session->waiting || !may_begin(session, frame)) {
         wait_push(session, frame);
         return;
     }
@@ -226,13 +265,12 @@ static void session_frame(struct network_handler *handler, struct connection *co
 static void session_closed(struct network_handler *handler, struct connection *connection)
 {
     struct session *session = connection_user(connection);
-    struct session_private *mine = session->private_state;
     struct list_node gone;
 
     UNUSED(handler);
     session->is_closing = true;
-    timer_cancel(session->shard->reactor, &mine->unmute);
-    while (!list_is_empty(&session->waiting)) {
+    throttle_end(session);
+    if (session->waiting) {
         struct frame *frame = wait_pop(session);
 
         frame_release(&frame);
@@ -254,7 +292,6 @@ static void session_closed(struct network_handler *handler, struct connection *c
             cancelled(request);
     }
     session_set_software(session, SLICE_EMPTY, SLICE_EMPTY);
-    SERVER_DELETE(mine);
     SERVER_DELETE(session);
 }
 
@@ -274,6 +311,7 @@ enum err request_service_create(struct shard *shard, struct request_service **ou
     service->handler.frame = session_frame;
     service->handler.closed = session_closed;
     list_init(&service->spare);
+    list_init(&service->softwares);
     writer_init(&service->scratch, &heap_allocator, SIZE_MAX);
     service->waiting_max = waiting_max_of(shard->node);
     *out = service;

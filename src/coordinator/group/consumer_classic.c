@@ -133,6 +133,8 @@ static enum err join_answer(struct consumer_update *update)
     if (!response)
         return ERR_NO_MEMORY;
     response->member_id = arena_copy(call->arena, update->member_id);
+    if (slice_is_null(response->member_id))
+        return ERR_NO_MEMORY;
     response->generation_id = update->next.epoch;
     response->protocol_type = SLICE("consumer");
     response->protocol_name = update->after.protocols[0].name;

@@ -218,6 +218,8 @@ static enum err answer(struct consumer_update *update,
     if (!response)
         return ERR_NO_MEMORY;
     response->member_id = arena_copy(call->arena, update->member_id);
+    if (slice_is_null(response->member_id))
+        return ERR_NO_MEMORY;
     response->member_epoch = update->next.epoch;
     response->heartbeat_interval_ms =
         consumer_heartbeat_interval_ms(update->group, call->moment->image);
@@ -321,6 +323,8 @@ static enum err leave(struct group_call *call,
     if (!response)
         return ERR_NO_MEMORY;
     response->member_id = arena_copy(call->arena, request->member_id);
+    if (slice_is_null(response->member_id))
+        return ERR_NO_MEMORY;
     response->member_epoch = request->member_epoch;
     err = leave_run(call, request, &why);
     if (err == ERR_NO_MEMORY)

@@ -7,6 +7,8 @@
 #include "server/partition_internal.h"
 #include "server/request.h"
 
+#include <stdlib.h>
+
 #include "protocol/generated/describe_log_dirs_request.h"
 #include "protocol/generated/describe_log_dirs_response.h"
 #include "server/handlers/handlers.h"
@@ -31,30 +33,61 @@ struct describe_shard {
     struct partition_op *ops; /* open what is closed */
     size_t op_count, op_capacity;
     size_t opening;
+    bool is_short; /* no memory for some of them */
+};
+
+struct log_asked {
+    struct slice topic; /* of the request */
+    int32_t index;
 };
 
 struct describe_state {
     struct request *request;
+    struct log_asked *asked; /* in order; nothing while all are wanted */
+    size_t asked_count;
     struct describe_shard *shards;
     size_t left;
 };
 
-/* ---- on each shard ---- */
+/* ---- what is asked ---- */
 
-static bool is_asked(const struct describe_log_dirs_request *body,
-                     const struct partition *partition)
+static int asked_compare(const void *left, const void *right)
 {
-    if (body->topics_count < 0)
-        return true;
-    for (int32_t i = 0; i < body->topics_count; i++) {
-        if (!slice_equal(body->topics[i].topic, partition->topic))
-            continue;
-        for (int32_t j = 0; j < body->topics[i].partitions_count; j++)
-            if (body->topics[i].partitions[j] == partition->index)
-                return true;
-    }
-    return false;
+    const struct log_asked *a = left, *b = right;
+    int order = slice_compare(a->topic, b->topic);
+
+    return order != 0 ? order : (a->index > b->index) - (a->index < b->index);
 }
+
+/* In order, so that each log is looked for by halves: a request may name millions. */
+static enum err asked_sort(struct describe_state *state)
+{
+    const struct describe_log_dirs_request *body = state->request->body;
+    size_t count = 0;
+
+    for (int32_t i = 0; i < body->topics_count; i++)
+        count += (size_t)MAX(body->topics[i].partitions_count, 0);
+    state->asked = ARENA_ARRAY(&state->request->arena, struct log_asked, count);
+    if (!state->asked)
+        return ERR_NO_MEMORY;
+    for (int32_t i = 0; i < body->topics_count; i++)
+        for (int32_t j = 0; j < body->topics[i].partitions_count; j++)
+            state->asked[state->asked_count++] =
+                (struct log_asked){body->topics[i].topic, body->topics[i].partitions[j]};
+    qsort(state->asked, state->asked_count, sizeof *state->asked, asked_compare);
+    return OK;
+}
+
+static bool is_asked(const struct describe_state *state, const struct partition *partition)
+{
+    const struct describe_log_dirs_request *body = state->request->body;
+    struct log_asked wanted = {partition->topic, partition->index};
+
+    return body->topics_count < 0 || bsearch(&wanted, state->asked, state->asked_count,
+                                             sizeof *state->asked, asked_compare) != NULL;
+}
+
+/* ---- on each shard ---- */
 
 static void row_add(struct describe_shard *list, const struct partition *partition, struct log *log,
                     int64_t lag, bool is_future)
@@ -63,8 +96,10 @@ static void row_add(struct describe_shard *list, const struct partition *partiti
         size_t capacity = MAX(list->capacity * 2, 64);
         struct log_row *rows = ARENA_ARRAY(&list->arena, struct log_row, capacity);
 
-        if (!rows)
+        if (!rows) {
+            list->is_short = true;
             return;
+        }
         if (list->count > 0)
             memcpy(rows, list->rows, list->count * sizeof *rows);
         list->rows = rows;
@@ -84,7 +119,7 @@ static void partition_list(void *context, struct partition *partition)
 {
     struct describe_shard *list = context;
 
-    if (!is_asked(list->state->request->body, partition))
+    if (!is_asked(list->state, partition))
         return;
     if (partition->log && partition->stage == PARTITION_OPEN)
         row_add(list, partition, partition->log,
@@ -129,7 +164,7 @@ static void closed_note(void *context, struct partition *partition)
     struct describe_shard *list = context;
     bool is_closed = partition->stage == PARTITION_CLOSED || partition->stage == PARTITION_OPENING;
 
-    if (!is_closed || !is_asked(list->state->request->body, partition))
+    if (!is_closed || !is_asked(list->state, partition))
         return;
     if (list->ops && list->op_count < list->op_capacity)
         list->ops[list->op_count] = (struct partition_op){
@@ -150,6 +185,8 @@ static void list_begin(struct describe_shard *list)
     list->ops = ARENA_ARRAY(&list->arena, struct partition_op, list->op_capacity);
     if (list->ops)
         partition_table_each(list->shard->partitions, closed_note, list);
+    else
+        list->is_short = true;
     list->opening = list->op_count + 1;
     for (size_t i = 0; i < list->op_count; i++)
         partition_op_submit(list->shard, &list->ops[i]);
@@ -215,8 +252,8 @@ static size_t rows_of(const struct describe_state *state, const struct log_direc
     return count;
 }
 
-static void topics_answer(struct describe_state *state, const struct log_directory *directory,
-                          struct describe_log_dirs_response_describe_log_dirs_result *result)
+static enum err topics_answer(struct describe_state *state, const struct log_directory *directory,
+                              struct describe_log_dirs_response_describe_log_dirs_result *result)
 {
     struct arena *arena = &state->request->arena;
     size_t count = rows_of(state, directory, NULL);
@@ -228,7 +265,7 @@ static void topics_answer(struct describe_state *state, const struct log_directo
         describe_log_dirs_response_describe_log_dirs_partition_array(arena, count);
 
     if (!rows || !scratch || !topics || !partitions)
-        return;
+        return ERR_NO_MEMORY;
     (void)rows_of(state, directory, rows);
     rows_sort(rows, scratch, count);
     for (size_t i = 0; i < count; i++) {
@@ -237,6 +274,8 @@ static void topics_answer(struct describe_state *state, const struct log_directo
         if (last < 0 || !slice_equal(topics[last].name, rows[i].topic)) {
             last = result->topics_count++;
             topics[last].name = arena_copy(arena, rows[i].topic);
+            if (slice_is_null(topics[last].name))
+                return ERR_NO_MEMORY;
             topics[last].partitions = &partitions[i];
         }
         topics[last].partitions_count++;
@@ -246,15 +285,20 @@ static void topics_answer(struct describe_state *state, const struct log_directo
         partitions[i].is_future_key = rows[i].is_future;
     }
     result->topics = topics;
+    return OK;
 }
 
-static void directories_answer(struct describe_state *state,
-                               struct describe_log_dirs_response *response)
+/* ERR_NO_MEMORY rather than a directory without some of its logs. */
+static enum err directories_answer(struct describe_state *state,
+                                   struct describe_log_dirs_response *response)
 {
     struct request *request = state->request;
     struct log_directories *directories = request->shard->node->directories;
     size_t count = log_directories_count(directories);
 
+    for (size_t i = 0; i < request->shard->node->shard_count; i++)
+        if (state->shards[i].is_short)
+            return ERR_NO_MEMORY;
     response->results =
         describe_log_dirs_response_describe_log_dirs_result_array(&request->arena, count);
     for (size_t i = 0; response->results && i < count; i++) {
@@ -272,22 +316,27 @@ static void directories_answer(struct describe_state *state,
         result->is_cordoned =
             request->shard->publication->metadata_version >= METADATA_VERSION_CORDONED &&
             directory_is_cordoned(request->shard->partitions, directory);
-        topics_answer(state, directory, result);
+        TRY(topics_answer(state, directory, result));
     }
+    return response->results ? OK : ERR_NO_MEMORY;
 }
 
 static void describe_home(struct describe_state *state)
 {
     struct request *request = state->request;
     struct describe_log_dirs_response *response;
+    enum err err;
 
     if (--state->left > 0)
         return;
     response = request_response(request);
-    directories_answer(state, response);
+    err = directories_answer(state, response);
     for (size_t i = 0; i < request->shard->node->shard_count; i++)
         arena_release(&state->shards[i].arena);
-    request_answer(request, response);
+    if (err == OK)
+        request_answer(request, response);
+    else
+        request_answer_failed(request, err, NULL);
 }
 
 void handle_describe_log_dirs(struct request *request)
@@ -303,6 +352,10 @@ void handle_describe_log_dirs(struct request *request)
     }
     state->request = request;
     state->left = node->shard_count;
+    if (asked_sort(state) != OK) {
+        request_close(request, "no memory for DescribeLogDirs");
+        return;
+    }
     for (size_t i = 0; i < node->shard_count; i++) {
         struct describe_shard *list = &state->shards[i];
 

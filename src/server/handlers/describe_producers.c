@@ -10,6 +10,9 @@
 #include "server/handlers/handlers.h"
 #include "server/topic_name.h"
 
+/* Of one request, which may name a partition as often as it likes. */
+#define ROWS_BYTES_MAX (64 * MIB)
+
 struct producer_row {
     int64_t id, timestamp, transaction_start;
     int32_t last_sequence, coordinator_epoch;
@@ -20,10 +23,18 @@ static void describe_run(struct each_part *part, struct partition *partition)
 {
     struct producer_state *producers = log_producers(partition->log);
     size_t count = producer_state_count(producers);
-    struct producer_row *rows;
+    size_t size_bytes = MAX(count, 1) * sizeof(struct producer_row);
+    size_t before = atomic_fetch_add(&part->state->results_bytes, size_bytes);
+    struct producer_row *rows = NULL;
 
-    part->result_bytes = MAX(count, 1) * sizeof *rows;
-    rows = server_allocate(part->result_bytes);
+    if (before == 0 || before + size_bytes <= ROWS_BYTES_MAX)
+        rows = allocator_zeroed(&heap_allocator, size_bytes);
+    if (!rows) {
+        part->err = ERR_NO_MEMORY;
+        partition_op_finish(&part->op);
+        return;
+    }
+    part->result_bytes = size_bytes;
     for (const struct producer_entry *entry = producer_state_next(producers, NULL);
          entry && part->result_count < count; entry = producer_state_next(producers, entry))
         rows[part->result_count++] = (struct producer_row){
@@ -57,6 +68,8 @@ static void part_answer(struct each_part *part)
         producers[i].coordinator_epoch = rows[i].coordinator_epoch;
         producers[i].current_txn_start_offset = rows[i].transaction_start;
     }
+    if (!producers && part->result_count > 0)
+        answer->error_code = err_wire_code(ERR_NO_MEMORY);
     answer->active_producers = producers;
     answer->active_producers_count = producers ? (int32_t)part->result_count : 0;
     server_free(part->result, part->result_bytes);

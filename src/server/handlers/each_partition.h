@@ -9,6 +9,8 @@
 #include "server/partition_internal.h"
 #include "server/request.h"
 
+#include <stdatomic.h>
+
 struct each_state;
 struct each_part {
     struct partition_op op;
@@ -33,6 +35,7 @@ struct each_state {
     size_t capacity;
     size_t left;
     bool is_submitting;
+    atomic_size_t results_bytes; /* of all parts; the handler's */
     /* On the owner; ends with partition_op_finish. */
     void (*run)(struct each_part *part, struct partition *partition);
     /* At home, once: fills the answers and calls request_answer. */

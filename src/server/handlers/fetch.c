@@ -96,6 +96,8 @@ static bool parts_of_session(struct fetch_state *state)
         part->params = cached->params;
         /* The session may lose the partition while we wait. */
         part->params.topic = arena_copy(&state->request->arena, cached->params.topic);
+        if (slice_is_null(part->params.topic) && !slice_is_null(cached->params.topic))
+            return false;
     }
     return true;
 }

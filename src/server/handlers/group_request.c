@@ -92,6 +92,9 @@ static void call_fill(struct coordinator_call *call, struct request *request, in
 struct group_forward {
     struct coordinator_call call;
     void (*done)(struct coordinator_call *call);
+    /* Of one that may wait: a block of its own, and what it keeps of the request stands behind it. */
+    size_t block_bytes;
+    struct slice kept;
 };
 
 static void forward_cancelled(struct request *request)
@@ -114,17 +117,13 @@ static void forward_done(struct coordinator_call *call)
     coordinator_call_end(call);
 }
 
-/* NULL: the request was closed. */
-static struct group_forward *
-forward_create(struct request *request, const struct coordinator_kind *kind, struct slice key,
-               const void *body, void (*done)(struct coordinator_call *call), void *context)
+/* `forward` is zeroed. NULL: the request was closed. */
+static struct group_forward *forward_fill(struct request *request, struct group_forward *forward,
+                                          const struct coordinator_kind *kind, struct slice key,
+                                          const void *body,
+                                          void (*done)(struct coordinator_call *call),
+                                          void *context)
 {
-    struct group_forward *forward = ARENA_NEW(&request->arena, struct group_forward);
-
-    if (!forward) {
-        request_close(request, "no memory for a request of a group");
-        return NULL;
-    }
     call_fill(&forward->call, request, coordinator_key_index(request->shard, kind, key), body,
               forward_done);
     forward->call.kind = kind;
@@ -138,6 +137,71 @@ forward_create(struct request *request, const struct coordinator_kind *kind, str
     request->state = forward;
     request->cancelled = forward_cancelled;
     return forward;
+}
+
+/* In the request's arena. NULL: the request was closed. */
+static struct group_forward *
+forward_create(struct request *request, const struct coordinator_kind *kind, struct slice key,
+               const void *body, void (*done)(struct coordinator_call *call), void *context)
+{
+    struct group_forward *forward = ARENA_NEW(&request->arena, struct group_forward);
+
+    if (!forward) {
+        request_close(request, "no memory for a request of a group");
+        return NULL;
+    }
+    return forward_fill(request, forward, kind, key, body, done, context);
+}
+
+/* ---- one that may wait ---- */
+
+static void forward_released(struct coordinator_call *call)
+{
+    struct group_forward *forward = CONTAINER_OF(call, struct group_forward, call);
+
+    call->request->header.client_id = SLICE_EMPTY;
+    heap_allocator.release(&heap_allocator, forward, forward->block_bytes);
+}
+
+static struct slice kept_put(uint8_t **at, struct slice from)
+{
+    uint8_t *copy = *at;
+
+    if (from.size_bytes == 0)
+        return from;
+    memcpy(copy, from.data, from.size_bytes);
+    *at += from.size_bytes;
+    return slice_of(copy, from.size_bytes);
+}
+
+void group_request_wait(struct request *request, struct slice group_id, struct slice kept,
+                        void (*done)(struct coordinator_call *call))
+{
+    size_t block_bytes =
+        sizeof(struct group_forward) + request->header.client_id.size_bytes + kept.size_bytes;
+    struct group_forward *forward = allocator_zeroed(&heap_allocator, block_bytes);
+    uint8_t *at = (uint8_t *)(forward + 1);
+
+    if (!forward) {
+        request_close(request, "no memory for a request of a group");
+        return;
+    }
+    forward->block_bytes = block_bytes;
+    forward->kept = kept_put(&at, kept);
+    request->header.client_id = kept_put(&at, request->header.client_id);
+    if (!forward_fill(request, forward, &coordinator_kind_group, group_id, request->body, done,
+                      NULL)) {
+        heap_allocator.release(&heap_allocator, forward, block_bytes);
+        return;
+    }
+    forward->call.released = forward_released;
+    forward->call.rests = true;
+    coordinator_call_submit(request->shard, &forward->call);
+}
+
+struct slice group_request_kept(const struct coordinator_call *call)
+{
+    return CONTAINER_OF(call, const struct group_forward, call)->kept;
 }
 
 void coordinator_request_call(struct request *request, const struct coordinator_kind *kind,

@@ -22,6 +22,12 @@ void group_request_forward(struct request *request, struct slice group_id);
 void group_request_call(struct request *request, struct slice group_id, const void *body,
                         void (*done)(struct coordinator_call *call), void *context);
 
+/* group_request_forward for what the coordinator may let wait: the request rests meanwhile (request_rest), and its body
+ * is gone when `done` (NULL: see there) is called. `kept` is copied; null stays null. */
+void group_request_wait(struct request *request, struct slice group_id, struct slice kept,
+                        void (*done)(struct coordinator_call *call));
+struct slice group_request_kept(const struct coordinator_call *call);
+
 /* TxnOffsetCommit: with what verification of the transaction gave. */
 void group_request_call_verified(struct request *request, struct slice group_id, const void *body,
                                  uint64_t guard, bool guard_required,

@@ -10,7 +10,6 @@
 /* Where there is no coordinator the member is told its own id again, as Kafka does. */
 static void joined(struct coordinator_call *call)
 {
-    const struct join_group_request *body = call->body;
     struct join_group_response *response;
 
     if (call->err == OK) {
@@ -20,7 +19,7 @@ static void joined(struct coordinator_call *call)
     response = request_response(call->request);
     response->error_code = err_wire_code(call->err);
     if (call->err == ERR_COORDINATOR_NOT_AVAILABLE)
-        response->member_id = body->member_id;
+        response->member_id = group_request_kept(call);
     request_answer(call->request, response);
 }
 
@@ -28,5 +27,5 @@ void handle_join_group(struct request *request)
 {
     const struct join_group_request *body = request->body;
 
-    group_request_call(request, body->group_id, body, joined, NULL);
+    group_request_wait(request, body->group_id, body->member_id, joined);
 }

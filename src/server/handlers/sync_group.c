@@ -16,5 +16,5 @@ void handle_sync_group(struct request *request)
         (slice_is_null(body->protocol_type) || slice_is_null(body->protocol_name)))
         request_answer_failed(request, ERR_INCONSISTENT_GROUP_PROTOCOL, NULL);
     else
-        group_request_forward(request, body->group_id);
+        group_request_wait(request, body->group_id, SLICE_EMPTY, NULL);
 }

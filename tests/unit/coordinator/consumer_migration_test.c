@@ -404,6 +404,69 @@ static void the_last_consumer_member_leaves_a_classic_group_that_rebalances(void
     assert_int_equal(joined(f, send_join(f, rejoin(a, only_t2)))->generation_id, 3);
 }
 
+static void a_downgrade_needs_a_policy_of_its_direction_and_room_in_a_classic_group(void **state)
+{
+    static const struct {
+        enum group_migration policy;
+        int32_t max_size;
+        bool is_classic;
+    } rows[] = {
+        {GROUP_MIGRATION_BIDIRECTIONAL, 100, true}, {GROUP_MIGRATION_DOWNGRADE, 100, true},
+        {GROUP_MIGRATION_UPGRADE, 100, false},      {GROUP_MIGRATION_DISABLED, 100, false},
+        {GROUP_MIGRATION_DOWNGRADE, 1, true},       {GROUP_MIGRATION_DOWNGRADE, 0, false},
+    };
+
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        void *own;
+        struct fixture *f;
+
+        assert_int_equal(consumer_setup(&own), 0);
+        f = own;
+        (void)classic_start(f, rejoin("", only_t2), assignment_bytes(f, "t2", 2, NULL));
+        (void)beat(f, (struct beat){.member = "b", .topics = "t2"});
+        f->options.consumer_migration = rows[i].policy;
+        f->options.group_max_size = rows[i].max_size;
+        fixture_load(f);
+        BEAT("-1 -", .member = "b", .epoch = -1);
+        fixture_tick(f);
+        assert_int_equal(group_classic(group_find(f->coordinator, text("g"))) != NULL,
+                         rows[i].is_classic);
+        teardown(&own);
+    }
+    UNUSED(state);
+}
+
+static void the_last_member_of_all_leaves_an_empty_consumer_group(void **state)
+{
+    struct fixture *f = *state;
+
+    (void)beat(f, (struct beat){.member = "b", .topics = "t2"});
+    BEAT("-1 -", .member = "b", .epoch = -1);
+    fixture_tick(f);
+    assert_null(group_classic(group_find(f->coordinator, text("g"))));
+    assert_int_equal(the_group(f, "g")->member_count, 0);
+}
+
+/* Only who takes the place of the last consumer member makes a classic group of it. */
+static void a_classic_member_that_takes_the_place_of_a_classic_one_changes_no_protocol(void **state)
+{
+    struct fixture *f = *state;
+    struct join join = rejoin("", only_t4);
+    struct join_group_response *response;
+
+    (void)beat(f, (struct beat){.member = "a", .instance = "i", .topics = "t4"});
+    (void)beat(f, (struct beat){.member = "b", .topics = "t4"});
+    join.instance = "i";
+    for (int i = 0; i < 2; i++) {
+        response = joined(f, send_join(f, join));
+        assert_non_null(response);
+        assert_code(response->error_code, OK);
+        assert_null(group_classic(group_find(f->coordinator, text("g"))));
+        assert_int_equal(the_group(f, "g")->classic_count, 1);
+        assert_int_equal(the_group(f, "g")->member_count, 2);
+    }
+}
+
 static void a_refused_downgrade_leaves_the_consumer_group(void **state)
 {
     struct fixture *f = *state;
@@ -576,6 +639,9 @@ int main(void)
         TEST(several_members_leave_in_one_epoch),
         TEST(commits_of_classic_members_speak_of_generations),
         TEST(the_last_consumer_member_leaves_a_classic_group_that_rebalances),
+        cmocka_unit_test(a_downgrade_needs_a_policy_of_its_direction_and_room_in_a_classic_group),
+        TEST(the_last_member_of_all_leaves_an_empty_consumer_group),
+        TEST(a_classic_member_that_takes_the_place_of_a_classic_one_changes_no_protocol),
         TEST(a_refused_downgrade_leaves_the_consumer_group),
         TEST(without_the_policy_the_group_stays_a_consumer_group),
         TEST(classic_members_alone_in_a_consumer_group_are_told_to_divide_anew),

@@ -203,6 +203,33 @@ static void voter_to_remove_must_be_named_whole(void **state)
     }
 }
 
+/* Before anything is proposed. */
+static void voter_of_a_negative_id_or_without_a_directory_is_not_added(void **state)
+{
+    static const struct {
+        int32_t id;
+        int directory; /* 0: none */
+    } rows[] = {{-1, 4}, {INT32_MIN, 4}, {4, 0}};
+    struct bench *bench = *state;
+
+    lead_dynamic(bench, 3);
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        struct raft_request request = add_voter(bench, 4);
+
+        request.add_voter.voter.id = rows[i].id;
+        request.add_voter.voter.directory_id = bench_directory(rows[i].directory);
+        assert_null(strstr(bench_request(bench, request), "control"));
+        assert_int_equal(bench->last_reply.error, ERR_INVALID_REQUEST);
+        assert_string_equal(bench->last_reply.error_text,
+                            "Add voter request didn't include a valid voter");
+        request = update_voter(bench, 2, 0, 1);
+        request.update_voter.voter.id = rows[i].id;
+        request.update_voter.voter.directory_id = bench_directory(rows[i].directory);
+        assert_null(strstr(bench_request(bench, request), "control"));
+        assert_int_equal(bench->last_reply.error, ERR_INVALID_REQUEST);
+    }
+}
+
 static void leader_that_removed_itself_goes_on_telling_the_one_voter_left(void **state)
 {
     struct bench *bench = *state;
@@ -424,6 +451,7 @@ int main(void)
         TEST(add_that_is_not_to_wait_is_answered_before_the_commit),
         TEST(voter_without_directory_stands_as_undefined_in_the_text),
         TEST(voter_to_remove_must_be_named_whole),
+        TEST(voter_of_a_negative_id_or_without_a_directory_is_not_added),
         TEST(leader_that_removed_itself_goes_on_telling_the_one_voter_left),
         TEST(update_is_refused_by_its_range_its_voter_or_the_moment),
         TEST(update_of_a_set_in_the_log_is_appended),

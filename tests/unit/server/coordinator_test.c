@@ -19,6 +19,7 @@ struct asked {
     struct coordinator_call call;
     struct fake_call body;
     bool is_answered;
+    int releases;
     int64_t replayed;
 };
 
@@ -115,7 +116,16 @@ static void answered(struct coordinator_call *call)
     coordinator_call_end(call);
 }
 
-static struct asked *ask(int home, int32_t index, struct fake_call body)
+static void call_released(struct coordinator_call *call)
+{
+    struct asked *asked = CONTAINER_OF(call, struct asked, call);
+
+    assert_true(asked->is_answered);
+    assert_true(asked->request.holds > 0);
+    asked->releases++;
+}
+
+static struct asked *ask_as(int home, int32_t index, struct fake_call body, bool rests)
 {
     struct asked *asked = &fixture.asked[fixture.asked_count++];
 
@@ -128,9 +138,16 @@ static struct asked *ask(int home, int32_t index, struct fake_call body)
         .api_key = API_HEARTBEAT,
         .body = &asked->body,
         .done = answered,
+        .released = rests ? call_released : NULL,
+        .rests = rests,
     };
     coordinator_call_submit(&fixture.rig.shards[home], &asked->call);
     return asked;
+}
+
+static struct asked *ask(int home, int32_t index, struct fake_call body)
+{
+    return ask_as(home, index, body, false);
 }
 
 static struct asked *ask_and_wait(int home, int32_t index, struct fake_call body)
@@ -441,6 +458,72 @@ static void parked_replies_come_with_the_commit_of_another_call(void **state)
     assert_false(parked->is_answered);
     expect(ASK(.records = 1, .value_bytes = 7, .wakes = true), OK);
     expect(parked, OK);
+}
+
+static void a_call_that_waits_gives_its_requests_memory_back(void **state)
+{
+    UNUSED(state);
+    open_led(2, NULL);
+    for (int home = 0; home < 2; home++) {
+        struct asked *parked = ask_as(home, 0, (struct fake_call){.parks = true}, true);
+
+        rig_pass(&fixture.rig, 300);
+        assert_false(parked->is_answered);
+        assert_int_equal(parked->request.rests, 1);
+        assert_null(parked->call.body);
+        assert_int_equal(parked->releases, 0);
+        expect(ASK(.records = 1, .value_bytes = 7, .wakes = true), OK);
+        expect(parked, OK);
+        assert_int_equal(parked->request.rests, 1);
+        assert_int_equal(parked->releases, 1);
+    }
+}
+
+static void a_body_is_kept_until_what_came_of_it_is_committed(void **state)
+{
+    struct asked *writing;
+
+    UNUSED(state);
+    open_led(1, "group.coordinator.append.linger.ms=200\n");
+    writing = ask_as(0, 0, (struct fake_call){.records = 1, .value_bytes = 5, .parks = true}, true);
+    rig_pass(&fixture.rig, 100);
+    assert_int_equal(writing->request.rests, 0);
+    assert_non_null(writing->call.body);
+    rig_pass(&fixture.rig, 300);
+    assert_int_equal(writing->request.rests, 1);
+    ASK(.wakes = true);
+    expect(writing, OK);
+}
+
+static void a_call_that_need_not_wait_is_released_once_wherever_it_came_from(void **state)
+{
+    UNUSED(state);
+    open_led(2, NULL);
+    for (int home = 0; home < 2; home++)
+        for (int32_t index = -1; index < PARTITIONS; index++) {
+            struct asked *asked = ask_as(home, index, (struct fake_call){0}, true);
+
+            rig_pass(&fixture.rig, 300);
+            expect(asked, index < 0 ? ERR_NOT_COORDINATOR : OK);
+            assert_int_equal(asked->releases, 1);
+        }
+}
+
+static void a_call_that_waits_and_is_forgotten_is_released_once(void **state)
+{
+    UNUSED(state);
+    open_led(2, NULL);
+    for (int home = 0; home < 2; home++) {
+        struct asked *parked = ask_as(home, 0, (struct fake_call){.parks = true}, true);
+
+        if (home == 1) /* also while the body is on its way home */
+            rig_pass(&fixture.rig, 300);
+        coordinator_call_cancel(&parked->call);
+        rig_pass(&fixture.rig, 300);
+        expect(parked, ERR_COORDINATOR_NOT_AVAILABLE);
+        assert_int_equal(parked->releases, 1);
+        assert_int_equal(parked->request.holds, 0);
+    }
 }
 
 static void an_answer_about_uncommitted_state_waits_for_its_commit(void **state)
@@ -761,6 +844,10 @@ int main(void)
         TEST(a_large_write_that_fits_when_compressed_is_taken),
         TEST(parked_replies_of_a_refused_write_fail_with_it),
         TEST(parked_replies_come_with_the_commit_of_another_call),
+        TEST(a_call_that_waits_gives_its_requests_memory_back),
+        TEST(a_body_is_kept_until_what_came_of_it_is_committed),
+        TEST(a_call_that_need_not_wait_is_released_once_wherever_it_came_from),
+        TEST(a_call_that_waits_and_is_forgotten_is_released_once),
         TEST(an_answer_about_uncommitted_state_waits_for_its_commit),
         TEST(a_write_that_may_be_cut_leaves_in_as_many_batches_as_it_takes),
         TEST(the_state_comes_back_from_the_log),

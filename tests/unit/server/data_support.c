@@ -408,7 +408,8 @@ struct rig_request *rig_begin(struct rig *rig, int home, int16_t key, int16_t ve
     request->frame.data = request->frame_bytes;
     request->frame.size_bytes = sizeof request->frame_bytes;
     request->request.frame = &request->frame;
-    arena_init(&request->request.arena, &heap_allocator, SIZE_MAX);
+    arena_init(&request->request.arena, &heap_allocator,
+               rig->request_bytes_max > 0 ? rig->request_bytes_max : SIZE_MAX);
     handler(&request->request);
     return request;
 }

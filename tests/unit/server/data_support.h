@@ -56,6 +56,7 @@ struct rig {
     struct publication *publications[64];
     size_t publication_count;
     bool verbose;
+    size_t request_bytes_max; /* the arena of the next requests; 0: no limit */
     bool (*until)(void *context);
     void *until_context;
     /* fakes */
@@ -107,7 +108,7 @@ struct rig_request {
     bool is_answered, is_closed, is_nothing, has_passed, is_failed;
     enum err failed_err;
     void *response;
-    int holds;
+    int holds, rests;
     int32_t throttle_ms;
     struct frame frame;
     uint8_t frame_bytes[4];

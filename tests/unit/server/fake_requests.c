@@ -133,6 +133,13 @@ void request_close(struct request *request, const char *why)
     of(request)->is_closed = true;
 }
 
+void request_rest(struct request *request)
+{
+    assert_true(of(request)->holds > 0);
+    assert_false(of(request)->is_answered);
+    of(request)->rests++;
+}
+
 void request_hold(struct request *request)
 {
     of(request)->holds++;

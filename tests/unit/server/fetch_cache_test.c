@@ -70,9 +70,11 @@ static void range_read(const struct file *file, size_t first, size_t size_bytes,
     size_t at = file->starts[first];
     size_t left = MIN(size_bytes, file->size_bytes - at);
 
+    size_t sent;
+
     *out = (struct fetch_range){.incarnation = 7, .position_bytes = (int64_t)at};
-    assert_int_equal(fetch_range_verify(slice_of(file->bytes + at, left), 0, 0, INT64_MAX, out),
-                     left);
+    sent = fetch_range_verify(slice_of(file->bytes + at, left), 0, 0, INT64_MAX, out, NULL);
+    assert_int_equal(sent, out->size_bytes > 0 ? out->size_bytes : left);
 }
 
 static struct fetch_want want_of(const struct file *file, size_t first, size_t size_bytes)
@@ -100,6 +102,22 @@ static void a_range_is_as_long_as_its_whole_batches(void **state)
     file_free(file);
 }
 
+static void part_of_a_batch_is_sent_only_where_there_is_no_whole_one(void **state)
+{
+    struct file *file = file_make(10, 100, 100, 1);
+
+    UNUSED(state);
+    assert_int_equal(fetch_range_verify(slice_of(file->bytes, 550), 0, 0, INT64_MAX, NULL, NULL),
+                     500);
+    assert_int_equal(fetch_range_verify(slice_of(file->bytes, 505), 0, 0, INT64_MAX, NULL, NULL),
+                     500);
+    assert_int_equal(fetch_range_verify(slice_of(file->bytes, 500), 0, 0, INT64_MAX, NULL, NULL),
+                     500);
+    assert_int_equal(fetch_range_verify(slice_of(file->bytes, 99), 0, 0, INT64_MAX, NULL, NULL),
+                     99);
+    file_free(file);
+}
+
 static void a_range_ends_before_the_first_broken_batch(void **state)
 {
     struct file *file = file_make(10, 100, 100, 1);
@@ -107,7 +125,8 @@ static void a_range_ends_before_the_first_broken_batch(void **state)
 
     UNUSED(state);
     file->bytes[350] ^= 1;
-    assert_int_equal(fetch_range_verify(slice_of(file->bytes, 1000), 0, 0, INT64_MAX, &range), 300);
+    assert_int_equal(fetch_range_verify(slice_of(file->bytes, 1000), 0, 0, INT64_MAX, &range, NULL),
+                     300);
     assert_int_equal(range.size_bytes, 300);
     assert_int_equal(range.next_offset, 6);
     file_free(file);
@@ -389,6 +408,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_range_is_as_long_as_its_whole_batches),
+        cmocka_unit_test(part_of_a_batch_is_sent_only_where_there_is_no_whole_one),
         cmocka_unit_test(a_range_ends_before_the_first_broken_batch),
         cmocka_unit_test(a_cut_is_the_whole_batches_from_that_place_on),
         cmocka_unit_test(nothing_is_cut_where_no_batch_begins),

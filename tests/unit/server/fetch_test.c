@@ -10,6 +10,7 @@
 #include "protocol/generated/fetch_response.h"
 #include "protocol/generated/produce_request.h"
 #include "protocol/generated/produce_response.h"
+#include "records/control_record.h"
 
 typedef struct fetch_response_partition_data data;
 
@@ -171,6 +172,63 @@ static void empty_records_are_never_null(void **state)
     assert_false(slice_is_null(part_of(response, 0)->records));
     assert_int_equal(part_of(response, 0)->records.size_bytes, 0);
     assert_int_equal(part_of(response, 0)->aborted_transactions_count, 0);
+    rig_close(&rig);
+}
+
+/* To the log of partition 0. */
+static void append(struct rig *rig, struct slice bytes)
+{
+    struct partition *partition = rig_partition(rig, 1, 0);
+    struct log_append *append = ARENA_NEW(&rig->arena, struct log_append);
+
+    *append = (struct log_append){.data = (uint8_t *)(uintptr_t)bytes.data,
+                                  .size_bytes = bytes.size_bytes,
+                                  .origin = APPEND_ORIGIN_COORDINATOR,
+                                  .leader_epoch = partition->replica.leader_epoch};
+    OKAY(log_append(partition->log, append, NULL));
+    rig_pass(rig, 10);
+}
+
+#define ABORTED 300
+
+static void nobody_reads_records_without_the_list_of_aborted_transactions(void **state)
+{
+    int bare = 0, whole = 0;
+    struct fetch_request *body;
+    struct rig rig;
+
+    UNUSED(state);
+    start(&rig, 1, 1);
+    for (int i = 0; i < ABORTED; i++) {
+        CLEANUP(writer_release) struct writer writer;
+        struct end_transaction_marker marker = {.is_abort = true};
+        struct partition *partition = rig_partition(&rig, 1, 0);
+
+        append(&rig, rig_batch(&rig, &(struct rig_batch){
+                                         .count = 1, .producer_id = 7 + i, .transactional = true}));
+        writer_init(&writer, &heap_allocator, SIZE_MAX);
+        OKAY(end_transaction_batch_write(&marker, log_end_queued(partition->log),
+                                         partition->replica.leader_epoch, 7 + i, 0, 1000, &writer));
+        append(&rig, arena_copy(&rig.arena, writer_slice(&writer)));
+    }
+    body = ask(&rig, 1);
+    body->isolation_level = 1;
+    body->max_bytes = body->topics->partitions->partition_max_bytes = 8 << 20;
+    for (rig.request_bytes_max = 4096; whole == 0; rig.request_bytes_max += 512) {
+        struct rig_request *request = rig_begin(&rig, 0, API_FETCH, 13, body, handle_fetch);
+        struct fetch_response *response = rig_wait(request);
+        data *part = response ? part_of(response, 0) : NULL;
+
+        if (part && part->error_code == 0 && part->records.size_bytes > 0) {
+            assert_int_equal(part->aborted_transactions_count, ABORTED);
+            whole++;
+        }
+        bare += part && part->error_code == 0 && part->records.size_bytes == 0;
+        rig_request_free(request);
+        assert_true(rig.request_bytes_max < 64 * MIB);
+    }
+    assert_true(bare > 0); /* there was room for all but the list */
+    rig.request_bytes_max = 0;
     rig_close(&rig);
 }
 
@@ -618,6 +676,7 @@ int main(void)
         cmocka_unit_test(what_was_written_is_read_in_every_version),
         cmocka_unit_test(a_fetch_that_waits_for_its_log_names_the_topic_by_its_own_bytes),
         cmocka_unit_test(empty_records_are_never_null),
+        cmocka_unit_test(nobody_reads_records_without_the_list_of_aborted_transactions),
         cmocka_unit_test(errors_are_kafkas),
         cmocka_unit_test(a_consumers_fetch_leaves_its_time_and_offset_in_the_partition),
         cmocka_unit_test(divergence_is_told_with_the_end_of_the_epoch),

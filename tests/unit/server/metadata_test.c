@@ -4,6 +4,10 @@
  */
 #include "admin_support.h"
 
+#include "server/auto_create.h"
+
+#include <string.h>
+
 typedef struct metadata_response_metadata_response_topic answer_topic;
 
 /* Brokers 1, 2; 3 fenced; 4 on another listener alone. Topics: plain, and one with every kind of
@@ -252,6 +256,61 @@ static void a_missing_topic_is_created_once_while_it_is_unknown(void **state)
     desk_controller_answer(&desk, NULL, OK);
 }
 
+/* ---- without memory ---- */
+
+static struct allocator heap;
+static int allocations, allocation_fails_at;
+
+static void *allocate_or_fail(struct allocator *self, size_t size_bytes)
+{
+    return allocations++ == allocation_fails_at ? NULL : heap.allocate(self, size_bytes);
+}
+
+/* Did it find enough? Its call is ended then. */
+static bool creation_tried(struct slice principal)
+{
+    static const struct slice names[] = {SLICE("wanted"), SLICE("__transaction_state")};
+    const struct create_topics_request *body;
+    struct controller_call *call;
+    int calls = desk.calls;
+
+    allocations = 0;
+    heap_allocator.allocate = allocate_or_fail;
+    auto_create_topics(&desk.shards[0], names, ARRAY_COUNT(names), principal, SLICE("client"));
+    heap_allocator = heap;
+    if (desk.calls == calls)
+        return false;
+    call = TAKE(desk.call);
+    body = call->request.body;
+    assert_int_equal(body->topics_count, 2);
+    assert_slice(body->topics[0].name, "__transaction_state");
+    assert_int_equal(body->topics[0].configs_count, 5);
+    for (int i = 0; i < 5; i++)
+        assert_false(slice_is_null(body->topics[0].configs[i].value));
+    call->err = ERR_NO_MEMORY; /* and not even that found memory */
+    call->response = NULL;
+    call->done(call);
+    return true;
+}
+
+/* Whoever asked asks again. */
+static void a_creation_that_finds_no_memory_is_given_up_and_may_be_asked_for_again(void **state)
+{
+    static char name[4096]; /* of any length: another thing each time finds no room in a block */
+    int given_up = 0;
+
+    UNUSED(state);
+    heap = heap_allocator;
+    memset(name, 'x', sizeof name);
+    for (size_t size = 16; size < sizeof name; size += 16) {
+        /* 0: the node's own */
+        for (allocation_fails_at = 1; !creation_tried(slice_of(name, size)); allocation_fails_at++)
+            given_up++;
+        assert_null(desk.shards[0].auto_creates);
+    }
+    assert_true(given_up > 0);
+}
+
 static void all_topics_and_switched_off_creation_create_nothing(void **state)
 {
     static const char *const names[] = {"wanted", NULL};
@@ -369,6 +428,7 @@ int main(void)
         T(a_replica_in_an_unknown_directory_is_offline),
         T(a_missing_topic_is_unknown_and_a_bad_name_invalid),
         T(a_missing_topic_is_created_once_while_it_is_unknown),
+        T(a_creation_that_finds_no_memory_is_given_up_and_may_be_asked_for_again),
         T(all_topics_and_switched_off_creation_create_nothing),
         T(internal_topics_are_made_as_their_coordinators_need_them),
         T(ids_are_looked_up_alone_and_unknown_ones_come_first),

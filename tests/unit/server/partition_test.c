@@ -576,9 +576,47 @@ static void directories_are_described_with_their_replicas(void **state)
     rig_close(&rig);
 }
 
+/* In whatever order, twice, or with names nobody has: a request may hold millions of them. */
+static void of_the_logs_those_are_described_that_are_asked_for(void **state)
+{
+    enum { ASKED = 5 };
+    static const int32_t numbers[ASKED] = {2, 7, 0, 2, -1};
+    struct rig rig;
+    struct describe_log_dirs_request *body;
+    struct describe_log_dirs_response *response;
+    struct rig_request *request;
+
+    UNUSED(state);
+    rig_open(&rig, 2, NULL);
+    rig_topic(&rig, "t", 1, 3);
+    rig_topic(&rig, "u", 2, 1);
+    rig_publish(&rig);
+    body = describe_log_dirs_request_array(&rig.arena, 1);
+    body->topics = describe_log_dirs_request_describable_log_dir_topic_array(&rig.arena, 3);
+    body->topics_count = 3;
+    body->topics[0].topic = SLICE("unknown");
+    body->topics[1].topic = SLICE("t");
+    body->topics[2].topic = SLICE("a");
+    for (int32_t i = 0; i < 3; i++) {
+        body->topics[i].partitions = ARENA_ARRAY(&rig.arena, int32_t, ASKED);
+        memcpy(body->topics[i].partitions, numbers, sizeof numbers);
+        body->topics[i].partitions_count = ASKED;
+    }
+    request = rig_begin(&rig, 1, API_DESCRIBE_LOG_DIRS, 5, body, handle_describe_log_dirs);
+    response = rig_wait(request);
+    assert_int_equal(response->results[0].topics_count, 1);
+    assert_true(slice_equal(response->results[0].topics[0].name, SLICE("t")));
+    assert_int_equal(response->results[0].topics[0].partitions_count, 2);
+    assert_int_equal(response->results[0].topics[0].partitions[0].partition_index, 0);
+    assert_int_equal(response->results[0].topics[0].partitions[1].partition_index, 2);
+    rig_request_free(request);
+    rig_close(&rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(of_the_logs_those_are_described_that_are_asked_for),
         cmocka_unit_test(new_replica_is_made_in_the_directory_that_metadata_names),
         cmocka_unit_test(unassigned_replica_is_reported_where_it_went),
         cmocka_unit_test(cordoned_directory_takes_no_new_replica),

@@ -17,6 +17,7 @@
 #include "protocol/generated/offset_for_leader_epoch_response.h"
 #include "protocol/generated/produce_request.h"
 #include "protocol/generated/produce_response.h"
+#include "server/partition_internal.h"
 
 typedef struct produce_response_partition_produce_response answer;
 
@@ -577,6 +578,113 @@ static void producer_ids_are_unique_over_shards_and_blocks(void **state)
     rig_close(&rig);
 }
 
+/* ---- without memory ---- */
+
+static void *no_memory(struct allocator *self, size_t size_bytes)
+{
+    UNUSED(self);
+    UNUSED(size_bytes);
+    return NULL;
+}
+
+struct id_wait {
+    struct producer_id_wait wait;
+    enum err err;
+    bool is_done;
+};
+
+static void id_came(struct producer_id_wait *wait, enum err err, int64_t producer_id)
+{
+    struct id_wait *own = CONTAINER_OF(wait, struct id_wait, wait);
+
+    UNUSED(producer_id);
+    own->err = err;
+    own->is_done = true;
+}
+
+static void
+whoever_waits_for_a_producer_id_that_no_memory_asks_for_is_told_to_come_again(void **state)
+{
+    struct id_wait first = {.wait.done = id_came}, second = {.wait.done = id_came};
+    struct partition_table *table;
+    struct allocator heap;
+    struct rig rig;
+
+    UNUSED(state);
+    start(&rig, 1);
+    rig_pass(&rig, 1000);
+    table = rig.shards[0].partitions;
+    table->producer_ids.next = table->producer_ids.end = 0; /* none is at hand */
+    table->producer_ids.spare_next = table->producer_ids.spare_end = 0;
+    arena_release(&table->producer_ids.arena);
+    heap = heap_allocator;
+    heap_allocator.allocate = no_memory;
+    producer_id_next(table, &first.wait);
+    heap_allocator = heap;
+    assert_true(first.is_done);
+    assert_int_equal(first.err, ERR_COORDINATOR_LOAD_IN_PROGRESS);
+    producer_id_next(table, &second.wait); /* asked for again */
+    rig_pass(&rig, 1000);
+    assert_true(second.is_done);
+    assert_int_equal(second.err, OK);
+    rig_close(&rig);
+}
+
+#define PRODUCERS 500
+#define ASKED 5000
+
+static void producers_ask(struct rig *rig, struct describe_producers_request *body)
+{
+    struct rig_request *request =
+        rig_begin(rig, 0, API_DESCRIBE_PRODUCERS, 0, body, handle_describe_producers);
+    struct describe_producers_response *response = rig_wait(request);
+    int whole = 0, refused = 0;
+
+    assert_non_null(response);
+    assert_int_equal(response->topics->partitions_count, ASKED);
+    for (int i = 0; i < ASKED; i++) {
+        struct describe_producers_response_partition_response *part =
+            &response->topics->partitions[i];
+
+        if (part->error_code == 0)
+            assert_int_equal(part->active_producers_count, PRODUCERS);
+        else
+            assert_int_equal(part->error_code, err_wire_code(ERR_NO_MEMORY));
+        whole += part->error_code == 0;
+        refused += part->error_code != 0;
+    }
+    assert_true(whole > 100 && refused > 100);
+    rig_request_free(request);
+}
+
+/* A request may name a partition as often as it likes. */
+static void producers_are_described_within_bounds_or_not_at_all(void **state)
+{
+    struct describe_producers_request *body;
+    struct describe_producers_request_topic_request *topic;
+    struct rig rig;
+
+    UNUSED(state);
+    start(&rig, 1);
+    for (int i = 0; i < PRODUCERS; i++)
+        assert_int_equal(
+            produce(&rig, 9, rig_batch(&rig, &(struct rig_batch){.count = 1, .producer_id = 7 + i}))
+                ->error_code,
+            0);
+    body = describe_producers_request_array(&rig.arena, 1);
+    topic = describe_producers_request_topic_request_array(&rig.arena, 1);
+    body->topics = topic;
+    body->topics_count = 1;
+    topic->name = SLICE("t");
+    topic->partition_indexes = ARENA_ARRAY(&rig.arena, int32_t, ASKED);
+    topic->partition_indexes_count = ASKED;
+    rig.request_bytes_max = 64 * MIB; /* no room for all of them in the answer */
+    producers_ask(&rig, body);
+    rig.request_bytes_max = 0; /* there would be: they are bounded before */
+    producers_ask(&rig, body);
+    rig_close(&rig);
+}
+
 static void active_producers_are_described(void **state)
 {
     struct rig rig;
@@ -636,6 +744,9 @@ int main(void)
         cmocka_unit_test(epochs_end_where_the_next_one_begins),
         cmocka_unit_test(producer_ids_are_unique_over_shards_and_blocks),
         cmocka_unit_test(active_producers_are_described),
+        cmocka_unit_test(
+            whoever_waits_for_a_producer_id_that_no_memory_asks_for_is_told_to_come_again),
+        cmocka_unit_test(producers_are_described_within_bounds_or_not_at_all),
     };
 
     return cmocka_run_group_tests_name("server/produce", tests, NULL, NULL);

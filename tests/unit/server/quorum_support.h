@@ -71,6 +71,9 @@ void seat_renew(struct seat *seat);
 /* The error of the topic in the controller's answer, or of the whole call. */
 enum err seat_create_topic(struct seat *seat, const char *name);
 enum err seat_create_topic_from(struct seat *seat, struct shard *home, const char *name);
+/* The same in so much memory; does it have an answer in the API's form? */
+enum err seat_create_topic_within(struct seat *seat, const char *name, size_t limit_bytes,
+                                  bool *has_response_out);
 enum err seat_raise_feature(struct seat *seat, const char *name, int16_t level);
 bool seat_has_topic(const struct seat *seat, const char *name);
 /* Runs until *flag or the machine is dead; false: neither came within a simulated minute. */

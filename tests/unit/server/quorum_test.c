@@ -430,6 +430,33 @@ static void a_static_quorum_of_one_leads_and_goes_over_to_kraft_version_1(void *
     seat_close(&seat);
 }
 
+static void a_call_that_finds_no_memory_even_for_its_error_is_told_so(void **state)
+{
+    bool has_response = false;
+    int bare = 0, in_form = 0;
+    struct seat seat;
+    enum err err = ERR_NO_MEMORY;
+
+    seat_open(&seat, 18, NULL);
+    OKAY(seat_start(&seat));
+    assert_true(seat_broker(&seat));
+    for (size_t limit = 0; err != OK; limit += 32) {
+        assert_false(seat_has_topic(&seat, "orders"));
+        err = seat_create_topic_within(&seat, "orders", limit, &has_response);
+        if (err == OK)
+            break;
+        assert_int_equal(err, ERR_NO_MEMORY);
+        bare += !has_response;
+        in_form += has_response;
+    }
+    assert_true(bare > 0 && in_form > 0);
+    assert_true(has_response);
+    assert_true(seat_has_topic(&seat, "orders"));
+    OKAY(seat_create_topic(&seat, "invoices")); /* the controller goes on */
+    seat_close(&seat);
+    UNUSED(state);
+}
+
 static void segments_below_the_oldest_snapshot_go_and_a_restart_finds_all(void **state)
 {
     struct seat seat;
@@ -618,6 +645,7 @@ int main(void)
         cmocka_unit_test(a_snapshot_is_read_in_pieces),
         cmocka_unit_test(a_call_of_another_shard_comes_home_to_it),
         cmocka_unit_test(a_static_quorum_of_one_leads_and_goes_over_to_kraft_version_1),
+        cmocka_unit_test(a_call_that_finds_no_memory_even_for_its_error_is_told_so),
         cmocka_unit_test(segments_below_the_oldest_snapshot_go_and_a_restart_finds_all),
         cmocka_unit_test(what_was_answered_outlives_a_power_cut_at_every_file_call),
         cmocka_unit_test(so_it_does_while_snapshots_are_written),
