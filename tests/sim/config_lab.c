@@ -86,17 +86,11 @@ void lab_pass(struct lab *lab, int64_t ms)
     (void)sim_run_until(lab->sim, sim_now_ns(lab->sim) + ms * MS, NULL, NULL);
 }
 
-/* The memory of a dead node stays, and stays known, so that nobody takes it for a leak. */
-static struct node *dead_nodes[256];
-static size_t dead_count;
-
 void lab_restart(struct lab *lab, bool is_power_cut)
 {
     struct sim_crash_options all_lost = {.drop_weight = 1};
 
     assert_int_equal(lab->start_err, OK);
-    assert_true(dead_count < ARRAY_COUNT(dead_nodes));
-    dead_nodes[dead_count++] = lab->node.node;
     sim_client_close(lab->client);
     if (is_power_cut)
         sim_node_crash(&lab->node, &all_lost);

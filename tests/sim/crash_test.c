@@ -95,13 +95,6 @@ static bool seed_passes(uint64_t seed, struct run *run)
     return !run->failure[0];
 }
 
-/* For LeakSanitizer: a node that dies leaves its memory behind. */
-int __lsan_is_turned_off(void);
-int __lsan_is_turned_off(void)
-{
-    return 1;
-}
-
 int main(int argc, char **argv)
 {
     const char *one = getenv("SIM_SEED");
@@ -124,6 +117,7 @@ int main(int argc, char **argv)
         }
         acked += run.work.acked_batches;
         sim_node_release(&run.node);
+        workload_release(&run.work);
         sim_release(&run.sim);
         if (failed >= 5)
             break;

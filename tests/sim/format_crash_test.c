@@ -138,13 +138,6 @@ static void a_first_start_that_is_cut_at_any_call_leaves_a_node_that_starts(void
     assert_true(call > 50);
 }
 
-/* For LeakSanitizer: a node that dies leaves its memory behind. */
-int __lsan_is_turned_off(void);
-int __lsan_is_turned_off(void)
-{
-    return 1;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {

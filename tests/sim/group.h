@@ -120,8 +120,9 @@ struct member {
     char leader[64];
     uint32_t seen_generations[WORLD_SLOTS_MAX]; /* topics as the leader saw them */
     int32_t seen_partitions[WORLD_SLOTS_MAX];
-    uint64_t claimed
-        [WORLD_SLOTS_MAX]; /* partitions, by the topic's name, as the last JoinGroup told them */
+    uint64_t claimed[WORLD_SLOTS_MAX]; /* group_claims.c */
+    uint64_t telling[WORLD_SLOTS_MAX]; /* by the JoinGroup under way */
+    bool is_back;                      /* that one is of a static member without an id */
     /* what it has */
     struct owned owned[OWNED_MAX];
     int owned_count;
@@ -175,6 +176,12 @@ void member_join_ends(struct member *member, enum history_phase phase);
 /* The connection ended under a request. */
 void member_doubts(struct member *member);
 bool group_answer_is_known(struct member *member, const char *what, enum err err);
+
+/* group_claims.c: what a leader may believe the member to have, and withhold from others for it. */
+void member_claims_tell(struct member *member);   /* with a JoinGroup */
+void member_claims_heard(struct member *member);  /* it was answered well */
+void member_claims_forget(struct member *member); /* its group has */
+bool member_claims_are_denied(const struct member *member, const struct assigned *list, int count);
 
 /* The two protocols: one step each; leave in good order. */
 void member_classic_step(struct member *member);

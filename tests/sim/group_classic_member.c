@@ -37,6 +37,8 @@ static bool is_refused(struct member *member, const char *what, enum err err)
     if (!group_answer_is_known(member, what, err))
         return true;
     if (err == ERR_UNKNOWN_MEMBER_ID || err == ERR_FENCED_INSTANCE_ID) {
+        if (err == ERR_UNKNOWN_MEMBER_ID)
+            member_claims_forget(member);
         member_lost(member, err_name(err));
         member->id[0] = '\0';
         member->generation = -1;
@@ -95,35 +97,6 @@ static void beat(struct member *member)
 
 /* ---- sync ---- */
 
-/* The leader withholds from others what somebody claimed, until he joins without it. Claims are by name: a topic
- * that was made anew meanwhile has taken what he had of the old one, and the claim stands all the same. */
-static bool claims_are_denied(const struct member *member, const struct assigned *list, int count)
-{
-    const struct world *world = member->actor->world;
-    uint64_t given[WORLD_SLOTS_MAX] = {0};
-    bool are_denied = false;
-
-    for (int i = 0; i < count; i++)
-        for (int slot = 0; slot < world->slot_count; slot++)
-            if (memcmp(&list[i].topic_id, &world->slots[slot].id, sizeof list[i].topic_id) == 0)
-                given[slot] |= UINT64_C(1) << list[i].partition;
-    for (int slot = 0; slot < world->slot_count; slot++)
-        are_denied |= (member->claimed[slot] & ~given[slot]) != 0;
-    return are_denied;
-}
-
-static void claims_note(struct member *member)
-{
-    const struct world *world = member->actor->world;
-
-    memset(member->claimed, 0, sizeof member->claimed);
-    for (int i = 0; i < member->owned_count && member->group->is_cooperative; i++)
-        for (int slot = 0; slot < world->slot_count; slot++)
-            if (memcmp(&member->owned[i].topic_id, &world->slots[slot].id,
-                       sizeof world->slots[slot].id) == 0)
-                member->claimed[slot] |= UINT64_C(1) << member->owned[i].partition;
-}
-
 static void synced(void *context, struct peer_request *request, const void *response)
 {
     struct member *member = context;
@@ -156,7 +129,7 @@ static void synced(void *context, struct peer_request *request, const void *resp
     has_given_up = member_assign(member, list, count);
     /* What its leader believed it to have stands ready for others with the next generation only. */
     member->must_rejoin |= (has_given_up || member->has_dropped) && member->group->is_cooperative;
-    member->must_rejoin |= claims_are_denied(member, list, count);
+    member->must_rejoin |= member_claims_are_denied(member, list, count);
 }
 
 static void assignments_make(struct member *member, const struct join_group_response *joined,
@@ -269,6 +242,7 @@ static void joined(void *context, struct peer_request *request, const void *resp
         return;
     }
     member->generation = answer->generation_id;
+    member_claims_heard(member);
     member_join_ends(member, HISTORY_OK);
     if (member->state != MEMBER_JOINING)
         return;
@@ -301,7 +275,7 @@ static void join(struct member *member)
     body.protocol_type = SLICE("consumer");
     protocol->name = slice_from_text(protocol_name(member));
     protocol->metadata = embedded_subscription(member, &arena);
-    claims_note(member);
+    member_claims_tell(member);
     body.protocols = protocol;
     body.protocols_count = 1;
     member->state = MEMBER_JOINING;
@@ -361,6 +335,7 @@ void member_classic_leave(struct member *member)
     body.members->group_instance_id = instance_of(member);
     if (member->id[0])
         send(member, API_LEAVE_GROUP, 5, &body, GROUP_TIMEOUT_MS, left);
+    member_claims_forget(member);
     member_lost(member, "left");
     member->id[0] = '\0';
     member->generation = -1;

@@ -225,10 +225,13 @@ static void partition_read(struct member *member, struct owned *owned,
                                                         owned->empty_answers >= EMPTY_ANSWERS_MAX);
 }
 
+static void fetch(struct member *member);
+
 static void fetched(void *context, struct peer_request *request, const void *response)
 {
     struct member *member = context;
     const struct fetch_response *answer = response;
+    bool goes_on = false;
 
     UNUSED(request);
     member->is_fetching = false;
@@ -240,10 +243,14 @@ static void fetched(void *context, struct peer_request *request, const void *res
 
             if (owned && owned->fetching_from >= 0)
                 partition_read(member, owned, data);
+            goes_on |= err_from_wire(data->error_code) == ERR_CORRUPT_MESSAGE;
         }
     }
     for (int i = 0; i < member->owned_count; i++)
         member->owned[i].fetching_from = -1;
+    /* A batch that rotted is passed offset by offset, and may have hundreds: a tick each would take too long. */
+    if (goes_on && peer_is_ready(member->work) && member->owned_count > 0)
+        fetch(member);
 }
 
 static void fetch(struct member *member)

@@ -195,6 +195,83 @@ static void a_member_that_heard_an_error_tells_and_asks_for_all_again(void **sta
     assert_true(tells_all(lab));
 }
 
+/* A join that is answered well, with what it has. */
+static void join_as(struct lab *lab, const char *id)
+{
+    snprintf(lab->member.id, sizeof lab->member.id, "%s", id);
+    member_claims_tell(&lab->member);
+    snprintf(lab->member.id, sizeof lab->member.id, "%s", id[0] ? id : "new");
+    member_claims_heard(&lab->member);
+}
+
+static void dies(struct lab *lab)
+{
+    member_lost(&lab->member, "dead");
+    lab->member.id[0] = '\0';
+}
+
+/* Seed 202943: its leader withheld what the dead process had claimed and was to give up; the new one had nothing to give up
+ * and took over the rest in a Stable group, and what was withheld was nobody's for ever. */
+static void
+a_static_member_that_comes_back_joins_again_when_its_former_claims_are_denied(void **state)
+{
+    struct lab *lab = *state;
+    struct assigned both[] = {{.topic_id = {.bytes = {1}}, .partition = 0},
+                              {.topic_id = {.bytes = {1}}, .partition = 1}};
+
+    topic_make(lab, 1);
+    lab->member.is_static = true;
+    member_assign(&lab->member, both, 2);
+    join_as(lab, "old");
+    assert_false(member_claims_are_denied(&lab->member, both, 2));
+    assert_true(member_claims_are_denied(&lab->member, both, 1));
+    dies(lab);
+    join_as(lab, "");
+    assert_true(member_claims_are_denied(&lab->member, both, 1));
+    assert_false(member_claims_are_denied(&lab->member, both, 2));
+    member_assign(&lab->member, both, 1);
+    join_as(lab, "new");
+    assert_false(member_claims_are_denied(&lab->member, both, 1));
+}
+
+static void claims_that_the_group_has_forgotten_are_not_waited_for(void **state)
+{
+    struct lab *lab = *state;
+    struct assigned one = {.topic_id = {.bytes = {1}}, .partition = 0};
+
+    topic_make(lab, 1);
+    member_assign(&lab->member, &one, 1);
+    join_as(lab, "old");
+    dies(lab); /* a dynamic member comes back as another one */
+    join_as(lab, "");
+    assert_false(member_claims_are_denied(&lab->member, NULL, 0));
+    lab->member.is_static = true;
+    member_assign(&lab->member, &one, 1);
+    join_as(lab, "new");
+    member_claims_forget(&lab->member);
+    dies(lab);
+    join_as(lab, "");
+    assert_false(member_claims_are_denied(&lab->member, NULL, 0));
+}
+
+/* A JoinGroup that was lost tells nobody that something was given up. */
+static void claims_stand_until_a_join_without_them_is_answered(void **state)
+{
+    struct lab *lab = *state;
+    struct assigned both[] = {{.topic_id = {.bytes = {1}}, .partition = 0},
+                              {.topic_id = {.bytes = {1}}, .partition = 1}};
+
+    topic_make(lab, 1);
+    lab->member.is_static = true;
+    member_assign(&lab->member, both, 2);
+    join_as(lab, "old");
+    member_assign(&lab->member, both, 1);
+    member_claims_tell(&lab->member);
+    dies(lab);
+    join_as(lab, "");
+    assert_true(member_claims_are_denied(&lab->member, both, 1));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -204,6 +281,9 @@ int main(void)
         TEST(partitions_of_a_topic_that_is_not_there_yet_are_waited_for),
         TEST(a_heartbeat_says_nothing_while_a_coordinator_may_be_loading),
         TEST(a_member_that_heard_an_error_tells_and_asks_for_all_again),
+        TEST(a_static_member_that_comes_back_joins_again_when_its_former_claims_are_denied),
+        TEST(claims_that_the_group_has_forgotten_are_not_waited_for),
+        TEST(claims_stand_until_a_join_without_them_is_answered),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -612,6 +612,8 @@ bool prober_run(uint64_t seed, char *failure, size_t failure_bytes)
     if (!probe_has_failed(&probe))
         probe_final_check(&probe);
     sim_node_release(&probe.node);
+    sim_client_free(&probe.client);
+    sim_client_free(&probe.other);
     sim_release(&probe.sim);
     return !probe_has_failed(&probe);
 }

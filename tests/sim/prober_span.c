@@ -165,6 +165,8 @@ bool prober_span_run(uint64_t seed, char *failure, size_t failure_bytes)
     probe.base_ms = os_wall_ms(probe.node.machine);
     script(&probe);
     sim_node_release(&probe.node);
+    sim_client_free(&probe.client);
+    sim_client_free(&probe.other);
     sim_release(&probe.sim);
     return !probe_has_failed(&probe);
 }

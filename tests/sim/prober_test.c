@@ -8,13 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* For LeakSanitizer: a node that dies leaves its memory behind. */
-int __lsan_is_turned_off(void);
-int __lsan_is_turned_off(void)
-{
-    return 1;
-}
-
 int main(int argc, char **argv)
 {
     const char *one = getenv("SIM_SEED");

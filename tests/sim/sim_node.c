@@ -2,6 +2,7 @@
 #include "sim_node.h"
 
 #include "base/assert.h"
+#include "base/leak.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -151,6 +152,7 @@ void sim_node_restart_machine(struct sim_node *own)
     enum err err;
 
     ASSERT(!sim_machine_is_up(own->machine));
+    leak_on_purpose(own->node);
     own->node = NULL;
     own->is_serving = false;
     err = sim_machine_restart(own->machine, &own->machine);
@@ -171,5 +173,10 @@ void sim_node_kill(struct sim_node *own)
 
 void sim_node_release(struct sim_node *own)
 {
+    if (own->node) {
+        sim_machine_kill(own->machine);
+        leak_on_purpose(own->node);
+        own->node = NULL;
+    }
     arena_release(&own->arena);
 }

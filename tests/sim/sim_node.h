@@ -39,6 +39,7 @@ void sim_node_crash(struct sim_node *own, const struct sim_crash_options *option
 void sim_node_kill(struct sim_node *own);
 /* After sim_machine_crash_at has struck. */
 void sim_node_restart_machine(struct sim_node *own);
+/* A node that still runs is killed. */
 void sim_node_release(struct sim_node *own);
 
 #endif
