@@ -131,9 +131,9 @@ class Bench:
         self.results.canaries.append(found)
         return found
 
-    def floor(self, *words):
-        """What receiving, a CRC and appending take alone: see floor.c."""
-        out = subprocess.run([nodes.FLOOR, self.folder, *map(str, words)], check=True,
+    def floor(self, *words, tool=nodes.FLOOR):
+        """What receiving, a CRC and appending take alone: see floor.c; of fetches floor_fetch.c."""
+        out = subprocess.run([tool, self.folder, *map(str, words)], check=True,
                              capture_output=True, text=True, timeout=120)
         return json.loads(out.stdout)
 

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a broker cannot do without, alone: receive frames, one CRC pass over them, append, a short answer.
  *
- *   floor FOLDER CONNECTIONS IN_FLIGHT FRAME FILES PARTS COUNT THREADS
+ *   floor FOLDER CONNECTIONS IN_FLIGHT FRAME FILES PARTS COUNT THREADS [CODEC VALUE]
  *       A client (a process of its own) keeps IN_FLIGHT frames of FRAME bytes under way on each connection until COUNT
  *       are answered. The server appends each in PARTS equal pieces, a write each, to as many of its FILES
  *       in turn, and answers 64 bytes. With THREADS each has its share of connections and files.
- *       Prints one line of JSON: the server's processor time, in all and by frame, and the wall time.
+ *       With CODEC (none, lz4, zstd) a frame is a batch of records with values of VALUE bytes, FRAME bytes before
+ *       they are compressed (then PARTS is 1); the server inflates each too, and stores it as it came.
+ *       Prints one line of JSON: the server's processor time, in all and by frame, the wall time, that from the
+ *       first frame to the last answer, and the bytes of all frames (with CODEC: of all values).
  *
  * It knows no protocol and keeps no promise, and so is what remains when everything is taken away that makes a
  * broker: the distance to it is what there is to win. */
@@ -14,6 +17,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,16 +30,26 @@
 
 #include <isa-l.h>
 
+#include "floor_frames.h"
 #include "wire.h"
 
 enum { ANSWER = 64, CONNECTIONS_MAX = 1024, FILES_MAX = 20000, THREADS_MAX = 8, EVENTS = 64 };
 enum { STALL_MS = 30000 };
 
+/* Between the server's process and the client's. */
+struct shared {
+    atomic_uint accepted;
+    double answered_seconds;
+};
+
 struct floor {
     const char *folder;
+    struct shared *shared;
     uint32_t connections, in_flight, files, parts, threads;
     size_t frame;
     uint64_t count;
+    size_t plain; /* of a batch before compression; 0: frames are no batches */
+    struct floor_frames frames;
 };
 
 struct end { /* of a connection */
@@ -53,6 +67,7 @@ struct server {
     int *fds;
     int64_t *sizes;
     struct end *ends;
+    struct floor_inflate *inflate; /* NULL: there is nothing to inflate */
     pthread_t thread;
 };
 
@@ -81,9 +96,14 @@ static void no_delay(int fd)
 static void frame_take(struct server *server, const uint8_t *frame)
 {
     const struct floor *floor = server->floor;
-    size_t part = floor->frame / floor->parts;
+    size_t size = floor->frame, part;
 
-    server->crc = crc32_iscsi((unsigned char *)(uintptr_t)frame, (int)floor->frame, server->crc);
+    if (floor->plain > 0)
+        frame = floor_frame_stored(&floor->frames, frame, &size);
+    part = size / floor->parts;
+    server->crc = crc32_iscsi((unsigned char *)(uintptr_t)frame, (int)size, server->crc);
+    if (server->inflate != NULL)
+        floor_inflate(server->inflate, frame, size);
     for (uint32_t i = 0; i < floor->parts; i++) {
         uint32_t file = server->next_file++ % server->files;
 
@@ -123,6 +143,7 @@ static void *serve(void *context)
             epoll_ctl(server->epoll, EPOLL_CTL_ADD, server->ends[i].fd, &event) != 0)
             die("accept");
         no_delay(server->ends[i].fd);
+        atomic_fetch_add(&server->floor->shared->accepted, 1);
     }
     while (open > 0) {
         struct epoll_event events[EVENTS];
@@ -161,6 +182,8 @@ static void server_init(struct server *server, const struct floor *floor, uint32
             die(path);
         unlink(path);
     }
+    if (floor->plain > 0 && floor->frames.codec != FLOOR_NONE)
+        server->inflate = floor_inflate_new(&floor->frames, floor->plain);
     server->epoll = epoll_create1(EPOLL_CLOEXEC);
     server->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (server->epoll < 0 || server->listener < 0 ||
@@ -174,7 +197,8 @@ static void server_init(struct server *server, const struct floor *floor, uint32
 struct client {
     const struct floor *floor;
     uint64_t left, answered;
-    uint8_t *frame;
+    const uint8_t *frames; /* sent in turn */
+    uint32_t frame_count;
 };
 
 /* Sends what the kernel takes; the rest when it can take more. */
@@ -184,13 +208,15 @@ static void client_send(struct client *client, struct end *end)
 
     while (end->left > 0) {
         size_t at = (size - end->left % size) % size;
-        ssize_t sent = send(end->fd, client->frame + at, size - at, MSG_NOSIGNAL | MSG_DONTWAIT);
+        const uint8_t *frame = client->frames + end->sent % client->frame_count * size;
+        ssize_t sent = send(end->fd, frame + at, size - at, MSG_NOSIGNAL | MSG_DONTWAIT);
 
         if (sent < 0 && errno == EAGAIN)
             return;
         if (sent < 0)
             die("send");
         end->left -= (size_t)sent;
+        end->sent += at + (size_t)sent == size;
     }
 }
 
@@ -219,15 +245,24 @@ static void client_read(struct client *client, struct end *end)
     client_more(client, end, answers);
 }
 
+static uint8_t *pattern(size_t size)
+{
+    uint8_t *frame = reserve(1, size);
+
+    for (size_t i = 0; i < size; i++)
+        frame[i] = (uint8_t)(i * 37 >> 3);
+    return frame;
+}
+
 static void client_run(const struct floor *floor, const struct sockaddr_in *addresses)
 {
     struct client client = {.floor = floor, .left = floor->count};
     struct end *ends = reserve(floor->connections, sizeof(*ends));
     int epoll = epoll_create1(EPOLL_CLOEXEC);
+    int64_t start_ns;
 
-    client.frame = reserve(1, floor->frame);
-    for (size_t i = 0; i < floor->frame; i++)
-        client.frame[i] = (uint8_t)(i * 37 >> 3);
+    client.frames = floor->plain > 0 ? floor->frames.bytes : pattern(floor->frame);
+    client.frame_count = floor->plain > 0 ? floor->frames.count : 1;
     for (uint32_t i = 0; i < floor->connections; i++) {
         struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLET, .data.ptr = &ends[i]};
 
@@ -238,6 +273,9 @@ static void client_run(const struct floor *floor, const struct sockaddr_in *addr
             die("connect");
         no_delay(ends[i].fd);
     }
+    while (atomic_load(&floor->shared->accepted) < floor->connections)
+        usleep(200);
+    start_ns = wire_now_ns();
     for (uint32_t i = 0; i < floor->connections; i++)
         client_more(&client, &ends[i], floor->in_flight);
     while (client.answered < floor->count) {
@@ -251,6 +289,7 @@ static void client_run(const struct floor *floor, const struct sockaddr_in *addr
             client_read(&client, events[i].data.ptr);
         }
     }
+    floor->shared->answered_seconds = (double)(wire_now_ns() - start_ns) / 1e9;
     _exit(0);
 }
 
@@ -291,9 +330,12 @@ static int run(const struct floor *floor)
     cpu = cpu_seconds() - cpu;
     if (client < 0 || waitpid(client, &status, 0) != client || status != 0)
         die("the client failed");
-    printf("{\"count\": %llu, \"seconds\": %.6f, \"cpu_seconds\": %.6f, \"cpu_us\": %.3f}\n",
+    printf("{\"count\": %llu, \"seconds\": %.6f, \"cpu_seconds\": %.6f, \"cpu_us\": %.3f, "
+           "\"answered_seconds\": %.6f, \"bytes\": %llu}\n",
            (unsigned long long)floor->count, (double)(wire_now_ns() - start_ns) / 1e9, cpu,
-           cpu * 1e6 / (double)floor->count);
+           cpu * 1e6 / (double)floor->count, floor->shared->answered_seconds,
+           (unsigned long long)(floor->count *
+                                (floor->plain > 0 ? floor->frames.value_bytes : floor->frame)));
     return 0;
 }
 
@@ -301,9 +343,9 @@ int main(int argc, char **argv)
 {
     struct floor floor;
 
-    if (argc != 9) {
+    if (argc != 9 && argc != 11) {
         fprintf(stderr, "usage: floor FOLDER CONNECTIONS IN_FLIGHT FRAME FILES PARTS COUNT"
-                        " THREADS\n");
+                        " THREADS [CODEC VALUE]\n");
         return 2;
     }
     floor = (struct floor){.folder = argv[1],
@@ -320,6 +362,16 @@ int main(int argc, char **argv)
         floor.frame < floor.parts || floor.count == 0) {
         fprintf(stderr, "floor: arguments out of range\n");
         return 2;
+    }
+    floor.shared = mmap(NULL, sizeof(*floor.shared), PROT_READ | PROT_WRITE,
+                        MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (floor.shared == MAP_FAILED)
+        die("no memory");
+    if (argc == 11) {
+        floor.plain = floor.frame;
+        floor_frames_make(&floor.frames, argv[9], floor.plain, strtoul(argv[10], NULL, 10));
+        floor.frame = floor.frames.size;
+        floor.parts = 1;
     }
     return run(&floor);
 }

@@ -13,10 +13,10 @@ import java_tools  # noqa: E402
 import kafka  # noqa: E402
 
 TOOLS = kafka.BUILD / "tests/bench"
-PROBE, PING, LOAD, STEADY, CALLS, GROUP, TRANSACT, TRANSACT_WIRE, FLOOR = (
+PROBE, PING, LOAD, STEADY, CALLS, GROUP, TRANSACT, TRANSACT_WIRE, FLOOR, FLOOR_FETCH = (
     str(TOOLS / f"bench-{name}")
     for name in ("probe", "ping", "rdkafka-load", "steady", "calls", "group", "transact", "transact-wire",
-                 "floor"))
+                 "floor", "floor-fetch"))
 
 
 # A controller writes at most 10,000 records for one request.

@@ -4,7 +4,8 @@
  *   probe stamp FILE COMMAND...      writes the time into FILE and becomes COMMAND
  *   probe ack ADDRESS TOPIC COUNT    tries to connect every 0.2 ms, then produces one record with
  *                                    acks=all to each of COUNT partitions, again until it is taken;
- *                                    prints when the first and when the last was acknowledged
+ *                                    prints "ready" before it begins, so that its own start takes no core from
+ *                                    the broker's, then when the first and when the last was acknowledged
  *   probe sync FOLDER COUNT          the machine's bare fdatasync after appending 4 KiB
  *   probe wake RATE SECONDS          how late a process that sleeps until a given time wakes up, RATE times a second
  *   probe canary                     a fifth of a second each of computing and of a byte going to and fro over
@@ -103,7 +104,9 @@ static int ack(const char *address, const char *topic, int32_t count)
     struct timespec real;
     int64_t first_ns = 0;
 
-    payload_init(&payload);
+    payload_init(&payload); /* some milliseconds of a core */
+    puts("ready");
+    fflush(stdout);
     probe.deadline_ns = wire_now_ns() + (int64_t)GIVE_UP_SECONDS * 1000000000;
     for (int32_t partition = 0; partition < count; partition++) {
         payload_fill(&payload, (uint64_t)partition, value, sizeof(value));

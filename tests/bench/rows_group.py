@@ -8,6 +8,9 @@ import nodes
 from paced import Paced, per_request
 
 NUMBERS = itertools.count(1)
+# What each member asks at least until the group is stable: to join and to sync; to join, and to say what it has when
+# it was told.
+ROUNDS = 2
 MEMORY_MEMBERS = 1000  # fewer drown in what a node needs anyway
 
 
@@ -39,7 +42,9 @@ def group_once(bench, node, protocol, members):
 def floor(bench, members):
     """Small requests of as many connections, received, appended and answered."""
     found = bench.floor(members, 1, 160, 1, 1, bench.choose(20000, 100000), 1)
-    return {"CPU µs a heartbeat": found["cpu_us"], "CPU µs a commit": found["cpu_us"]}
+    stable = bench.floor(members, 1, 160, 1, 1, ROUNDS * members, 1)
+    return {"until stable, s": stable["answered_seconds"],
+            "CPU µs a heartbeat": found["cpu_us"], "CPU µs a commit": found["cpu_us"]}
 
 
 def groups(bench):

@@ -21,6 +21,7 @@ def first_acks(node, topic, partitions, tracer=()):
     stamp.unlink(missing_ok=True)
     probe = subprocess.Popen([nodes.PROBE, "ack", node.address, topic, str(partitions)],
                              stdout=subprocess.PIPE, text=True)
+    assert probe.stdout.readline() == "ready\n"
     node.spawn(stamp, tracer)
     out, _ = probe.communicate(timeout=180)
     assert probe.returncode == 0, f"no acknowledged produce\n{node.log_tail()}"

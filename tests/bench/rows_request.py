@@ -4,6 +4,7 @@ import functools
 import itertools
 
 import nodes
+import report
 import rows_load
 from paced import Paced, per_request
 
@@ -18,6 +19,7 @@ SHAPES = {
 }
 FEWER = ("100 connections", "10 connections")  # no row of the goals': fewer pairs do
 FRAME = 216  # bytes of a request with a record of 100
+BATCH = 170  # bytes of its batch
 TOPICS = itertools.count(1)
 
 
@@ -100,6 +102,15 @@ def wide(bench):
         bench.drop(*ready.values())
 
 
+def fetch_floor(bench, count):
+    """Of batches with one record, with a look at every byte and without."""
+    figures = {}
+    for word, ending in (("check", ""), ("unseen", report.UNSEEN)):
+        found = bench.floor(word, 1, 1, BATCH, BATCH * count, count, tool=nodes.FLOOR_FETCH)
+        figures["CPU µs" + ending] = found["cpu_us"]
+    return figures
+
+
 def small(bench):
     """Fetch of one record after another."""
     ready = bench.shared(nodes.PAGE_CACHE)
@@ -119,7 +130,8 @@ def small(bench):
 
     for kind in bench.kinds:
         run(kind)  # the JVM's warm-up
-    bench.pairs("small", "fetch of 1 record a request", run)
+    bench.pairs("small", "fetch of 1 record a request", run,
+                floor=functools.partial(fetch_floor, bench, count))
     bench.flush()
     for node in ready.values():
         node.forget(topic)
