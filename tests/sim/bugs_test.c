@@ -85,7 +85,7 @@ static const struct {
     {BUG_failed_write_acknowledged, PROBER, 500},
     {BUG_sync_tried_again, PROBER, 500},
     {BUG_clean_marker_kept, PROBER, 1000},
-    {BUG_clean_marker_unlink_not_synced, PROBER, 4000},
+    {BUG_clean_marker_unlink_not_synced, PROBER, 20000},
     {BUG_torn_tail_kept, PROBER, 200},
     {BUG_recovery_checks_no_crc, PROBER, 4000},
     {BUG_recovery_point_early, WORLD, 4000},
