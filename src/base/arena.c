@@ -11,17 +11,11 @@
 #include "base/assert.h"
 #include "base/fault_point.h"
 #include "base/fmt.h"
+#include "base/sanitizer.h"
 
 #include <string.h>
 
-#if defined(__SANITIZE_ADDRESS__)
-#define ARENA_POISONS 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define ARENA_POISONS 1
-#endif
-#endif
-#ifdef ARENA_POISONS
+#if HAS_ADDRESS_SANITIZER
 #include <sanitizer/asan_interface.h>
 #define POISON(at, size_bytes) ASAN_POISON_MEMORY_REGION((at), (size_bytes))
 #define UNPOISON(at, size_bytes) ASAN_UNPOISON_MEMORY_REGION((at), (size_bytes))

@@ -6,21 +6,16 @@
 #ifndef BASE_LEAK_H
 #define BASE_LEAK_H
 
-#if defined(__SANITIZE_ADDRESS__)
-#define LEAKS_ARE_LOOKED_FOR 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define LEAKS_ARE_LOOKED_FOR 1
-#endif
-#endif
-#ifdef LEAKS_ARE_LOOKED_FOR
+#include "base/sanitizer.h"
+
+#if HAS_ADDRESS_SANITIZER
 #include <sanitizer/lsan_interface.h>
 #endif
 
 /* `memory` may point into the middle of what was allocated. */
 static inline void leak_on_purpose(const void *memory)
 {
-#ifdef LEAKS_ARE_LOOKED_FOR
+#if HAS_ADDRESS_SANITIZER
     __lsan_ignore_object(memory);
 #else
     (void)memory;

@@ -31,25 +31,47 @@ static void log_refused(struct network_gate *gate, const char *address)
     gate->refused_logged_ms = now_ms;
 }
 
-/* The one entry of this address; NULL: no memory. A listener is found by a few addresses, so the list is short. */
-static const struct gate_local *local_get(struct gate_listener *listener, struct os_socket *socket)
+/* The entry of this address; NULL: no memory. Mostly the first: a listener is found by a few addresses. Where they are
+ * many, as of a client in the whole of 127.0.0.0/8, an address may have more than one. */
+static struct gate_local *local_get(struct gate_listener *listener, struct os_socket *socket)
 {
     struct os_address address;
     struct gate_local *local;
+    int looked_at = 0;
 
     os_socket_local_address(socket, &address);
     LIST_EACH (node, &listener->locals) {
         local = LIST_ITEM(node, struct gate_local, node);
         if (local->address.port_number == address.port_number &&
-            strcmp(local->address.text, address.text) == 0)
+            strcmp(local->address.text, address.text) == 0) {
+            list_remove(node);
+            list_push_front(&listener->locals, node);
             return local;
+        }
+        if (++looked_at == GATE_LOCALS_LOOKED_AT)
+            break;
     }
     local = ALLOCATOR_NEW(&heap_allocator, struct gate_local);
     if (!local)
         return NULL;
     local->address = address;
-    list_push_back(&listener->locals, &local->node);
+    list_push_front(&listener->locals, &local->node);
     return local;
+}
+
+static void local_free_unused(struct gate_local *local)
+{
+    if (local->connections > 0)
+        return;
+    list_remove(&local->node);
+    ALLOCATOR_DELETE(&heap_allocator, local);
+}
+
+void local_put(struct gate_local *local)
+{
+    local->connections--;
+    ASSERT(local->connections >= 0);
+    local_free_unused(local);
 }
 
 /* Past slots and rates of the listener: what the address may decides. Owns the socket. */
@@ -58,7 +80,7 @@ static void let_in(struct gate_listener *listener, struct os_socket *socket)
     struct network_gate *gate = listener->gate;
     struct os_address peer;
     char address[OS_ADDRESS_TEXT_BYTES];
-    const struct gate_local *local;
+    struct gate_local *local;
     struct connection *connection;
     struct gate_ip *ip;
     int64_t wait_ms;
@@ -88,6 +110,8 @@ static void let_in(struct gate_listener *listener, struct os_socket *socket)
     local = local_get(listener, socket);
     connection = local && memory_reserve_is_whole() ? connection_create(socket) : NULL;
     if (!connection) {
+        if (local)
+            local_free_unused(local);
         os_socket_close(&socket, false);
         return;
     }
@@ -95,6 +119,7 @@ static void let_in(struct gate_listener *listener, struct os_socket *socket)
     ip->connections++;
     connection->gate_ip = ip;
     connection->local = local;
+    local->connections++;
     connection->peer_port = peer.port_number;
     gate_hand_over(listener, connection);
 }
@@ -165,8 +190,7 @@ void listener_init(struct gate_listener *listener)
 
 void listener_release(struct gate_listener *listener)
 {
-    LIST_EACH_SAFE (node, &listener->locals)
-        ALLOCATOR_DELETE(&heap_allocator, LIST_ITEM(node, struct gate_local, node));
+    ASSERT(list_is_empty(&listener->locals)); /* as the gate outlives its connections */
     ALLOCATOR_DELETE(&heap_allocator, listener);
 }
 

@@ -32,8 +32,8 @@ void connection_defer(struct connection *connection)
 
 /* ---- receiving ---- */
 
-/* Where the next bytes go; false: there is no room. */
-static bool receive_prepare(struct connection *connection)
+/* Where the next bytes go. */
+static void receive_prepare(struct connection *connection)
 {
     struct intake *intake = connection->intake;
     struct os_op *op = &intake->receive;
@@ -47,23 +47,22 @@ static bool receive_prepare(struct connection *connection)
         op->size_bytes = INTAKE_BUFFER_BYTES - (size_t)intake->end;
         op->useful_bytes = 1;
     }
-    if (op->size_bytes == 0)
-        return false;
+    ASSERT(op->size_bytes > 0);
     if (FAULT_POINT(receive_one_byte))
         op->size_bytes = 1;
     op->socket = connection->socket;
     connection->is_receiving = true;
     connection->is_receiving_large = intake->large != NULL;
-    return true;
 }
 
 static struct os_op *reader_begin(struct os_reader *reader)
 {
     struct connection *connection = CONTAINER_OF(reader, struct connection, reader);
-    struct intake *intake = intake_take(connection->network);
-    bool has_room;
+    struct intake *intake = connection->intake;
 
     connection->is_awaiting = false;
+    if (!intake)
+        intake = intake_take(connection->network);
     if (!intake) {
         connection->peer_ended = true;
         connection->peer_err = ERR_NO_MEMORY;
@@ -72,25 +71,33 @@ static struct os_op *reader_begin(struct os_reader *reader)
     }
     intake->connection = connection;
     connection->intake = intake;
-    has_room = receive_prepare(connection);
-    ASSERT(has_room);
+    receive_prepare(connection);
     return &intake->receive;
 }
 
 static void reader_undo(struct os_reader *reader, struct os_op *op)
 {
     struct connection *connection = CONTAINER_OF(reader, struct connection, reader);
+    struct intake *intake = connection->intake;
 
     UNUSED(op);
     connection->is_receiving = false;
     connection->is_awaiting = true;
-    intake_give_back(connection->network, TAKE(connection->intake));
+    if (intake->begin == intake->end)
+        intake_give_back(connection->network, TAKE(connection->intake));
+}
+
+static bool has_room(const struct intake *intake)
+{
+    return intake->large ? intake->large_filled < intake->large->capacity_bytes
+                         : intake->end < INTAKE_BUFFER_BYTES;
 }
 
 /* Receives, or waits to, where that is wanted: not while memory is awaited, while too much output is
  * queued, or when there is no room because the connection is paused. A draining one reads on and
  * drops what it reads, lest unread bytes turn the close into a reset that takes our last bytes
- * with it. */
+ * with it. Only the rest of a large frame has an operation that waits; an intake without one may be
+ * given away and go back at any time, whatever still comes. */
 static void receive_next(struct connection *connection)
 {
     if (connection->is_receiving || connection->is_awaiting || connection->peer_ended ||
@@ -99,12 +106,15 @@ static void receive_next(struct connection *connection)
     if (connection->state == CONNECTION_OPEN &&
         (connection_waits(connection) || connection_output_is_over(connection)))
         return;
-    if (!connection->intake) {
-        connection->is_awaiting = true;
-        os_socket_await(connection->socket, &connection->reader);
-    } else if (receive_prepare(connection)) {
+    if (connection->intake && !has_room(connection->intake))
+        return;
+    if (connection->intake && connection->intake->large) {
+        receive_prepare(connection);
         reactor_submit(connection->network->reactor, &connection->intake->receive);
+        return;
     }
+    connection->is_awaiting = true;
+    os_socket_await(connection->socket, &connection->reader);
 }
 
 /* The peer's end is acted upon once the frames that came before it were given. */

@@ -14,10 +14,11 @@
 #include "network/network_internal.h"
 
 #include "base/memory_reserve.h"
+#include "base/sanitizer.h"
 
 /* ---- intakes, which are used again: a heap takes its time for more than a thousand bytes ---- */
 
-#if defined(__SANITIZE_ADDRESS__)
+#if HAS_ADDRESS_SANITIZER
 #define SPARE_INTAKES_MAX 0 /* so that a use after the release is seen */
 #else
 #define SPARE_INTAKES_MAX 96 /* what one poll may bring, and the frames of some */
@@ -66,9 +67,15 @@ void spare_intakes_free(struct network *network)
 
 /* ---- memory of frames ---- */
 
-static void no_memory(struct connection *connection, size_t charged_bytes)
+/* What counts for a frame: a small one holds its intake, be it empty. */
+static size_t charged_bytes(size_t capacity_bytes)
 {
-    memory_give_back(connection->network, charged_bytes);
+    return capacity_bytes <= SMALL_FRAME_BYTES ? sizeof(struct intake) : capacity_bytes;
+}
+
+static void no_memory(struct connection *connection, size_t taken_bytes)
+{
+    memory_give_back(connection->network, taken_bytes);
     connection_close(connection, NETWORK_REASON_ERROR, false, "no memory for a frame");
 }
 
@@ -102,7 +109,7 @@ static void frame_free(struct frame *frame)
         intake_give_back(network, CONTAINER_OF(frame, struct intake, frame));
     else
         heap_allocator.release(&heap_allocator, frame, sizeof(struct frame) + capacity_bytes);
-    memory_give_back(network, capacity_bytes);
+    memory_give_back(network, charged_bytes(capacity_bytes));
 }
 
 static void large_grow(struct connection *connection)
@@ -231,7 +238,8 @@ static void large_begin(struct connection *connection, size_t length)
 
     if (!frame)
         return;
-    ASSERT(!connection->is_receiving); /* there is no room to receive into */
+    ASSERT(!connection->is_receiving &&
+           !connection->is_awaiting); /* there was no room to receive into */
     ASSERT(have < frame->capacity_bytes);
     memcpy(frame->data, intake->buffer + FRAME_LENGTH_BYTES, have);
     intake->begin = intake->end = 0;
@@ -263,11 +271,11 @@ static bool small_give(struct connection *connection, size_t length)
 {
     struct intake *intake;
 
-    if (!memory_take(connection, length))
+    if (!memory_take(connection, charged_bytes(length)))
         return false;
     intake = small_take(connection, length);
     if (!intake) {
-        no_memory(connection, length);
+        no_memory(connection, charged_bytes(length));
         return false;
     }
     intake->frame = (struct frame){.data = intake->buffer + FRAME_LENGTH_BYTES,

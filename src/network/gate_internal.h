@@ -9,6 +9,7 @@
 
 #define GATE_RATE_SECONDS 11      /* Kafka's quota.window.num of one second each */
 #define GATE_RETRY_MS 100         /* after an accept that failed */
+#define GATE_LOCALS_LOOKED_AT 64  /* before an address has one more entry */
 #define GATE_HELD_MAX 1024        /* sockets of throttled addresses */
 #define GATE_THROTTLE_MS_MAX 1000 /* one window */
 
@@ -37,7 +38,7 @@ struct gate_listener {
     bool parked_is_recorded;
     int64_t connections;
     struct gate_rate rate;
-    struct list_node locals; /* of struct gate_local; what was put in is never changed */
+    struct list_node locals; /* of struct gate_local, those of connections; the last used first */
 };
 
 struct gate_network {
@@ -105,6 +106,8 @@ struct network_gate {
 /* ---- accept.c ---- */
 void listener_init(struct gate_listener *listener);
 void listener_release(struct gate_listener *listener);
+/* One connection fewer came to this address; frees it after the last one. */
+void local_put(struct gate_local *local);
 /* Goes on accepting if nothing stands against it. */
 void listener_go(struct gate_listener *listener);
 /* Something of the limits changed. */

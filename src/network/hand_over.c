@@ -33,6 +33,7 @@ static void gate_forget(struct connection *connection)
         gate_ip_unused(gate, connection->gate_ip);
         reactor_defer(gate->reactor, &gate->work);
     }
+    local_put(connection->local);
     ALLOCATOR_DELETE(&heap_allocator, connection);
     gate_free_unused(gate);
 }

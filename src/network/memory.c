@@ -2,9 +2,9 @@
 /*
  * network/memory.c: the budget of frames, and the connections that wait for it.
  *
- * What is charged is what is allocated. Who finds no room waits in one queue, first come first
- * served, and its socket is not read. As long as handlers hold a frame, its release is what the
- * queue waits for. When they hold none (all memory is in frames that are still coming) nobody
+ * What is charged is what is allocated, so never nothing: a frame of no bytes has its intake. Who
+ * finds no room waits in one queue, first come first served, and its socket is not read. As long as
+ * handlers hold a frame, its release is what the queue waits for. When they hold none (all memory is in frames that are still coming) nobody
  * would ever give memory back, so then the head of the queue may exceed the budget until its frame
  * is whole; only one connection at a time may. So frame_bytes <= frame_bytes_max + one frame, and
  * a frame larger than the whole budget passes too.
@@ -32,6 +32,7 @@ bool memory_take(struct connection *connection, size_t size_bytes)
     struct network *network = connection->network;
     struct intake *intake = connection->intake;
 
+    ASSERT(size_bytes > 0); /* a grant of nothing would be none */
     if (intake->granted_bytes > 0) {
         ASSERT(intake->granted_bytes == size_bytes); /* it asks again for what it waited for */
         intake->granted_bytes = 0;

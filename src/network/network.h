@@ -82,7 +82,7 @@ struct network_counts {
     int64_t connections;
     int64_t connections_opened, connections_closed; /* since start */
     int64_t bytes_received, bytes_sent, frames_received;
-    int64_t frame_bytes;         /* held now */
+    int64_t frame_bytes;         /* held now; a small frame as the buffer that it came in */
     int64_t closed_by_reason[8]; /* enum network_reason */
     int64_t muted_for_memory;    /* times that reading stopped because of invariant 2 */
 };

@@ -91,9 +91,11 @@ struct outgo {
     struct slice own_slices[OUTGO_SLICES];
 };
 
-/* A local address, told once for all connections of a listener that came to it. */
+/* A local address, told once for all connections of a listener that came to it. Networks read it, the gate does the
+ * rest. */
 struct gate_local {
     struct list_node node;
+    int64_t connections;
     struct os_address address;
 };
 
@@ -119,7 +121,7 @@ struct connection {
     struct outgo *outgo;   /* NULL: no send is under way */
     struct gate_listener *gate_listener;
     struct gate_ip *gate_ip;
-    const struct gate_local *local;
+    struct gate_local *local;
     int pauses;
     enum err peer_err;
     uint32_t large_length_last; /* of the large frame before */

@@ -7,6 +7,7 @@
 #include "network/network_internal.h"
 
 #include "base/fault_point.h"
+#include "base/sanitizer.h"
 
 void connection_send(struct connection *connection, struct output_piece *piece)
 {
@@ -77,7 +78,7 @@ static size_t slices_count(const struct connection *connection)
 
 /* ---- sends ---- */
 
-#if defined(__SANITIZE_ADDRESS__)
+#if HAS_ADDRESS_SANITIZER
 #define SPARE_OUTGOES_MAX 0
 #else
 #define SPARE_OUTGOES_MAX 64

@@ -188,8 +188,8 @@ struct os_reader {
 };
 struct os_reader_calls {
     /* Something may be there: bytes, the end or an error. An OS_OP_RECEIVE of the socket, filled in as for os_port_submit,
-     * which is under way from here on; NULL: there is no memory for one, and nobody reads any more. It may not
-     * call this header. */
+     * which is under way from here on; NULL: there is no memory for one, and nobody reads any more. It may wake
+     * the port and set its deadline, but submit, await, poll, close or move nothing: an event is being looked at. */
     struct os_op *(*begin)(struct os_reader *reader);
     /* There was nothing after all: the operation is its owner's without a `done`, the reader waits on. */
     void (*undo)(struct os_reader *reader, struct os_op *op);

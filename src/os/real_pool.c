@@ -6,20 +6,15 @@
 #include "os/real_internal.h"
 
 #include "base/fmt.h"
+#include "base/sanitizer.h"
 
 #include <errno.h>
 #include <limits.h>
 #include <signal.h>
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#if HAS_HEAVY_SANITIZER
 #define STACK_BYTES (8 * 256 * KIB) /* red zones widen every frame */
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || \
-    __has_feature(memory_sanitizer)
-#define STACK_BYTES (8 * 256 * KIB)
-#endif
-#endif
-#ifndef STACK_BYTES
+#else
 /* Below the size of a huge page, so that none is spent on a stack. */
 #define STACK_BYTES (256 * KIB)
 #endif

@@ -2,6 +2,7 @@
 #include "runner.h"
 
 #include "base/assert.h"
+#include "base/sanitizer.h"
 #include "child_end.h"
 #include "points.h"
 
@@ -15,7 +16,7 @@
 #include <unistd.h>
 
 #define STRETCH 25 /* seeds a process */
-#if defined(__SANITIZE_ADDRESS__)
+#if HAS_ADDRESS_SANITIZER
 #define SEED_SECONDS 300
 #else
 #define SEED_SECONDS 60 /* real time after which a seed hangs */

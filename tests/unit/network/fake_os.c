@@ -265,6 +265,13 @@ static void await(struct os_socket *base, struct os_reader *reader)
     struct fake_socket *socket = socket_of(base);
 
     ASSERT(!socket->is_closed && !socket->receive && !socket->reader);
+    if (socket->os->looks_in_vain && socket->in_read == socket->in_size && !socket->peer_ended) {
+        struct os_op *op = reader->calls->begin(reader);
+
+        if (!op)
+            return;
+        reader->calls->undo(reader, op);
+    }
     socket->reader = reader;
     try_receive(socket);
 }

@@ -16,6 +16,7 @@ struct fake_os {
     struct list_node listeners;
     uint16_t next_port;
     size_t receive_bytes_max; /* per operation */
+    bool looks_in_vain;       /* who awaits is asked at once, although there is nothing */
 };
 
 struct fake_port {

@@ -3,6 +3,7 @@
 #include "bench.h"
 
 #include "base/allocator.h"
+#include "base/fmt.h"
 #include "test.h"
 
 #include <stdlib.h>
@@ -122,6 +123,124 @@ static void a_paused_connection_of_which_nothing_came_holds_no_buffer(void **sta
     bench_end(&bench);
 }
 
+static void nothing_is_left_of_a_frame_that_came_during_a_pause(void **state)
+{
+    struct bench bench;
+    struct fake_socket *sockets[CONNECTIONS];
+    int64_t idle = 0;
+
+    bench_start(&bench, 1, NULL);
+    bench.on_frame = answer;
+    for (size_t i = 0; i < CONNECTIONS; i++)
+        sockets[i] = bench_connect(&bench);
+    bench_run(&bench);
+    talk(&bench, sockets, CONNECTIONS, 300);
+    idle = counted.bytes;
+    for (size_t i = 0; i < CONNECTIONS; i++) {
+        struct bench_connection *own = bench_connection(&bench, i);
+
+        connection_pause(own->connection);
+        bench_write_frame(sockets[i], "request", 7);
+        bench_run(&bench);
+        assert_int_equal(own->frames, 1);
+        connection_resume(own->connection);
+        bench_run(&bench);
+        assert_int_equal(own->frames, 2);
+        assert_int_equal(counted.bytes, idle);
+    }
+    talk(&bench, sockets, CONNECTIONS, 300); /* they read on */
+    bench_end(&bench);
+}
+
+static void answer_later(struct bench *bench, struct bench_connection *from, struct frame *frame)
+{
+    connection_pause(from->connection);
+}
+
+static void nothing_is_left_of_requests_that_came_while_the_answer_was_awaited(void **state)
+{
+    struct bench bench;
+    struct fake_socket *sockets[CONNECTIONS];
+    int64_t idle = 0;
+
+    bench_start(&bench, 1, NULL);
+    bench.on_frame = answer_later;
+    for (size_t i = 0; i < CONNECTIONS; i++)
+        sockets[i] = bench_connect(&bench);
+    bench_run(&bench);
+    for (size_t i = 0; i < CONNECTIONS; i++) {
+        struct bench_connection *own = bench_connection(&bench, i);
+
+        for (int come = 0; come < 3; come++) {
+            bench_write_frame(sockets[i], "request", 7);
+            bench_run(&bench);
+        }
+        for (size_t given = 1; given <= 3; given++) {
+            assert_int_equal(own->frames, given);
+            bench_send(&bench, own->connection, "answer");
+            connection_resume(own->connection);
+            bench_run(&bench);
+        }
+        assert_int_equal(own->frames, 3);
+        if (i == 0)
+            idle = counted.bytes; /* with what the network keeps for all */
+        assert_int_equal(counted.bytes, idle);
+    }
+    bench_end(&bench);
+}
+
+static struct fake_socket *connect_to(struct bench *bench, int number)
+{
+    struct fake_socket *socket = fake_connect(&bench->os, BENCH_PORT, "10.0.0.9");
+
+    fmt(socket->local.text, sizeof(socket->local.text), "127.0.%d.%d", number / 250, number % 250);
+    bench_run(bench);
+    return socket;
+}
+
+static void of_the_local_address_of_a_connection_that_ended_nothing_is_left(void **state)
+{
+    struct bench bench;
+    struct fake_socket *socket;
+    int64_t before;
+
+    bench_start(&bench, 1, NULL);
+    socket = bench_connect(&bench);
+    fake_end(socket, OK);
+    bench_run(&bench);
+    before = counted.bytes;
+    for (int i = 0; i < 1000; i++) {
+        socket = connect_to(&bench, i);
+        fake_end(socket, OK);
+        bench_run(&bench);
+    }
+    assert_int_equal(bench.closed, 1001);
+    assert_int_equal(counted.bytes, before);
+    bench_end(&bench);
+}
+
+static void one_local_address_is_shared_however_many_others_there_are(void **state)
+{
+    enum { OTHERS = 300 };
+    struct bench bench;
+    struct bench_connection *own;
+    int64_t before;
+
+    bench_start(&bench, 1, NULL);
+    connect_to(&bench, 1000);
+    for (int i = 0; i < OTHERS; i++)
+        connect_to(&bench, i);
+    before = counted.bytes;
+    for (size_t i = 0; i < CONNECTIONS; i++)
+        connect_to(&bench, 1000);
+    assert_true(counted.bytes - before <= CONNECTIONS * CONNECTION_IDLE_BYTES);
+    own = bench_connection(&bench, OTHERS + CONNECTIONS);
+    assert_string_equal(connection_local_address(own->connection)->text, "127.0.4.0");
+    own = bench_connection(&bench, 17);
+    assert_string_equal(connection_local_address(own->connection)->text, "127.0.0.16");
+    bench_end(&bench);
+}
+
 static void the_beginning_of_a_frame_holds_a_buffer_until_the_frame_was_given(void **state)
 {
     struct bench bench;
@@ -199,6 +318,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(an_idle_connection_holds_its_handle_and_no_buffer),
         TEST(a_paused_connection_of_which_nothing_came_holds_no_buffer),
+        TEST(nothing_is_left_of_a_frame_that_came_during_a_pause),
+        TEST(nothing_is_left_of_requests_that_came_while_the_answer_was_awaited),
+        TEST(of_the_local_address_of_a_connection_that_ended_nothing_is_left),
+        TEST(one_local_address_is_shared_however_many_others_there_are),
         TEST(the_beginning_of_a_frame_holds_a_buffer_until_the_frame_was_given),
         TEST(a_frame_that_came_alone_is_aligned_and_its_holder_may_keep_it),
         TEST(without_memory_for_a_buffer_the_connection_ends_and_others_stay),

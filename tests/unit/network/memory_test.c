@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "bench.h"
 
+#include "network/network_internal.h"
 #include "test.h"
 
 static const struct network_options small = {100000, 100000, -1, 1 << 20};
@@ -19,7 +20,7 @@ static void over_the_budget_sockets_wait_and_go_on_in_order_when_frames_are_rele
         bench_run(&bench);
     }
     assert_int_equal(bench.frame_count, 2); /* the first one is held all the time */
-    assert_int_equal(bench_counts(&bench)->frame_bytes, 60010);
+    assert_int_equal(bench_counts(&bench)->frame_bytes, 60000 + sizeof(struct intake));
     assert_int_equal(bench_counts(&bench)->muted_for_memory, 3);
     for (size_t i = 2; i < 5; i++) {
         assert_int_equal(bench_connection(&bench, i)->frames, 0);
@@ -29,7 +30,7 @@ static void over_the_budget_sockets_wait_and_go_on_in_order_when_frames_are_rele
         bench_run(&bench);
         assert_int_equal(bench_connection(&bench, i)->frames, 1);
         assert_int_equal(bench.frame_count, 2);
-        assert_int_equal(bench_counts(&bench)->frame_bytes, 60010);
+        assert_int_equal(bench_counts(&bench)->frame_bytes, 60000 + sizeof(struct intake));
     }
     bench_end(&bench);
 }
@@ -55,6 +56,54 @@ static void a_small_frame_waits_behind_those_that_waited_before_it(void **state)
     bench_run(&bench);
     assert_int_equal(bench_connection(&bench, 1)->frames, 1);
     assert_int_equal(bench_connection(&bench, 2)->frames, 1);
+    bench_end(&bench);
+}
+
+/* Nothing of a peer's is awaited more than once, however small it is. */
+static void empty_frames_wait_and_are_given_in_their_turn(void **state)
+{
+    static const size_t sizes[] = {60000, 60000, 0, 0, 60000};
+    struct bench bench;
+    struct fake_socket *sockets[5];
+
+    bench_start(&bench, 1, &small);
+    bench.keeps_frames = true;
+    for (int i = 0; i < 5; i++) {
+        sockets[i] = bench_connect(&bench);
+        bench_write_frame(sockets[i], bytes, sizes[i]);
+        bench_run(&bench);
+        assert_int_equal(bench.frame_count, 1);
+    }
+    assert_int_equal(bench_counts(&bench)->muted_for_memory, 4);
+    bench_release_frames(&bench);
+    bench_run(&bench);
+    for (size_t i = 1; i < 4; i++)
+        assert_int_equal(bench_connection(&bench, i)->frames, 1);
+    assert_int_equal(bench_connection(&bench, 4)->frames, 0);
+    assert_int_equal(bench_counts(&bench)->muted_for_memory, 4); /* nobody queued once more */
+    bench_release_frames(&bench);
+    bench_run(&bench);
+    assert_int_equal(bench_connection(&bench, 4)->frames, 1);
+    bench_end(&bench);
+}
+
+static void an_empty_frame_holds_as_much_as_its_memory(void **state)
+{
+    struct bench bench;
+    struct fake_socket *socket;
+    size_t given = (size_t)small.frame_bytes_max / sizeof(struct intake);
+
+    bench_start(&bench, 1, &small);
+    bench.keeps_frames = true;
+    socket = bench_connect(&bench);
+    for (size_t i = 0; i <= given; i++)
+        bench_write_frame(socket, bytes, 0);
+    bench_run(&bench);
+    assert_int_equal(bench.frame_count, given);
+    assert_int_equal(bench_counts(&bench)->frame_bytes, given * sizeof(struct intake));
+    bench_release_frames(&bench);
+    bench_run(&bench);
+    assert_int_equal(bench.frame_count, 1);
     bench_end(&bench);
 }
 
@@ -189,7 +238,7 @@ static void a_frame_outlives_its_connection_and_counts_until_released(void **sta
     fake_break(socket);
     bench_run(&bench);
     assert_int_equal(bench.closed, 1);
-    assert_int_equal(bench_counts(&bench)->frame_bytes, 5);
+    assert_int_equal(bench_counts(&bench)->frame_bytes, sizeof(struct intake));
     bench.frames[0]->data[0] = 'B'; /* its holder may write */
     assert_memory_equal(bench.frames[0]->data, "Bytes", 5);
     bench_end(&bench); /* which sees that the stop waits for the release */
@@ -200,6 +249,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(over_the_budget_sockets_wait_and_go_on_in_order_when_frames_are_released),
         cmocka_unit_test(a_small_frame_waits_behind_those_that_waited_before_it),
+        cmocka_unit_test(empty_frames_wait_and_are_given_in_their_turn),
+        cmocka_unit_test(an_empty_frame_holds_as_much_as_its_memory),
         cmocka_unit_test(a_frame_larger_than_the_budget_passes_when_nothing_is_held),
         cmocka_unit_test(frames_that_block_each_other_become_whole_one_after_the_other),
         cmocka_unit_test(the_one_that_exceeds_the_budget_makes_way_when_it_dies),
