@@ -6,6 +6,9 @@
 #include "config/config_internal.h"
 
 #define VALUE_BYTES_MAX 32767
+/* Of all that one resource has. A broker takes keys that nobody knows, and every node holds them in memory that it must
+ * have: without a bound one peer could make that as large as he likes. Kafka has none. */
+#define RESOURCE_BYTES_MAX (1024 * 1024)
 
 enum err config_operations_check(const struct config_operation *operations, size_t count,
                                  struct why *why)
@@ -142,6 +145,16 @@ static void pairs_put(struct config_pair *pairs, size_t *count, struct config_pa
     }
 }
 
+static size_t set_bytes(const struct config_set *set)
+{
+    size_t size_bytes = 0;
+
+    for (size_t i = 0; set && i < set->count; i++)
+        size_bytes +=
+            sizeof set->pairs[i] + set->pairs[i].key.size_bytes + set->pairs[i].value.size_bytes;
+    return size_bytes;
+}
+
 /* Checks `wanted` changes against rules and validation and gives the records to write. */
 static enum err alteration_finish(struct arena *arena, const struct config *config,
                                   const struct config_rules *rules, enum config_resource resource,
@@ -173,6 +186,11 @@ static enum err alteration_finish(struct arena *arena, const struct config *conf
         pairs_put(outcome, &outcome_count, pair);
     }
     alteration = (struct config_alteration){{changes, change_count}, {outcome, outcome_count}};
+    if (set_bytes(&alteration.outcome) > MAX(RESOURCE_BYTES_MAX, set_bytes(current)))
+        return why_set(why, ERR_INVALID_CONFIG,
+                       "The configuration cannot be altered because all its names and values "
+                       "together exceed %d bytes.",
+                       RESOURCE_BYTES_MAX);
     TRY(config_validate(arena, config, resource, resource_name, current, &alteration.outcome, why));
     *out = alteration; /* last: `current` may be an earlier outcome in *out */
     return OK;

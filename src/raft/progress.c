@@ -4,6 +4,7 @@
  * fetched last, whether enough of them still follow.
  * Invariants  1. each voter of the set in force has one entry; every other entry is an observer.
  *             2. a voter's end offset is what it fetched at: a voter fetches at its flushed end.
+ *             3. whoever fetches may name himself as he likes: observers are RAFT_OBSERVERS_MAX at most.
  */
 #include "raft/raft_internal.h"
 
@@ -111,13 +112,27 @@ void raft_progress_seen(struct raft *raft, struct raft_replica_key key)
         check_quorum_restart(raft);
 }
 
+/* Before the array grows for one more observer, those go that fell silent. */
+static bool observer_fits(struct raft *raft)
+{
+    struct raft_leadership *leadership = &raft->leadership;
+    size_t voters = raft_progress_voter_count(raft);
+
+    if (leadership->replica_count == leadership->replica_capacity ||
+        leadership->replica_count - voters >= RAFT_OBSERVERS_MAX)
+        raft_progress_forget_observers(raft);
+    return leadership->replica_count - voters < RAFT_OBSERVERS_MAX;
+}
+
 void raft_progress_fetched(struct raft *raft, struct raft_replica_key key, int64_t fetch_offset)
 {
-    struct raft_replica *replica = raft_progress_find(raft, key, true);
+    struct raft_replica *replica = raft_progress_find(raft, key, false);
     int64_t leader_end = raft->log.end_offset;
 
+    if (!replica && key.id >= 0 && observer_fits(raft))
+        replica = raft_progress_find(raft, key, true);
     if (!replica)
-        return; /* not a replica: served, not tracked */
+        return; /* not a replica, or one too many: served, not tracked */
     if (fetch_offset >= leader_end)
         replica->caught_up_ms = raft->now_ms;
     else if (replica->leader_end_at_fetch > 0 && fetch_offset >= replica->leader_end_at_fetch)

@@ -19,6 +19,8 @@
 #define RAFT_FETCH_WAIT_MS 500
 /* DescribeQuorum forgets an observer after this long without a fetch. */
 #define RAFT_OBSERVER_SESSION_MS 300000
+/* Observers beyond are served, but not tracked. */
+#define RAFT_OBSERVERS_MAX 1000
 /* AddVoter wants a fetch within this time. */
 #define RAFT_CAUGHT_UP_MS 3600000
 /* An orderly stop waits this long for another leader. */

@@ -5,6 +5,8 @@
  *             2. All connections of one entity of the winning level share one usage.
  *             3. A limit over several shards is held against the sum of all: every shard tells the others each
  *                100 ms what it used (quota_exchange.c).
+ *             4. Nobody escapes by new names: who finds no room for a usage of his own shares one with all of
+ *                those, and a usage that still measures something is never given up for another.
  * Threads     the shard's. docs/design/quotas.md; KIP-13, 124, 546, 599.
  */
 #include "server/quota_internal.h"
@@ -66,6 +68,7 @@ static bool limit_find(const struct metadata_image *image, enum quota_kind kind,
         key_out->kind = kind;
         key_out->user = levels[i].has_user ? user : SLICE_NULL;
         key_out->client_id = levels[i].has_client ? client_id : SLICE_NULL;
+        key_out->is_open = levels[i].default_user || levels[i].default_client;
         return true;
     }
     return false;
@@ -92,20 +95,38 @@ static void usage_free(struct quota_service *service, struct quota_usage *usage)
 {
     hash_map_remove(&service->usages, &usage->node);
     list_remove(&usage->recent);
-    server_free(usage, usage->block_bytes);
+    heap_allocator.release(&heap_allocator, usage, usage->block_bytes);
 }
 
-static void idle_drop(struct quota_service *service, int64_t now_ms)
+static void idle_drop(struct quota_service *service, int64_t now_ms, int64_t idle_ms)
 {
     struct list_node *oldest;
 
     while ((oldest = list_first(&service->recent))) {
         struct quota_usage *usage = LIST_ITEM(oldest, struct quota_usage, recent);
 
-        if (now_ms - usage->used_ms < USAGE_IDLE_MS)
+        if (now_ms - usage->used_ms < idle_ms)
             return;
         usage_free(service, usage);
     }
+}
+
+/* After so long without a record no window holds anything, and a bucket is full again. */
+static int64_t windows_ms(const struct quota_service *service)
+{
+    const struct quota_windows *rates = &service->windows;
+    const struct quota_windows *buckets = &service->controller_windows;
+
+    return MAX((rates->count + 1) * rates->size_ms, (buckets->count + 1) * buckets->size_ms);
+}
+
+static bool usage_fits(struct quota_service *service, const struct quota_usage_key *key,
+                       int64_t now_ms)
+{
+    idle_drop(service, now_ms, USAGE_IDLE_MS);
+    if (key->is_open && service->usages.count >= QUOTA_USAGES_MAX)
+        idle_drop(service, now_ms, windows_ms(service));
+    return !key->is_open || service->usages.count < QUOTA_USAGES_MAX;
 }
 
 static struct slice text_put(uint8_t **at, struct slice from)
@@ -119,30 +140,44 @@ static struct slice text_put(uint8_t **at, struct slice from)
     return copy;
 }
 
+/* NULL: no room. A peer's name is no reason to break into the reserve. */
+static struct quota_usage *usage_make(struct quota_service *service,
+                                      const struct quota_usage_key *key, uint64_t hash,
+                                      int64_t now_ms)
+{
+    size_t block_bytes =
+        sizeof(struct quota_usage) + key->user.size_bytes + key->client_id.size_bytes;
+    struct quota_usage *usage = NULL;
+    uint8_t *at;
+
+    if (usage_fits(service, key, now_ms) && memory_reserve_is_whole())
+        usage = allocator_zeroed(&heap_allocator, block_bytes);
+    if (!usage)
+        return NULL;
+    usage->block_bytes = block_bytes;
+    at = (uint8_t *)(usage + 1);
+    usage->key.kind = key->kind;
+    usage->key.is_open = key->is_open;
+    usage->key.user = text_put(&at, key->user);
+    usage->key.client_id = text_put(&at, key->client_id);
+    list_init(&usage->recent);
+    if (hash_map_insert(&service->usages, hash, &usage->node) != OK) {
+        heap_allocator.release(&heap_allocator, usage, block_bytes);
+        return NULL;
+    }
+    return usage;
+}
+
 struct quota_usage *quota_usage_get(struct quota_service *service,
                                     const struct quota_usage_key *key, int64_t now_ms)
 {
     uint64_t hash = key_hash(key);
     struct hash_map_node *node = hash_map_find(&service->usages, hash, key);
-    struct quota_usage *usage;
-    size_t block_bytes = sizeof *usage + key->user.size_bytes + key->client_id.size_bytes;
-    uint8_t *at;
-    enum err err;
+    struct quota_usage *usage = node ? CONTAINER_OF(node, struct quota_usage, node)
+                                     : usage_make(service, key, hash, now_ms);
 
-    if (node) {
-        usage = CONTAINER_OF(node, struct quota_usage, node);
-    } else {
-        idle_drop(service, now_ms);
-        usage = server_allocate(block_bytes);
-        usage->block_bytes = block_bytes;
-        at = (uint8_t *)(usage + 1);
-        usage->key.kind = key->kind;
-        usage->key.user = text_put(&at, key->user);
-        usage->key.client_id = text_put(&at, key->client_id);
-        list_init(&usage->recent);
-        err = hash_map_insert(&service->usages, hash, &usage->node);
-        ASSERT(err == OK);
-    }
+    if (!usage)
+        return &service->shared[key->kind];
     list_remove(&usage->recent);
     list_push_back(&service->recent, &usage->recent);
     usage->used_ms = now_ms;
@@ -270,8 +305,10 @@ enum err quota_service_create(struct shard *shard, struct quota_service **out)
     struct quota_service *service = SERVER_NEW(struct quota_service);
 
     service->shard = shard;
-    hash_map_init(&service->usages, &must_allocator, key_matches);
+    hash_map_init(&service->usages, &heap_allocator, key_matches);
     list_init(&service->recent);
+    for (int kind = 0; kind < QUOTA_KINDS; kind++)
+        service->shared[kind].key.kind = (enum quota_kind)kind;
     quota_exchange_init(service);
     *out = service;
     return OK;

@@ -9,11 +9,16 @@
 #include "server/quota.h"
 #include "server/quota_rate.h"
 
+/* Of clients that only a default names, and who may call themselves what they like; a usage is about 1.7 KiB. */
+#define QUOTA_USAGES_MAX 10000
+
 /* Whose usage: what the winning level names of the client; null: not part of it. */
 struct quota_usage_key {
     enum quota_kind kind;
     struct slice user;
     struct slice client_id;
+    bool
+        is_open; /* only a default limits it: peers make as many of them as they like. Not compared */
 };
 
 struct quota_usage {
@@ -31,12 +36,14 @@ struct quota_service {
     struct shard *shard;
     struct hash_map usages;
     struct list_node recent;
+    struct quota_usage shared[QUOTA_KINDS]; /* of all that found no room for one of their own */
     bool has_kind[QUOTA_KINDS];
     struct quota_windows windows;
     struct quota_windows controller_windows;
     struct timer exchange; /* of several shards */
 };
 
+/* Its own, or the shared one of its kind: never NULL. */
 struct quota_usage *quota_usage_get(struct quota_service *service,
                                     const struct quota_usage_key *key, int64_t now_ms);
 

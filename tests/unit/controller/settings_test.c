@@ -4,6 +4,8 @@
  */
 #include "support.h"
 
+#include "base/fmt.h"
+
 /* ---- configs ---- */
 
 struct config_case {
@@ -112,6 +114,35 @@ static void an_unchanged_topic_value_is_not_written_but_a_brokers_is(void **stat
     assert_int_equal(fixture.records_written, 1);
     config_run(&fixture, &broker, false);
     assert_int_equal(fixture.records_written, 1);
+    fixture_end(&fixture);
+}
+
+/* A broker takes keys that nobody knows, and every node holds them in memory that it must have. */
+static void configs_of_one_resource_are_a_mebibyte_at_most_and_may_always_shrink(void **state)
+{
+    static char value[32001];
+    struct config_case row = {4, "0", 0, NULL, value, 0, NULL};
+    char key[32];
+    int count = 0;
+    struct fixture fixture;
+
+    (void)state;
+    memset(value, 'v', sizeof value - 1);
+    fixture_start(&fixture, METADATA_VERSION_LATEST);
+    fixture_brokers(&fixture, 1);
+    row.key = key;
+    for (int16_t code = 0; code == 0 && count < 100; count += code == 0) {
+        fmt(key, sizeof key, "unknown.%d", count);
+        code = config_run(&fixture, &row, false)->error_code;
+    }
+    assert_int_equal(count, 32);
+    assert_int_equal(fixture.records_written, 0);
+    row.operation = 1;
+    fmt(key, sizeof key, "unknown.0");
+    assert_int_equal(config_run(&fixture, &row, false)->error_code, 0);
+    row.operation = 0;
+    fmt(key, sizeof key, "unknown.32");
+    assert_int_equal(config_run(&fixture, &row, false)->error_code, 0);
     fixture_end(&fixture);
 }
 
@@ -566,6 +597,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(config_changes_are_checked_one_resource_at_a_time),
         cmocka_unit_test(an_unchanged_topic_value_is_not_written_but_a_brokers_is),
+        cmocka_unit_test(configs_of_one_resource_are_a_mebibyte_at_most_and_may_always_shrink),
         cmocka_unit_test(alter_configs_replaces_the_whole_set),
         cmocka_unit_test(features_move_within_what_every_node_supports),
         cmocka_unit_test(a_feature_that_nobody_knows_is_refused_at_level_0),

@@ -395,6 +395,65 @@ static void quorum_is_described_by_its_leader_for_the_metadata_partition(void **
     assert_int_equal(bench->last_reply.error, ERR_UNKNOWN_TOPIC_OR_PARTITION);
 }
 
+static int32_t observers_of(struct bench *bench)
+{
+    bench_request(bench, (struct raft_request){.api = RAFT_API_DESCRIBE_QUORUM});
+    assert_int_equal(bench->last_reply.error, OK);
+    return (int32_t)bench->last_reply.describe.observer_count;
+}
+
+static bool is_observed(struct bench *bench, int32_t id)
+{
+    (void)observers_of(bench);
+    for (size_t i = 0; i < bench->last_reply.describe.observer_count; i++)
+        if (bench->last_reply.describe.observers[i].key.id == id)
+            return true;
+    return false;
+}
+
+/* Peers may call themselves what they like: what the leader knows of them stays small. */
+static void observers_are_a_thousand_at_most_and_the_others_are_served(void **state)
+{
+    struct bench *bench = *state;
+
+    bench_start_dynamic(bench, 1);
+    bench_request(bench, bench_fetch(4, 1, 3, 1));
+    for (int id = 10; id < 1500; id++)
+        bench_request(bench, bench_fetch(id, 1, 3, 1));
+    assert_int_equal(observers_of(bench), 1000);
+    assert_true(is_observed(bench, 4));
+    bench_request(bench, bench_fetch(2000, 1, 2, 1));
+    assert_int_equal(bench->last_reply.error, OK);
+    assert_int_equal(bench->last_reply.fetch.read_offset, 2);
+    assert_false(is_observed(bench, 2000));
+    assert_string_equal(bench_role(bench), "Leader 1");
+}
+
+/* Nobody describes the quorum: the array of those who come and go grows no more. */
+static void silent_observers_make_room_for_new_ones(void **state)
+{
+    struct bench *bench = *state;
+    struct allocator_failing heap;
+    int64_t bytes_in_use = 0;
+
+    allocator_failing_init(&heap, &heap_allocator, -1, false);
+    bench->allocator = &heap.base;
+    bench_start_dynamic(bench, 1);
+    for (int round = 0; round < 60; round++) {
+        bench_pass(bench, 150000);
+        bench_pass(bench, 150001);
+        for (int id = 0; id < 30; id++)
+            bench_request(bench, bench_fetch(10 + round * 30 + id, 1, 2, 1));
+        if (round == 5)
+            bytes_in_use = heap.bytes_in_use;
+    }
+    assert_true(heap.bytes_in_use <= bytes_in_use);
+    assert_int_equal(observers_of(bench), 30);
+    assert_true(is_observed(bench, 10 + 59 * 30));
+    bench_release(bench);
+    bench_init(bench, 1); /* the heap of this test ends here */
+}
+
 static void observer_is_forgotten_after_five_silent_minutes(void **state)
 {
     struct bench *bench = *state;
@@ -462,6 +521,8 @@ int main(void)
         TEST(upgrade_needs_every_voter_to_support_the_level),
         TEST(upgrade_needs_the_directory_of_every_voter),
         TEST(quorum_is_described_by_its_leader_for_the_metadata_partition),
+        TEST(observers_are_a_thousand_at_most_and_the_others_are_served),
+        TEST(silent_observers_make_room_for_new_ones),
         TEST(observer_is_forgotten_after_five_silent_minutes),
         TEST(equal_successors_are_named_by_their_ids),
     };
