@@ -6,6 +6,7 @@
  */
 #include "server/error_response.h"
 
+#include "base/assert.h"
 #include "controller/controller.h"
 #include "protocol/generated/api_keys.h"
 #include "protocol/generated/messages.h"
@@ -94,6 +95,7 @@ void *error_response_build(const struct api *api, int16_t version, const void *b
 
 void *error_response_make(struct request *request, enum err err, const char *message)
 {
+    ASSERT(request->body || request->frame); /* who let it rest makes the answer */
     if (!request->body)
         return NULL;
     if (request->api->key == API_PRODUCE &&

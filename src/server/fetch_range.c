@@ -16,11 +16,10 @@ static void mark(struct fetch_range *range, size_t at)
 }
 
 size_t fetch_range_verify(struct slice bytes, int64_t floor, int64_t offset, int64_t limit,
-                          struct fetch_range *range, int64_t *next_offset_out)
+                          struct fetch_range *range, struct fetch_whole *whole_out)
 {
     struct slice rest = bytes, batch;
     int64_t next = offset;
-    size_t whole_bytes = 0;
 
     if (range) {
         range->bytes = bytes.data;
@@ -41,16 +40,15 @@ size_t fetch_range_verify(struct slice bytes, int64_t floor, int64_t offset, int
             (header.magic >= BATCH_MAGIC && header.base_offset < (at > 0 ? next : floor)))
             return at;
         next = batch_last_offset(&header) + 1;
-        whole_bytes = at + batch.size_bytes;
-        if (next_offset_out)
-            *next_offset_out = next;
+        if (whole_out)
+            *whole_out = (struct fetch_whole){at + batch.size_bytes, next};
         if (range) {
             mark(range, at);
-            range->size_bytes = whole_bytes;
+            range->size_bytes = at + batch.size_bytes;
             range->next_offset = next;
         }
     }
-    return whole_bytes > 0 ? whole_bytes : bytes.size_bytes;
+    return bytes.size_bytes;
 }
 
 /* Size of the batch that begins at `at`, which is the place of one; 0: at the end. */

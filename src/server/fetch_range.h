@@ -32,13 +32,19 @@ struct fetch_want {
     int64_t bound_offset; /* exclusive */
 };
 
-/* Bytes up to the first batch whose checksum, frame or place is wrong. What follows the last whole batch is left out:
- * no reader can use it, all ask for it again; without a whole one it counts as good, and says that there is more. A disk that rots must not reach a client or a replica as if it were data. The
+/* What was found whole of some bytes. */
+struct fetch_whole {
+    size_t size_bytes;
+    int64_t next_offset; /* behind it */
+};
+
+/* Bytes up to the first batch whose checksum, frame or place is wrong; what follows the last whole batch counts as
+ * good: readers pass it over. A disk that rots must not reach a client or a replica as if it were data. The
  * checksum does not cover the base offset, so that must rise, from `floor` on, reach the offset that was asked for,
- * and stay below `limit`. range (may be NULL): what is known of the whole batches; its place is the caller's. *next_offset_out (may be NULL): that
- * begins behind them. */
+ * and stay below `limit`. range (may be NULL): what is known of the whole batches; its place is the caller's.
+ * *whole_out (may be NULL) stays as it is where no batch is whole. */
 size_t fetch_range_verify(struct slice bytes, int64_t floor, int64_t offset, int64_t limit,
-                          struct fetch_range *range, int64_t *next_offset_out);
+                          struct fetch_range *range, struct fetch_whole *whole_out);
 /* Whole batches from the wanted position on, as many as are there, wanted, and below the bound. Empty: none, or no batch
  * begins there. */
 struct slice fetch_range_cut(const struct fetch_range *range, const struct fetch_want *want);

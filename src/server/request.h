@@ -102,7 +102,8 @@ struct request_loan {
 void request_lend(struct request *request, struct request_loan *loan, size_t slices_max);
 
 /* It waits for others, and nobody looks at its frame, its body or its arena any more: they are given back, so that
- * thousands may wait. The answer's own memory comes from the arena again. The header's client id must lie elsewhere. */
+ * thousands may wait. The answer's own memory comes from the arena again. The header's client id must lie elsewhere.
+ * request_answer_failed is not for it any more: its answer is made of the body. */
 void request_rest(struct request *request);
 
 void request_hold(struct request *request);

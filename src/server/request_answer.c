@@ -93,10 +93,11 @@ static struct answer *answer_make(const struct request *request,
     size_t head_bytes = sizeof(struct answer) + earlier_count * sizeof(struct output_piece);
     struct answer *answer =
         heap_allocator.allocate(&heap_allocator, head_bytes + encoded.size_bytes);
-    uint8_t *bytes = (uint8_t *)answer + head_bytes;
+    uint8_t *bytes;
 
     if (!answer)
         return NULL;
+    bytes = (uint8_t *)answer + head_bytes;
     *answer = (struct answer){.block_bytes = head_bytes + encoded.size_bytes,
                               .earlier_count = earlier_count};
     memcpy(bytes, encoded.data, encoded.size_bytes);

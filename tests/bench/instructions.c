@@ -347,8 +347,7 @@ static void fetch_megabyte(struct lab *lab)
 {
     int64_t bytes = fetched_bytes(fetch_call(lab, fetch_body(lab, LARGE_PARTITION, 1, 0, 1 * MIB)));
 
-    /* Whole batches. */
-    must(bytes > (int64_t)(1 * MIB - 128 * KIB) && bytes <= (int64_t)(1 * MIB), "not a megabyte");
+    must(bytes == 1 * MIB, "not a megabyte");
 }
 
 /* ---- groups ---- */

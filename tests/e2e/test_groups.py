@@ -45,6 +45,37 @@ def test_a_group_finds_its_coordinator_on_this_node(node, client, group):
     assert groups.find_coordinator(client, group) == (0, 1, "127.0.0.1", node.port)
 
 
+def test_members_of_a_group_without_a_coordinator_are_told_so_and_stay_connected(make_node):
+    node = make_node(shards=3)
+    node.start()
+    client = node.client()
+    for number in range(8):
+        assert groups.sync(client, f"g{number}", 1, "m") == (groups.NOT_COORDINATOR, b"")
+        assert groups.join(client, f"g{number}", "m")["error"] == groups.NOT_COORDINATOR
+    groups.wait_for_coordinator(client, "g", 60 * SLOW)
+    assert groups.join(client, "g")["error"] == 0
+    assert node.stop() == 0
+
+
+def test_members_of_a_group_whose_coordinator_is_made_are_told_so_until_they_join(make_node):
+    """Whatever state the coordinator's partition is in, the answer is a code on the same connection."""
+    node = make_node(shards=3)
+    node.start()
+    client = node.client()
+    groups.find_coordinator(client, "g")
+    deadline = time.monotonic() + 60 * SLOW
+    waiting = (groups.NOT_COORDINATOR, groups.LOAD_IN_PROGRESS, groups.NOT_AVAILABLE)
+    while True:
+        synced = groups.sync(client, "g", 1, "m")[0]
+        joined = groups.join(client, "g")
+        if joined["error"] == 0:
+            break
+        assert synced in waiting + (UNKNOWN_MEMBER_ID,) and joined["error"] in waiting
+        assert time.monotonic() < deadline
+    assert groups.sync(client, "g", 1, joined["member"], [(joined["member"], b"all")]) == (0, b"all")
+    assert node.stop() == 0
+
+
 @pytest.mark.parametrize("key_type", [-1, 3, 99])
 def test_a_coordinator_of_an_unknown_kind_is_an_invalid_request(client, key_type):
     assert groups.find_coordinator(client, "x", key_type) == (groups.INVALID_REQUEST, -1, "", -1)

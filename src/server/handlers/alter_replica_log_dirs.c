@@ -83,8 +83,10 @@ topic_answer(struct each_state *state,
     result->partitions =
         alter_replica_log_dirs_response_alter_replica_log_dir_partition_result_array(
             &request->arena, (size_t)asked->partitions_count);
-    if (!result->partitions)
+    if (!result->partitions) {
+        state->is_short = true;
         return 0;
+    }
     result->partitions_count = asked->partitions_count;
     for (int32_t i = 0; i < asked->partitions_count; i++) {
         moves[i] = (struct asked_move){
@@ -122,6 +124,7 @@ void handle_alter_replica_log_dirs(struct request *request)
     response->results = alter_replica_log_dirs_response_alter_replica_log_dir_topic_result_array(
         &request->arena, topics);
     state->response = response;
+    state->is_short = !moves || !response->results;
     state->run = alter_run;
     state->finish = alter_finish;
     for (int32_t i = 0; moves && response->results && i < body->dirs_count; i++)

@@ -73,6 +73,7 @@ void handle_delete_records(struct request *request)
     response->topics = delete_records_response_delete_records_topic_result_array(
         &request->arena, (size_t)body->topics_count);
     state->response = response;
+    state->is_short = !response->topics;
     state->run = delete_run;
     state->finish = delete_finish;
     for (int32_t i = 0; response->topics && i < body->topics_count; i++) {
@@ -83,8 +84,10 @@ void handle_delete_records(struct request *request)
         topic->name = asked->name;
         topic->partitions = delete_records_response_delete_records_partition_result_array(
             &request->arena, (size_t)asked->partitions_count);
-        if (!topic->partitions)
+        if (!topic->partitions) {
+            state->is_short = true;
             break;
+        }
         topic->partitions_count = asked->partitions_count;
         response->topics_count = i + 1;
         for (int32_t j = 0; j < asked->partitions_count; j++) {

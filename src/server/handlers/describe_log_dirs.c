@@ -7,8 +7,7 @@
 #include "server/partition_internal.h"
 #include "server/request.h"
 
-#include <stdlib.h>
-
+#include "base/hash_map.h"
 #include "protocol/generated/describe_log_dirs_request.h"
 #include "protocol/generated/describe_log_dirs_response.h"
 #include "server/handlers/handlers.h"
@@ -36,55 +35,92 @@ struct describe_shard {
     bool is_short; /* no memory for some of them */
 };
 
-struct log_asked {
-    struct slice topic; /* of the request */
-    int32_t index;
+/* A topic of the request, by the id that its name had then; bit n of `wanted`: partition n. */
+struct topic_asked {
+    struct hash_map_node node;
+    struct uuid id;
+    size_t partition_count;
+    uint64_t wanted[];
 };
 
 struct describe_state {
     struct request *request;
-    struct log_asked *asked; /* in order; nothing while all are wanted */
-    size_t asked_count;
+    struct hash_map asked; /* struct topic_asked; read by all shards, while nobody changes it */
     struct describe_shard *shards;
     size_t left;
 };
 
 /* ---- what is asked ---- */
 
-static int asked_compare(const void *left, const void *right)
-{
-    const struct log_asked *a = left, *b = right;
-    int order = slice_compare(a->topic, b->topic);
+#define WORD_BITS 64
 
-    return order != 0 ? order : (a->index > b->index) - (a->index < b->index);
+static bool asked_matches(const struct hash_map_node *node, const void *key)
+{
+    return uuid_equal(CONTAINER_OF(node, const struct topic_asked, node)->id,
+                      *(const struct uuid *)key);
 }
 
-/* In order, so that each log is looked for by halves: a request may name millions. */
-static enum err asked_sort(struct describe_state *state)
+static struct topic_asked *asked_find(const struct describe_state *state, struct uuid id)
 {
-    const struct describe_log_dirs_request *body = state->request->body;
-    size_t count = 0;
+    struct hash_map_node *node = hash_map_find(&state->asked, hash_uuid(id), &id);
 
-    for (int32_t i = 0; i < body->topics_count; i++)
-        count += (size_t)MAX(body->topics[i].partitions_count, 0);
-    state->asked = ARENA_ARRAY(&state->request->arena, struct log_asked, count);
-    if (!state->asked)
-        return ERR_NO_MEMORY;
-    for (int32_t i = 0; i < body->topics_count; i++)
-        for (int32_t j = 0; j < body->topics[i].partitions_count; j++)
-            state->asked[state->asked_count++] =
-                (struct log_asked){body->topics[i].topic, body->topics[i].partitions[j]};
-    qsort(state->asked, state->asked_count, sizeof *state->asked, asked_compare);
+    return node ? CONTAINER_OF(node, struct topic_asked, node) : NULL;
+}
+
+static enum err asked_topic(struct describe_state *state, const struct metadata_topic *topic,
+                            struct topic_asked **out)
+{
+    struct topic_asked *asked = asked_find(state, topic->id);
+    size_t count = (size_t)topic->partition_count;
+
+    if (!asked) {
+        asked = arena_zeroed(&state->request->arena, 1,
+                             sizeof *asked + (count / WORD_BITS + 1) * sizeof asked->wanted[0]);
+        if (!asked)
+            return ERR_NO_MEMORY;
+        asked->id = topic->id;
+        asked->partition_count = count;
+        TRY(hash_map_insert(&state->asked, hash_uuid(topic->id), &asked->node));
+    }
+    *out = asked;
+    return OK;
+}
+
+/* A request may name millions, with long names, again and again, or what is not there: each costs a bit at most,
+ * and no comparison of names. */
+static enum err asked_fill(struct describe_state *state)
+{
+    const struct metadata_image *image = state->request->shard->publication->image;
+    const struct describe_log_dirs_request *body = state->request->body;
+
+    for (int32_t i = 0; i < body->topics_count; i++) {
+        const struct metadata_topic *topic = metadata_image_topic(image, body->topics[i].topic);
+        struct topic_asked *asked;
+
+        if (!topic)
+            continue;
+        TRY(asked_topic(state, topic, &asked));
+        for (int32_t j = 0; j < body->topics[i].partitions_count; j++) {
+            int32_t index = body->topics[i].partitions[j];
+
+            if (index >= 0 && (size_t)index < asked->partition_count)
+                asked->wanted[index / WORD_BITS] |= UINT64_C(1) << (index % WORD_BITS);
+        }
+    }
     return OK;
 }
 
 static bool is_asked(const struct describe_state *state, const struct partition *partition)
 {
     const struct describe_log_dirs_request *body = state->request->body;
-    struct log_asked wanted = {partition->topic, partition->index};
+    const struct topic_asked *asked;
+    int32_t index = partition->index;
 
-    return body->topics_count < 0 || bsearch(&wanted, state->asked, state->asked_count,
-                                             sizeof *state->asked, asked_compare) != NULL;
+    if (body->topics_count < 0)
+        return true;
+    asked = asked_find(state, partition->topic_id);
+    return asked && index >= 0 && (size_t)index < asked->partition_count &&
+           (asked->wanted[index / WORD_BITS] >> (index % WORD_BITS) & 1);
 }
 
 /* ---- on each shard ---- */
@@ -333,6 +369,7 @@ static void describe_home(struct describe_state *state)
     err = directories_answer(state, response);
     for (size_t i = 0; i < request->shard->node->shard_count; i++)
         arena_release(&state->shards[i].arena);
+    hash_map_release(&state->asked);
     if (err == OK)
         request_answer(request, response);
     else
@@ -352,7 +389,9 @@ void handle_describe_log_dirs(struct request *request)
     }
     state->request = request;
     state->left = node->shard_count;
-    if (asked_sort(state) != OK) {
+    hash_map_init(&state->asked, &heap_allocator, asked_matches);
+    if (asked_fill(state) != OK) {
+        hash_map_release(&state->asked);
         request_close(request, "no memory for DescribeLogDirs");
         return;
     }

@@ -19,16 +19,30 @@ struct producer_row {
     int16_t epoch;
 };
 
+/* The first is never too large. Who is refused takes nothing from those behind. */
+static bool room_take(struct each_state *state, size_t size_bytes)
+{
+    size_t taken = atomic_load(&state->results_bytes);
+
+    do {
+        if (taken > 0 && taken + size_bytes > ROWS_BYTES_MAX)
+            return false;
+    } while (!atomic_compare_exchange_weak(&state->results_bytes, &taken, taken + size_bytes));
+    return true;
+}
+
 static void describe_run(struct each_part *part, struct partition *partition)
 {
     struct producer_state *producers = log_producers(partition->log);
     size_t count = producer_state_count(producers);
     size_t size_bytes = MAX(count, 1) * sizeof(struct producer_row);
-    size_t before = atomic_fetch_add(&part->state->results_bytes, size_bytes);
     struct producer_row *rows = NULL;
 
-    if (before == 0 || before + size_bytes <= ROWS_BYTES_MAX)
+    if (room_take(part->state, size_bytes)) {
         rows = allocator_zeroed(&heap_allocator, size_bytes);
+        if (!rows)
+            atomic_fetch_sub(&part->state->results_bytes, size_bytes);
+    }
     if (!rows) {
         part->err = ERR_NO_MEMORY;
         partition_op_finish(&part->op);
@@ -114,6 +128,7 @@ void handle_describe_producers(struct request *request)
     response->topics = describe_producers_response_topic_response_array(&request->arena,
                                                                         (size_t)body->topics_count);
     state->response = response;
+    state->is_short = !response->topics;
     state->run = describe_run;
     state->finish = describe_finish;
     for (int32_t i = 0; response->topics && i < body->topics_count; i++) {
@@ -126,8 +141,10 @@ void handle_describe_producers(struct request *request)
         topic->name = asked->name;
         topic->partitions = describe_producers_response_partition_response_array(
             &request->arena, (size_t)asked->partition_indexes_count);
-        if (!topic->partitions)
+        if (!topic->partitions) {
+            state->is_short = true;
             break;
+        }
         topic->partitions_count = asked->partition_indexes_count;
         response->topics_count = i + 1;
         for (int32_t j = 0; j < asked->partition_indexes_count; j++) {

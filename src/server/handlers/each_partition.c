@@ -78,6 +78,10 @@ struct each_part *each_add(struct each_state *state, const struct metadata_topic
 
 void each_submit(struct each_state *state)
 {
+    if (state->is_short) {
+        request_answer_failed(state->request, ERR_NO_MEMORY, NULL);
+        return;
+    }
     state->is_submitting = true;
     for (size_t i = 0; i < state->count; i++)
         state->left += state->parts[i].is_sent;

@@ -35,6 +35,7 @@ struct each_state {
     size_t capacity;
     size_t left;
     bool is_submitting;
+    bool is_short; /* no memory for some of the answer: the request fails whole, nothing is done */
     atomic_size_t results_bytes; /* of all parts; the handler's */
     /* On the owner; ends with partition_op_finish. */
     void (*run)(struct each_part *part, struct partition *partition);

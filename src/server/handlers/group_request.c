@@ -180,12 +180,14 @@ void group_request_wait(struct request *request, struct slice group_id, struct s
     size_t block_bytes =
         sizeof(struct group_forward) + request->header.client_id.size_bytes + kept.size_bytes;
     struct group_forward *forward = allocator_zeroed(&heap_allocator, block_bytes);
-    uint8_t *at = (uint8_t *)(forward + 1);
+    uint8_t *at;
 
+    ASSERT(done); /* the general form of an error is made of the body */
     if (!forward) {
         request_close(request, "no memory for a request of a group");
         return;
     }
+    at = (uint8_t *)(forward + 1);
     forward->block_bytes = block_bytes;
     forward->kept = kept_put(&at, kept);
     request->header.client_id = kept_put(&at, request->header.client_id);

@@ -23,7 +23,8 @@ void group_request_call(struct request *request, struct slice group_id, const vo
                         void (*done)(struct coordinator_call *call), void *context);
 
 /* group_request_forward for what the coordinator may let wait: the request rests meanwhile (request_rest), and its body
- * is gone when `done` (NULL: see there) is called. `kept` is copied; null stays null. */
+ * may be gone when `done` is called, which is never NULL: request_answer_failed has nothing to make an answer of.
+ * `kept` is copied; null stays null. */
 void group_request_wait(struct request *request, struct slice group_id, struct slice kept,
                         void (*done)(struct coordinator_call *call));
 struct slice group_request_kept(const struct coordinator_call *call);

@@ -241,11 +241,14 @@ void handle_list_offsets(struct request *request)
     response->topics = list_offsets_response_list_offsets_topic_response_array(
         &request->arena, (size_t)body->topics_count);
     state->response = response;
+    state->is_short = !asked || !response->topics;
     state->run = list_run;
     state->finish = list_finish;
     for (int32_t i = 0; asked && response->topics && i < body->topics_count; i++) {
-        if (!topic_add(state, &body->topics[i], asked))
+        if (!topic_add(state, &body->topics[i], asked)) {
+            state->is_short = true;
             break;
+        }
         asked += body->topics[i].partitions_count;
     }
     each_submit(state);

@@ -48,6 +48,7 @@ void handle_offset_for_leader_epoch(struct request *request)
     response->topics = offset_for_leader_epoch_response_offset_for_leader_topic_result_array(
         &request->arena, (size_t)body->topics_count);
     state->response = response;
+    state->is_short = !response->topics;
     state->run = epoch_run;
     state->finish = epoch_finish;
     for (int32_t i = 0; response->topics && i < body->topics_count; i++) {
@@ -60,8 +61,10 @@ void handle_offset_for_leader_epoch(struct request *request)
         topic->topic = asked->topic;
         topic->partitions = offset_for_leader_epoch_response_epoch_end_offset_array(
             &request->arena, (size_t)asked->partitions_count);
-        if (!topic->partitions)
+        if (!topic->partitions) {
+            state->is_short = true;
             break;
+        }
         topic->partitions_count = asked->partitions_count;
         response->topics_count = i + 1;
         for (int32_t j = 0; j < asked->partitions_count; j++) {

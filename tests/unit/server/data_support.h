@@ -2,7 +2,7 @@
 /*
  * tests/unit/server/data_support.h: a hand-built node on a simulated machine, with as many shards
  * as wanted and two directories: partitions, fetches and handlers are real; requests, quotas and
- * the controller are fakes that record (fake_requests.c).
+ * the controller are fakes that record (fake_requests.c, fake_parts.c).
  */
 #ifndef TESTS_SERVER_DATA_SUPPORT_H
 #define TESTS_SERVER_DATA_SUPPORT_H

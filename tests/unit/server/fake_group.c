@@ -6,6 +6,7 @@
 struct group_coordinator *fake_first;
 int fake_live;
 enum err fake_load_err;
+const struct fake_call *fake_told;
 struct group_assigned_view fake_assigned[FAKE_ASSIGNED_MAX];
 size_t fake_assigned_count;
 
@@ -131,7 +132,7 @@ enum err group_coordinator_handle(struct group_coordinator *coordinator,
                                   const struct coordinator_moment *moment,
                                   struct coordinator_effects *effects)
 {
-    const struct fake_call *call = request->body;
+    const struct fake_call *call = fake_told ? fake_told : request->body;
     enum err err = OK;
 
     ASSERT(moment->image && moment->random);

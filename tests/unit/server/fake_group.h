@@ -51,6 +51,7 @@ extern struct group_coordinator *fake_first; /* the newest */
 extern int fake_live;
 extern struct group_assigned_view fake_assigned[FAKE_ASSIGNED_MAX]; /* of the newest's groups */
 extern size_t fake_assigned_count;
-extern enum err fake_load_err; /* of every replay, while it is not OK */
+extern const struct fake_call *fake_told; /* in place of every body, unless it is NULL */
+extern enum err fake_load_err;            /* of every replay, while it is not OK */
 
 #endif

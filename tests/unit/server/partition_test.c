@@ -613,9 +613,47 @@ static void of_the_logs_those_are_described_that_are_asked_for(void **state)
     rig_close(&rig);
 }
 
+/* What is asked is kept in memory that the image bounds, not the request, and is not compared by names. */
+static void a_request_may_name_logs_as_often_as_it_likes(void **state)
+{
+    enum { ASKED = 200000 };
+    struct describe_log_dirs_response *response;
+    struct describe_log_dirs_request *body;
+    struct rig_request *request;
+    struct rig rig;
+
+    UNUSED(state);
+    rig_open(&rig, 2, NULL);
+    rig_topic(&rig, "t", 1, 3);
+    rig_publish(&rig);
+    body = describe_log_dirs_request_array(&rig.arena, 1);
+    body->topics = describe_log_dirs_request_describable_log_dir_topic_array(&rig.arena, 3);
+    body->topics_count = 3;
+    body->topics[0].topic = SLICE("t");
+    body->topics[1].topic = slice_of(arena_zeroed(&rig.arena, 1, INT16_MAX), INT16_MAX);
+    body->topics[2].topic = SLICE("t");
+    for (int32_t i = 0; i < 3; i++) {
+        int32_t *numbers = ARENA_ARRAY(&rig.arena, int32_t, ASKED);
+
+        for (int32_t k = 0; k < ASKED; k++)
+            numbers[k] = (k * 7919) % ASKED - 100;
+        body->topics[i].partitions = numbers;
+        body->topics[i].partitions_count = ASKED;
+    }
+    rig.request_bytes_max = 64 * KIB;
+    request = rig_begin(&rig, 1, API_DESCRIBE_LOG_DIRS, 5, body, handle_describe_log_dirs);
+    response = rig_wait(request);
+    assert_non_null(response);
+    assert_int_equal(response->results[0].topics_count, 1);
+    assert_int_equal(response->results[0].topics[0].partitions_count, 3);
+    rig_request_free(request);
+    rig_close(&rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_request_may_name_logs_as_often_as_it_likes),
         cmocka_unit_test(of_the_logs_those_are_described_that_are_asked_for),
         cmocka_unit_test(new_replica_is_made_in_the_directory_that_metadata_names),
         cmocka_unit_test(unassigned_replica_is_reported_where_it_went),
