@@ -34,15 +34,17 @@ static void read_done(struct log_read *read)
         part->err = ERR_KAFKA_STORAGE_ERROR;
     if (read->err == OK && (part->read_bytes > 0 || range)) {
         struct slice bytes = slice_of(part->buffer, part->read_bytes);
-        int64_t next_offset = read->offset;
+        struct fetch_whole whole = {.next_offset = read->offset};
 
         part->read_bytes =
-            fetch_range_verify(bytes, read->floor_offset, read->offset, limit, range, &next_offset);
-        if (part->read_bytes == 0 && bytes.size_bytes > 0)
+            fetch_range_verify(bytes, read->floor_offset, read->offset, limit, range, &whole);
+        if (part->read_bytes == 0 && bytes.size_bytes > 0) {
             part->err = ERR_CORRUPT_MESSAGE;
-        else if (part->read_bytes < bytes.size_bytes)
-            log_read_seen(read, slice_sub(bytes, part->read_bytes, SIZE_MAX),
-                          read->position_bytes + (int64_t)part->read_bytes, next_offset);
+            log_read_unsound(read);
+        } else if (part->read_bytes == bytes.size_bytes && whole.size_bytes < bytes.size_bytes) {
+            log_read_seen(read, slice_sub(bytes, whole.size_bytes, SIZE_MAX),
+                          read->position_bytes + (int64_t)whole.size_bytes, whole.next_offset);
+        }
     }
     /* The aborted transactions go with the answer; the range itself is not needed any more. */
     fetch_errand_end(part);

@@ -162,8 +162,10 @@ static void dropped_release(struct log *log)
     log->dropped_capacity = 0;
 }
 
-static void truncate_take_over(struct log *log)
+static void truncate_take_over(struct log *log, const struct log_change_op *op)
 {
+    if (op->kind == CHANGE_TRUNCATE_FULLY)
+        log_waits_lose(log, log->end_synced);
     log->end_queued = log->change_end;
     log->end_written = log->change_end;
     log->end_flushed = log->change_end;
@@ -233,7 +235,11 @@ static void change_end(struct log *log, struct log_change_op *op, enum err err)
     dropped_release(log);
     if (err != OK && !log->failed) {
         log->has_exclusive = leaves; /* nobody is let in between */
-        log_io_failed(log, err, "change");
+        /* What rotted is no fault of the other logs of the directory. */
+        if (err == ERR_CORRUPT || err == ERR_CORRUPT_MESSAGE)
+            log_fail(log);
+        else
+            log_io_failed(log, err, "change");
     }
     if (leaves) {
         log_leave(log, op, err != OK ? ERR_KAFKA_STORAGE_ERROR : OK);
@@ -242,7 +248,7 @@ static void change_end(struct log *log, struct log_change_op *op, enum err err)
     if (op->kind == CHANGE_SWAP)
         swap_take_over(log, op, err);
     else if (err == OK && !log->failed)
-        truncate_take_over(log);
+        truncate_take_over(log, op);
     log->has_exclusive = false;
     log->has_swap = false;
     op->err = log->failed ? ERR_KAFKA_STORAGE_ERROR : OK;

@@ -2,17 +2,17 @@
 /*
  * storage/clean_swap.c: a cleaned segment takes the place of those it was made from (§6.5 of the reference).
  *
- *   1 .cleaned → .swap   2 sync   3 old files → .deleted   4 sync   5 .swap → final names   6 sync
+ *   1 snapshots → .deleted, sync   2 .cleaned → .swap, sync   3 old files → .deleted, sync   4 .swap → final names, sync
  *
  * Each sync makes what came before it durable before the next step may be: a power cut keeps or undoes every
- * rename on its own. Before 2 the old files are all there; from 2 on the opening of the log ends the work
- * (load_segments.c); a final name never stands beside an old segment that it covers.
+ * rename on its own. Until 2 is durable the old files are all there; from then on the opening of the log ends the
+ * work (load_segments.c); a final name never stands beside an old segment that it covers.
  * The log has no reader in the midst of planning while this runs, so no file is opened under a name that changes
  * hands. Readers that planned before hold the old file open.
  *
  * Producer snapshots inside the group go with their segments. When a marker goes, so do all below the group's end,
  * those amid a segment too: one of them may hold the marker's transaction open, and a replay from it would find
- * nothing that ends it.
+ * nothing that ends it. They go first: after a crash the replay is longer then, over a log that has its markers yet.
  * Threads     steps: the job of a change; taking over: the store's.
  */
 #include "storage/cleaner.h"
@@ -96,23 +96,32 @@ void clean_swap_begin(struct clean_pass *pass)
     }
 }
 
+static enum err snapshots_rename(struct clean_pass *pass)
+{
+    for (size_t i = 0; i < pass->snapshot_count; i++)
+        TRY(old_rename(pass, pass->snapshots[i], ".snapshot"));
+    return OK;
+}
+
 static enum err olds_rename(struct clean_pass *pass)
 {
     for (size_t i = pass->group_from; i < pass->group_to; i++) {
         for (size_t j = 0; j < ARRAY_COUNT(swap_suffixes); j++)
             TRY(old_rename(pass, pass->items[i].base_offset, swap_suffixes[j]));
     }
-    for (size_t i = 0; i < pass->snapshot_count; i++)
-        TRY(old_rename(pass, pass->snapshots[i], ".snapshot"));
     return OK;
 }
 
 enum err clean_swap_blocking(struct clean_pass *pass)
 {
-    for (; pass->swap_step < 3; pass->swap_step++) {
+    for (; pass->swap_step < 4; pass->swap_step++) {
+        if (pass->swap_step == 0 && pass->snapshot_count == 0)
+            continue;
         if (pass->swap_step == 0)
-            TRY(output_rename(pass, ".cleaned", ".swap"));
+            TRY(snapshots_rename(pass));
         else if (pass->swap_step == 1)
+            TRY(output_rename(pass, ".cleaned", ".swap"));
+        else if (pass->swap_step == 2)
             TRY(olds_rename(pass));
         else
             TRY(output_rename(pass, ".swap", ""));

@@ -540,6 +540,8 @@ void log_waits_settle(struct log *log)
 
         if (log->failed)
             wait->err = ERR_KAFKA_STORAGE_ERROR;
+        else if (wait->is_lost)
+            wait->err = ERR_OFFSET_OUT_OF_RANGE;
         else if (wait->offset <= log->end_synced)
             wait->err = OK;
         else if (wait->offset > log->end_queued)
@@ -556,9 +558,19 @@ void log_waits_settle(struct log *log)
     }
 }
 
+void log_waits_lose(struct log *log, int64_t offset)
+{
+    LIST_EACH (node, &log->waits) {
+        struct log_wait *wait = LIST_ITEM(node, struct log_wait, node);
+
+        wait->is_lost = wait->offset > offset;
+    }
+}
+
 void log_flush(struct log *log, struct log_wait *wait)
 {
     ASSERT(wait->offset <= log->end_queued);
+    wait->is_lost = false;
     list_push_back(&log->waits, &wait->node);
     log->forced_flush_to = MAX(log->forced_flush_to, wait->offset);
     if (log->failed || wait->offset <= log->end_synced)

@@ -50,12 +50,29 @@ static enum err file_next_offset(struct log *log, const char *name, int64_t base
     }
 }
 
+/* Where the segment behind those that a swap covers begins; without one, where the swap ends. */
+static int64_t covered_end(const struct os_names *names, int64_t covered_max)
+{
+    int64_t end = INT64_MAX;
+
+    for (size_t i = 0; i < names->count; i++) {
+        const char *suffix;
+        int64_t offset;
+
+        if (file_name_parse(names->names[i], &offset, &suffix) && is_log_file(suffix) &&
+            offset >= covered_max)
+            end = MIN(end, offset);
+    }
+    return end == INT64_MAX ? covered_max : end;
+}
+
 /* Deletes leftovers; finishes swaps. `*changed_out`: list the directory again. */
 static enum err leftovers_clean(struct log *log, const struct os_names *names, bool *changed_out)
 {
     int64_t cleaned_min = INT64_MAX;
     int64_t covered_min = INT64_MAX;
     int64_t covered_max = INT64_MIN;
+    int64_t snapshots_end;
     const char *suffix;
     int64_t offset;
     bool removed = false;
@@ -88,14 +105,17 @@ static enum err leftovers_clean(struct log *log, const struct os_names *names, b
             covered_max = MAX(covered_max, MAX(next, offset + 1)); /* an empty one covers itself */
         }
     }
+    /* Older producer snapshots too: one may hold a transaction open whose marker the swap takes away. Another
+     * program's swap takes them last. */
+    snapshots_end = covered_end(names, covered_max);
     for (size_t i = 0; i < names->count; i++) {
         const char *name = names->names[i];
 
         if (!file_name_parse(name, &offset, &suffix) || text_ends_with(name, ".swap") ||
-            text_ends_with(name, ".cleaned") || text_ends_with(name, ".deleted") ||
-            text_ends_with(name, ".snapshot"))
+            text_ends_with(name, ".cleaned") || text_ends_with(name, ".deleted"))
             continue;
-        if (offset >= covered_min && offset < covered_max) {
+        if (strcmp(suffix, ".snapshot") == 0 ? covered_min <= covered_max && offset < snapshots_end
+                                             : offset >= covered_min && offset < covered_max) {
             TRY(remove_file(log, name));
             *changed_out = true;
             removed = true;

@@ -3,7 +3,8 @@
  * storage/places.c: where batches lie that were seen on the way to others: a reader's next request begins behind what it
  * got, and is found without the index and without a look into the file. docs/design/storage.md, Places.
  * Invariants  1. a place is one of a segment's incarnation: what was written there stands (segment.c). 2. it is worth
- *             what the header in the file is worth: whoever reads there checks the batch as after a scan.
+ *             what the header in the file is worth: whoever reads there checks the batch as after a scan, and what is none there is
+ *             forgotten: a header may have been read amiss once.
  */
 #include "storage/storage_internal.h"
 
@@ -28,6 +29,14 @@ void places_free(struct log_store *store)
 {
     storage_free(store->places, STORE_PLACES * sizeof *store->places);
     store->places = NULL;
+}
+
+void place_forget(struct log_store *store, uint64_t incarnation, int64_t offset)
+{
+    struct batch_place *place = place_of(store, incarnation, offset);
+
+    if (place && place->incarnation == incarnation && place->offset == offset)
+        *place = (struct batch_place){0};
 }
 
 void places_note(struct log_store *store, uint64_t incarnation, struct slice bytes,

@@ -682,6 +682,12 @@ void log_read_seen(struct log_read *read, struct slice rest, int64_t position_by
     places_note(read->segment->file.store, read->incarnation, rest, position_bytes, offset);
 }
 
+void log_read_unsound(struct log_read *read)
+{
+    ASSERT(read->has_file);
+    place_forget(read->segment->file.store, read->incarnation, read->offset);
+}
+
 void log_read_release(struct log_read *read)
 {
     if (read->has_file) {

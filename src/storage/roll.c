@@ -163,6 +163,8 @@ void log_roll_to(struct log *log, int64_t base_offset)
     segment->timestamp_known = true;
     log_segments_insert(log, log->segment_count, segment);
     log_snapshot_take(log, base_offset);
+    if (log->middle_snapshot == base_offset)
+        log->middle_snapshot = -1; /* it stands for the segments below now, and stays */
     LOG_DEBUG(log_logger(log), "storage", "segment_rolled", "log=%s base=%lld", log->name,
               (long long)base_offset);
 

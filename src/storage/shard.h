@@ -53,6 +53,8 @@ void log_flush_full(struct log *log, int64_t offset);
 /* Keeps the producer state as of the queued end for a file that the next full flush writes. */
 void log_snapshot_take(struct log *log, int64_t offset);
 void log_waits_settle(struct log *log);
+/* What they wait for above `offset` is no more: the next log_waits_settle tells them, wherever the log ends then. */
+void log_waits_lose(struct log *log, int64_t offset);
 
 /* index_load.c */
 struct index_waiter {

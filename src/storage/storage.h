@@ -326,6 +326,7 @@ struct log_wait {
     void *context;
     enum err err;
     struct list_node node;
+    bool is_lost; /* what it waited for is no more, whatever end the log has now */
 };
 void log_flush(struct log *log, struct log_wait *wait);
 void log_wait_cancel(struct log_wait *wait); /* fine when done */
@@ -385,6 +386,8 @@ void log_read_bytes(struct log_read *read, void *buffer);
  * it. Who reads on from there is spared a look into the file. */
 void log_read_seen(struct log_read *read, struct slice rest, int64_t position_bytes,
                    int64_t offset);
+/* What was read does not begin with a sound batch: the next read of that offset looks into the file again. */
+void log_read_unsound(struct log_read *read);
 /* Nothing of this read may be under way. */
 void log_read_release(struct log_read *read);
 /* Bytes between a planned position and `bound_offset`, for fetch.min.bytes; an estimate from below

@@ -339,6 +339,7 @@ const struct batch_place *place_find(struct log_store *store, uint64_t incarnati
  * their headers are there. */
 void places_note(struct log_store *store, uint64_t incarnation, struct slice bytes,
                  int64_t position_bytes, int64_t offset);
+void place_forget(struct log_store *store, uint64_t incarnation, int64_t offset);
 void places_free(struct log_store *store);
 
 /* ---- log ---- */

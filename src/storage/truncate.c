@@ -3,6 +3,8 @@
  * storage/truncate.c: a log loses its end (§5.5 of the reference).
  * The recovery point in the checkpoint file is lowered durably before a byte goes (change.c), so that a
  * crash in the middle scans what is left.
+ * Rot         where nothing leads past a header that rotted, nobody knows where the cut would be: ERR_CORRUPT_MESSAGE, and
+ *             the log fails alone (change.c). The next recovery ends it at that header.
  * Crash       files are cut from the newest segment down; each step leaves a log that loads.
  * Threads     a job that has the log to itself.
  */
@@ -29,8 +31,8 @@ static enum err segment_cut(struct log *log, struct segment *segment, int64_t of
     if (found) {
         TRY(os_file_truncate(file, position));
         segment->reserved_bytes = 0; /* they went too */
-    } else {
-        position = segment->size_bytes;
+    } else if (position < segment->size_bytes) {
+        return ERR_CORRUPT_MESSAGE; /* a size beyond the end: what is behind it was to be cut too */
     }
     segment->size_bytes = position;
     segment->written_bytes = position;
@@ -50,7 +52,21 @@ static enum err segment_cut(struct log *log, struct segment *segment, int64_t of
     return OK;
 }
 
-/* After a cut: largest and first timestamp from the batches that are left. */
+static void last_time_note(struct segment *segment)
+{
+    const struct time_index_entry *last;
+
+    if (segment->times.count == 0)
+        return;
+    last = &segment->times.items[segment->times.count - 1];
+    if (last->timestamp <= segment->max_timestamp)
+        return;
+    segment->max_timestamp = last->timestamp;
+    segment->max_timestamp_offset = segment->base_offset + last->relative;
+}
+
+/* After a cut: largest and first timestamp from the batches that are left. One that rotted hides those behind it, of
+ * which the time index tells. */
 static enum err timestamps_find(struct log *log, struct segment *segment)
 {
     CLEANUP(os_file_close) struct os_file *file = NULL;
@@ -70,9 +86,15 @@ static enum err timestamps_find(struct log *log, struct segment *segment)
     TRY(os_file_open(log_os(log), path, OS_OPEN_READ, &file));
     batch_reader_init(&reader, file, 0, segment->size_bytes);
     for (;;) {
-        TRY(batch_reader_next_header(&reader, &found, &header, &position));
-        if (!found)
+        enum err err = batch_reader_next_header(&reader, &found, &header, &position);
+
+        if (err != ERR_CORRUPT_MESSAGE)
+            TRY(err);
+        if (!found) {
+            if (position < segment->size_bytes)
+                last_time_note(segment);
             return OK;
+        }
         if (!segment->first_timestamp_known) {
             segment->first_timestamp = header.max_timestamp;
             segment->first_timestamp_known = true;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Compaction of transactions: what was aborted goes, and markers as soon as nothing needs them. */
 #include "compaction_support.h"
+#include "storage/storage_internal.h"
 
 #include <stdio.h>
 
@@ -161,6 +162,150 @@ static void a_marker_takes_snapshots_amid_a_segment_with_it(void **state)
     bench_close(&bench);
 }
 
+/* A producer's only transaction, open in the snapshot at 13, its marker behind that; nobody knows the producer any more. */
+#define OPEN_SNAPSHOT TOPIC_FOLDER "00000000000000000013.snapshot"
+static struct log *transaction_behind_a_snapshot(struct bench *bench, uint64_t seed)
+{
+    const int pair[1][2] = {{0, 1}};
+    struct log *log;
+
+    compaction_open(bench, seed);
+    history.count = 0;
+    bench->config.segment_bytes = 1000;
+    log = bench_log(bench, "topic", 0);
+    for (int key = 20; key < 32; key++)
+        OKAY(put(bench, log, &history, key, 0));
+    OKAY(keyed_append(
+        bench, log, &history,
+        &(struct keyed){.pairs = pair, .count = 1, .producer_id = 5, .transactional = true}));
+    log_roll(log);
+    bench_pass(bench, 100);
+    assert_true(bench_file_size(bench, OPEN_SNAPSHOT) > 0);
+    OKAY(mark(bench, log, &history, 5, false));
+    for (int key = 32; key < 44;
+         key++) /* neither of the two segments has room for more of the other's */
+        OKAY(put(bench, log, &history, key, 0));
+    return log;
+}
+
+static void marker_ages(struct bench *bench, struct log *log, int rounds)
+{
+    for (int round = 0; round < rounds && !log_is_failed(log); round++) {
+        if (put(bench, log, &history, 0, history.count) == OK)
+            compaction_run(bench, log);
+        bench_pass(bench, DAY);
+    }
+}
+
+/* The pass that gives the marker its horizon took the snapshot; one that was cut short may have left it. */
+static struct log *snapshot_comes_back(struct bench *bench, struct log *log)
+{
+    uint8_t snapshot[1000];
+    size_t snapshot_bytes = bench_file_get(bench, OPEN_SNAPSHOT, snapshot, sizeof snapshot);
+
+    marker_ages(bench, log, 4); /* the marker has its horizon */
+    assert_int_equal(bench_file_size(bench, OPEN_SNAPSHOT), -1);
+    bench_cut(bench, &(struct sim_crash_options){.keep_weight = 1});
+    bench_file_put(bench, OPEN_SNAPSHOT, slice_of(snapshot, snapshot_bytes));
+    bench_start(bench);
+    log = bench_log(bench, "topic", 0);
+    assert_int_equal(bench_file_size(bench, OPEN_SNAPSHOT), snapshot_bytes);
+    view_read(bench, log, log_end_written(log), false, &view);
+    assert_int_equal(view.markers, 1);
+    return log;
+}
+
+/* Of a machine that is down, or whose log is not open: what a recovery point that lags behind would not look at. */
+static void newer_snapshots_are_lost(struct bench *bench)
+{
+    CLEANUP(arena_release) struct arena arena;
+    struct os_names names;
+
+    arena_init(&arena, &heap_allocator, SIZE_MAX);
+    OKAY(os_list(bench->os, "/data/topic-0", &arena, &names));
+    for (size_t i = 0; i < names.count; i++) {
+        char path[200];
+
+        if (!text_ends_with(names.names[i], ".snapshot") ||
+            strcmp(names.names[i], "00000000000000000013.snapshot") <= 0)
+            continue;
+        snprintf(path, sizeof path, TOPIC_FOLDER "%s", names.names[i]);
+        OKAY(os_unlink(bench->os, path));
+    }
+    OKAY(os_sync_directory(bench->os, "/data/topic-0"));
+}
+
+/* Found by reading: the snapshots went last, and the opening of the log finished what was before them. */
+static void a_swap_that_stops_anywhere_leaves_no_transaction_open(void **state)
+{
+    int64_t hits = 1;
+    int64_t at;
+
+    for (at = 0; hits > 0; at++) {
+        struct bench bench;
+        struct log *log = transaction_behind_a_snapshot(&bench, 18);
+        int fault;
+
+        log = snapshot_comes_back(&bench, log);
+        fault = sim_fault_add(bench.os, &(struct sim_fault){.calls = 1u << SIM_CALL_RENAME |
+                                                                     1u << SIM_CALL_SYNC_DIRECTORY,
+                                                            .path_part = "topic-0",
+                                                            .skip_count = at,
+                                                            .is_sticky = true,
+                                                            .effect = SIM_EFFECT_ERROR,
+                                                            .err = ERR_IO});
+        marker_ages(&bench, log, 2);
+        hits = sim_fault_hits(bench.os, fault);
+        sim_faults_clear(bench.os);
+        bench_cut(&bench, &(struct sim_crash_options){.keep_weight = 1});
+        newer_snapshots_are_lost(&bench);
+        bench_start(&bench);
+        log = bench_log(&bench, "topic", 0);
+        log_set_high_watermark(log, log_end_written(log));
+        assert_int_equal(log_last_stable_offset(log), log_end_written(log));
+        if (hits == 0) {
+            view_read(&bench, log, log_end_written(log), false, &view);
+            assert_int_equal(view.markers, 0);
+        }
+        bench_close(&bench);
+    }
+    assert_true(at > 20);
+    UNUSED(state);
+}
+
+/* Apache renames the segments, and deletes its snapshots after that. */
+static void a_swap_that_another_program_left_takes_older_snapshots_with_it(void **state)
+{
+    static const char *const suffixes[] = {".log", ".index", ".timeindex"};
+    uint8_t snapshot[1000];
+    size_t snapshot_bytes;
+    struct bench bench;
+    struct log *log = transaction_behind_a_snapshot(&bench, 19);
+
+    snapshot_bytes = bench_file_get(&bench, OPEN_SNAPSHOT, snapshot, sizeof snapshot);
+    marker_ages(&bench, log, 5);
+    view_read(&bench, log, log_end_written(log), false, &view);
+    assert_int_equal(view.markers, 0);
+    bench_cut(&bench, &(struct sim_crash_options){.keep_weight = 1});
+    for (size_t i = 0; i < ARRAY_COUNT(suffixes); i++) {
+        char from[100], to[200];
+
+        snprintf(from, sizeof from, TOPIC_FOLDER "%020d%s", 13, suffixes[i]);
+        snprintf(to, sizeof to, "%s.swap", from);
+        OKAY(os_rename(bench.os, from, to));
+    }
+    bench_file_put(&bench, OPEN_SNAPSHOT, slice_of(snapshot, snapshot_bytes));
+    newer_snapshots_are_lost(&bench);
+    bench_start(&bench);
+    log = bench_log(&bench, "topic", 0);
+    log_set_high_watermark(log, log_end_written(log));
+    assert_int_equal(log_last_stable_offset(log), log_end_written(log));
+    assert_int_equal(bench_file_size(&bench, OPEN_SNAPSHOT), -1);
+    (void)compaction_check(&bench, log, &history);
+    bench_close(&bench);
+    UNUSED(state);
+}
+
 static void the_last_batch_of_a_known_producer_stays_empty(void **state)
 {
     const int pair[1][2] = {{0, 1}};
@@ -212,6 +357,8 @@ int main(void)
         cmocka_unit_test(a_commit_stays_as_long_as_a_record_of_its_transaction),
         cmocka_unit_test(a_marker_takes_older_producer_snapshots_with_it),
         cmocka_unit_test(a_marker_takes_snapshots_amid_a_segment_with_it),
+        cmocka_unit_test(a_swap_that_stops_anywhere_leaves_no_transaction_open),
+        cmocka_unit_test(a_swap_that_another_program_left_takes_older_snapshots_with_it),
         cmocka_unit_test(the_last_batch_of_a_known_producer_stays_empty),
     };
 

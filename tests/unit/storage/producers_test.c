@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Leader epochs, producers, their snapshots, the index of aborted transactions. */
+#include "base/fault_point.h"
 #include "support.h"
 
 #include <stdio.h>
@@ -455,6 +456,37 @@ static void a_roll_where_the_last_flush_ended_keeps_its_producers(void **state)
     bench_close(&bench);
 }
 
+#ifdef BARNABAS_FAULT_POINTS
+static bool is_full_early(void *context, enum fault_point point)
+{
+    UNUSED(context);
+    return point == FAULT_POINT_flush_full_early;
+}
+
+/* Found by reading: a snapshot that was taken amid the active segment, which then ended there, was removed by the next. */
+static void a_roll_where_a_snapshot_was_taken_keeps_it(void **state)
+{
+    struct bench bench;
+    struct log *log;
+
+    bench_open(&bench, 19);
+    log = bench_log(&bench, "topic", 0);
+    fault_points_install(is_full_early, NULL);
+    produce(&bench, log, 7, 0, 5);
+    bench_pass(&bench, 1000);
+    assert_true(bench_file_size(&bench, FOLDER "00000000000000000005.snapshot") > 0);
+    log_roll(log);
+    bench_pass(&bench, 1000);
+    produce(&bench, log, 8, 0, 5);
+    bench_pass(&bench, 1000);
+    fault_points_install(NULL, NULL);
+    assert_true(bench_file_size(&bench, FOLDER "00000000000000000010.snapshot") > 0);
+    assert_true(bench_file_size(&bench, FOLDER "00000000000000000005.snapshot") > 0);
+    bench_close(&bench);
+    UNUSED(state);
+}
+#endif
+
 /* ---- transactions ---- */
 
 static void transact(struct bench *bench, struct log *log, int64_t producer_id, int32_t sequence)
@@ -646,6 +678,9 @@ int main(void)
         cmocka_unit_test(producers_outlive_the_deletion_of_all_their_records),
         cmocka_unit_test(a_producer_below_the_start_is_known_while_its_bytes_are_there),
         cmocka_unit_test(a_roll_where_the_last_flush_ended_keeps_its_producers),
+#ifdef BARNABAS_FAULT_POINTS
+        cmocka_unit_test(a_roll_where_a_snapshot_was_taken_keeps_it),
+#endif
         cmocka_unit_test(the_last_stable_offset_waits_for_the_oldest_open_transaction),
         cmocka_unit_test(a_committed_read_is_told_of_the_aborted_transactions_it_overlaps),
         cmocka_unit_test(an_abort_marker_in_a_later_segment_is_found_from_an_earlier_one),

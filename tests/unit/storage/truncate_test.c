@@ -276,6 +276,89 @@ static void who_waits_for_a_flush_of_what_was_cut_off_is_told_so(void **state)
     }
 }
 
+/* Found by reading: the new end lay above what they waited for. */
+static void who_waits_for_what_a_later_start_replaced_is_told_so(void **state)
+{
+    for (int commit = 0; commit < 2; commit++) {
+        struct bench bench;
+        struct waiting cut = {.op.done = waiting_done};
+        struct awaited kept = {.op = {.offset = 30, .done = flush_told}};
+        struct awaited lost = {.op = {.offset = 34, .done = flush_told}};
+        struct log *log;
+
+        bench_open(&bench, 9);
+        bench.config.flush_mode = FLUSH_MODE_OS;
+        log = filled(&bench);
+        OKAY(bench_append(&bench, log, 4, 4, 0));
+        log_truncate_fully(log, 200, &cut.op);
+        while (!log->has_exclusive)
+            bench_pass(&bench, 1);
+        if (commit) /* what is left is synced, and its end is then the synced end */
+            log->config.flush_mode = FLUSH_MODE_COMMIT;
+        log_flush(log, &kept.op);
+        log_flush(log, &lost.op);
+        assert_true(kept.is_done);
+        assert_false(lost.is_done);
+        bench_run_until(&bench, &cut.is_done);
+        OKAY(cut.op.err);
+        bench_run_until(&bench, &lost.is_done);
+        assert_int_equal(lost.op.err, ERR_OFFSET_OUT_OF_RANGE);
+        assert_int_equal(lost.op.offset, 34);
+        OKAY(kept.op.err);
+        bench_close(&bench);
+    }
+    UNUSED(state);
+}
+
+/* Found by reading: the directory went offline, and all of its logs with it. Where the index leads past the rotted batch
+ * the cut is made; where nothing does, the log alone fails, and the next start keeps what is sound. */
+static void a_batch_that_rotted_below_the_cut_harms_no_other_log(void **state)
+{
+    for (int indexed = 0; indexed < 2; indexed++) {
+        for (int flip = 1; flip < 0x100; flip <<= 1) {
+            struct bench bench;
+            struct log *log, *other;
+            int64_t batch_bytes;
+            enum err err;
+
+            bench_open(&bench, 10);
+            bench.config.index_interval_bytes = indexed ? 1 : 1 << 20;
+            log = filled(&bench);
+            other = bench_log(&bench, "other", 0);
+            batch_bytes = bench_file_size(&bench, FOLDER "00000000000000000000.log") / 15;
+            /* The first byte of its size: what it says is negative, or more than there is. */
+            OKAY(sim_disk_flip(bench.os, FOLDER "00000000000000000000.log", 2 * batch_bytes + 8,
+                               (uint8_t)flip));
+            err = bench_truncate(&bench, log, 18);
+            assert_int_equal(err, indexed ? OK : ERR_KAFKA_STORAGE_ERROR);
+            assert_int_equal(log_is_failed(log), !indexed);
+            assert_int_equal(bench.directories_failed, 0);
+            assert_false(log_directory_is_offline(log_directories_at(bench.directories, 0)));
+            OKAY(bench_append(&bench, other, 0, 1, 100));
+            OKAY(bench_flush(&bench, other, 1));
+            if (indexed) {
+                struct log_lookup lookup;
+
+                assert_int_equal(log_end_queued(log), 18);
+                assert_int_equal(bench_file_size(&bench, FOLDER "00000000000000000000.log"),
+                                 9 * batch_bytes);
+                OKAY(bench_append_batch(&bench, log, 4,
+                                        &(struct bench_batch){.count = 2, .timestamp = 2000}));
+                OKAY(bench_lookup(&bench, log, 1500, &lookup));
+                assert_int_equal(lookup.offset, 18);
+                assert_int_equal(bench_verify_from(&bench, log, 8), 20);
+            }
+            bench_crash(&bench, NULL);
+            log = bench_log(&bench, "topic", 0);
+            other = bench_log(&bench, "other", 0);
+            assert_int_equal(log_end_written(log), 4); /* the recovery point lay below it */
+            assert_int_equal(bench_verify(&bench, other), 1);
+            bench_close(&bench);
+        }
+    }
+    UNUSED(state);
+}
+
 static void aborted_transactions_behind_the_cut_are_forgotten(void **state)
 {
     struct bench bench;
@@ -323,6 +406,8 @@ int main(void)
         cmocka_unit_test(while_a_log_is_truncated_appends_are_refused_and_reads_wait),
         cmocka_unit_test(changes_wait_for_the_appends_before_them_and_run_in_turn),
         cmocka_unit_test(who_waits_for_a_flush_of_what_was_cut_off_is_told_so),
+        cmocka_unit_test(who_waits_for_what_a_later_start_replaced_is_told_so),
+        cmocka_unit_test(a_batch_that_rotted_below_the_cut_harms_no_other_log),
         cmocka_unit_test(aborted_transactions_behind_the_cut_are_forgotten),
     };
 
