@@ -118,8 +118,8 @@ static enum err lookup_scan(struct lookup_work *work, struct compress_context *c
             work->entry_offset = -1;
         }
         TRY(err);
-        if (!found)
-            return OK;
+        if (!found) /* before the end: a size that rotted */
+            return position < work->end_bytes ? ERR_CORRUPT_MESSAGE : OK;
         if (header.magic < BATCH_MAGIC || header.max_timestamp < work->wanted) {
             next_offset = MAX(next_offset, header.base_offset);
             continue;
@@ -129,9 +129,7 @@ static enum err lookup_scan(struct lookup_work *work, struct compress_context *c
             return ERR_CORRUPT_MESSAGE;
         reader.position_bytes = position;
         TRY(batch_reader_next(&reader, &batch, &position));
-        if (batch.size_bytes == 0)
-            return OK;
-        if (!batch_is_valid(batch))
+        if (batch.size_bytes == 0 || !batch_is_valid(batch))
             return ERR_CORRUPT_MESSAGE; /* what it says of its records is worth nothing */
         TRY(batch_search(work, context, batch, &header, &found));
         if (found)

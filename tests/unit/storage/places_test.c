@@ -120,6 +120,44 @@ static void a_place_that_holds_no_batch_is_forgotten(void **state)
     }
 }
 
+static void only_the_place_that_was_read_is_forgotten(void **state)
+{
+    struct bench bench;
+    struct bench_read read;
+    struct log *log, *other;
+    int reads;
+
+    UNUSED(state);
+    bench_open(&bench, 5);
+    other = bench_log(&bench, "other", 0);
+    for (int i = 0; i < BATCHES; i++)
+        OKAY(bench_append(&bench, other, 0, 2, 100));
+    log = filled(&bench, 100, BATCHES);
+    read = read_at(&bench, log, 0, 1);
+    log_read_unsound(&read.op); /* nothing is remembered yet, or this at most */
+    bench_read_release(&read);
+    for (int64_t i = 0; i < BATCHES; i++) {
+        read = read_at(&bench, log, 2 * i, 1);
+        bench_read_release(&read);
+    }
+    other = bench_log(&bench, "other", 0);
+    for (int64_t i = 0; i < BATCHES;
+         i++) { /* from one end to the other, as whoever remembers nothing */
+        read = read_at(&bench, other, 2 * (BATCHES - 1 - i), 1);
+        log_read_unsound(&read.op);
+        bench_read_release(&read);
+    }
+    reads = bench_calls_count(&bench, 1u << SIM_CALL_READ, ".log");
+    for (int64_t i = 0; i < BATCHES; i++) {
+        read = read_at(&bench, log, 2 * i, 1);
+        assert_int_equal(bench_verify_bytes(slice_of(read.bytes, read.op.read_bytes), 2 * i),
+                         2 * i + 2);
+        bench_read_release(&read);
+    }
+    assert_true(sim_fault_hits(bench.os, reads) <= 2 * BATCHES);
+    bench_close(&bench);
+}
+
 static void too_few_bytes_for_a_header_say_nothing(void **state)
 {
     struct bench bench;
@@ -204,6 +242,7 @@ int main(void)
         cmocka_unit_test(a_reader_of_one_batch_after_another_seldom_looks_into_the_file),
         cmocka_unit_test(what_was_read_says_where_the_next_read_begins),
         cmocka_unit_test(a_place_that_holds_no_batch_is_forgotten),
+        cmocka_unit_test(only_the_place_that_was_read_is_forgotten),
         cmocka_unit_test(too_few_bytes_for_a_header_say_nothing),
         cmocka_unit_test(nothing_that_was_truncated_is_remembered),
         cmocka_unit_test(a_truncated_segment_is_another_one),
