@@ -319,7 +319,7 @@ static void who_waits_for_what_a_later_start_replaced_is_told_so(void **state)
  * the cut is made; where nothing does, the log alone fails, and the next start keeps what is sound. */
 static void a_batch_that_rotted_below_the_cut_harms_no_other_log(void **state)
 {
-    /* Times that rise, fall, are none: the time index has all, the first, nothing. */
+    /* Times that rise, fall, are nearly none: the time index has all, the first, one. */
     static const int64_t times[][2] = {{1000, 10}, {1000, 10}, {1000, -10}, {-1, 0}};
 
     for (size_t i = 0; i < ARRAY_COUNT(times); i++) {
