@@ -4,10 +4,10 @@
  *
  * What is charged is what is allocated, so never nothing: a frame of no bytes has its intake. Who
  * finds no room waits in one queue, first come first served, and its socket is not read. As long as
- * handlers hold a frame, its release is what the queue waits for. When they hold none (all memory is in frames that are still coming) nobody
- * would ever give memory back, so then the head of the queue may exceed the budget until its frame
- * is whole; only one connection at a time may. So frame_bytes <= frame_bytes_max + one frame, and
- * a frame larger than the whole budget passes too.
+ * handlers hold a frame, its release is what the queue waits for. When they hold none (all memory is
+ * in frames that are still coming) nobody would ever give memory back, so then the head of the
+ * queue may exceed the budget until its frame is whole; only one connection at a time may. So
+ * frame_bytes <= frame_bytes_max + one frame, and a frame larger than the whole budget passes too.
  */
 #include "network/network_internal.h"
 
