@@ -18,9 +18,15 @@
 #define HAS_ADDRESS_SANITIZER 0
 #endif
 
+#if SANITIZER_FEATURE(memory_sanitizer) /* clang alone has it */
+#define HAS_MEMORY_SANITIZER 1
+#else
+#define HAS_MEMORY_SANITIZER 0
+#endif
+
 /* Any that makes code larger and slower. */
-#if HAS_ADDRESS_SANITIZER || defined(__SANITIZE_THREAD__) || \
-    SANITIZER_FEATURE(thread_sanitizer) || SANITIZER_FEATURE(memory_sanitizer)
+#if HAS_ADDRESS_SANITIZER || HAS_MEMORY_SANITIZER || defined(__SANITIZE_THREAD__) || \
+    SANITIZER_FEATURE(thread_sanitizer)
 #define HAS_HEAVY_SANITIZER 1
 #else
 #define HAS_HEAVY_SANITIZER 0

@@ -7,16 +7,14 @@
 #define COMPRESS_COMPRESS_INTERNAL_H
 
 #include "base/cursor.h"
+#include "base/sanitizer.h"
 #include "compress/compress.h"
 
 /* MemorySanitizer sees what our code writes; what libraries write it must be told. */
-#if defined(__has_feature)
-#if __has_feature(memory_sanitizer)
+#if HAS_MEMORY_SANITIZER
 #include <sanitizer/msan_interface.h>
 #define WRITTEN_ELSEWHERE(at, size_bytes) __msan_unpoison((at), (size_bytes))
-#endif
-#endif
-#ifndef WRITTEN_ELSEWHERE
+#else
 #define WRITTEN_ELSEWHERE(at, size_bytes) ((void)(at), (void)(size_bytes))
 #endif
 

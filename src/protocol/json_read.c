@@ -8,13 +8,13 @@
  */
 #include "protocol/message.h"
 
+#include "base/sanitizer.h"
 #include "protocol/json_text.h"
 #include "protocol/message_internal.h"
 
 #include <jansson.h>
 
-#if defined(__has_feature)
-#if __has_feature(memory_sanitizer)
+#if HAS_MEMORY_SANITIZER
 #include <sanitizer/msan_interface.h>
 #include <stdlib.h>
 #define PARSE_BEGIN() __msan_scoped_disable_interceptor_checks()
@@ -30,9 +30,7 @@ static __attribute__((constructor)) void jansson_prepare(void)
 {
     json_set_alloc_funcs(zeroed, free);
 }
-#endif
-#endif
-#ifndef PARSE_BEGIN
+#else
 #define PARSE_BEGIN() ((void)0)
 #define PARSE_END() ((void)0)
 #endif
