@@ -59,6 +59,9 @@ struct cleaner_settings {
     _Atomic double bytes_per_second;
 };
 
+#define RESERVE_NAME ".barnabas_reserve"
+#define LOCK_NAME ".lock"
+
 struct log_directories {
     struct os *os;
     struct logger *logger;

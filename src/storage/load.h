@@ -35,10 +35,12 @@ MUST_USE enum err load_active_tail(struct log *log, struct segment *segment,
 MUST_USE enum err segment_finish_sealed(struct log *log, struct segment *segment);
 
 /* recover.c */
-/* Scans every segment that reaches past recovery_point; cuts what is broken and drops what follows.
- * `scan_all`: from its first byte even where a flushed part is known. */
+/* Scans every segment that reaches past recovery_point; cuts what is broken and drops what follows. */
 MUST_USE enum err log_recover(struct log *log, int64_t recovery_point, int64_t *next_offset_out,
                               struct why *why);
+MUST_USE enum err segment_files_remove(struct os *os, const char *log_path, int64_t base_offset);
+
+/* index_files.c */
 /* Makes both indexes of a segment anew from its bytes [0, size). */
 MUST_USE enum err segment_scan_index(struct os *os, const char *log_path, int64_t base_offset,
                                      int64_t size_bytes, int32_t interval_bytes,
@@ -52,8 +54,16 @@ MUST_USE enum err segment_write_aborted(struct os *os, const char *log_path,
                                         struct segment *segment);
 /* Has every index entry and aborted transaction of the segment in memory. */
 MUST_USE enum err segment_load_whole(struct log *log, struct segment *segment);
-
 /* Reads and decodes both index files; false: missing or broken, or *err_out tells of a failed read. */
+bool index_files_read(struct os *os, const char *log_path, int64_t base_offset, int64_t size_bytes,
+                      struct offset_index *offsets_out, struct time_index *times_out,
+                      enum err *err_out);
+/* Completes the index of `segment` from the files'. False: they do not fit what is in memory. */
+bool segment_index_adopt(struct segment *segment, struct offset_index *offsets,
+                         struct time_index *times);
+/* Takes over what segment_scan_index found. */
+void segment_index_take(struct segment *segment, struct segment *scanned);
+
 /* time_check.c: does the entry name the batch that it should? From `from_bytes` on, where a batch begins. */
 enum err time_entry_check(struct os_file *file, int64_t from_bytes, int64_t log_bytes,
                           int64_t last_offset, int64_t timestamp, bool *holds_out);
@@ -65,15 +75,6 @@ enum err time_entry_check_file(struct os *os, const char *log_path, int64_t base
 enum err time_index_end_check(struct os_file *file, int64_t log_bytes, int64_t base_offset,
                               const struct offset_index *offsets, const struct time_index *times,
                               bool *holds_out);
-bool index_files_read(struct os *os, const char *log_path, int64_t base_offset, int64_t size_bytes,
-                      struct offset_index *offsets_out, struct time_index *times_out,
-                      enum err *err_out);
-/* Completes the index of `segment` from the files'. False: they do not fit what is in memory. */
-bool segment_index_adopt(struct segment *segment, struct offset_index *offsets,
-                         struct time_index *times);
-/* Takes over what segment_scan_index found. */
-void segment_index_take(struct segment *segment, struct segment *scanned);
-MUST_USE enum err segment_files_remove(struct os *os, const char *log_path, int64_t base_offset);
 
 /* producer_files.c */
 void producer_files_list(struct log *log, const struct os_names *names);

@@ -306,9 +306,19 @@ static void blocks_ahead_of_a_log_that_is_flushed_whole_go_when_it_is_closed(voi
     UNUSED(state);
 }
 
-static void a_copy_that_took_the_name_of_a_log_is_what_opens_under_it(void **state)
+/* A replica on its way, with four records. */
+static struct log *copy_begun(struct bench *bench)
 {
     struct log_open request = {.topic = SLICE("topic"), .create = true, .future = true};
+    struct log *copy;
+
+    OKAY(bench_log_open(bench, &request, &copy));
+    OKAY(bench_replicate(bench, copy, 3, 0, &(struct bench_batch){.count = 4}));
+    return copy;
+}
+
+static void a_copy_that_took_the_name_of_a_log_is_what_opens_under_it(void **state)
+{
     struct bench bench;
     struct log *log, *copy;
 
@@ -317,8 +327,7 @@ static void a_copy_that_took_the_name_of_a_log_is_what_opens_under_it(void **sta
     OKAY(bench_append(&bench, log, 0, 2, 100));
     OKAY(bench_close_log(&bench, &log));
     OKAY(os_rename(bench.os, "/data/topic-0", "/elsewhere"));
-    OKAY(bench_log_open(&bench, &request, &copy));
-    OKAY(bench_replicate(&bench, copy, 3, 0, &(struct bench_batch){.count = 4}));
+    copy = copy_begun(&bench);
     OKAY(bench_change(&bench, copy, log_promote));
     log = bench_log(&bench, "topic", 0);
     assert_int_equal(log_end_written(log), 4);
@@ -335,8 +344,7 @@ static void a_copy_beside_one_that_is_open_gets_a_name_of_its_own(void **state)
     struct log *first, *second;
 
     bench_open(&bench, 9);
-    OKAY(bench_log_open(&bench, &request, &first));
-    OKAY(bench_replicate(&bench, first, 3, 0, &(struct bench_batch){.count = 4}));
+    (void)copy_begun(&bench);
     request.topic = SLICE("another"); /* listed before it, of the same number */
     OKAY(bench_log_open(&bench, &request, &second));
     bench_restart(&bench);

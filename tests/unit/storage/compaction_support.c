@@ -24,29 +24,6 @@ static int number_of_text(struct slice text)
     return atoi(copy + 1);
 }
 
-static void done_set(struct log_append *op)
-{
-    *(bool *)op->context = true;
-}
-
-static enum err bytes_append(struct bench *bench, struct log *log, struct writer *bytes,
-                             enum append_origin origin)
-{
-    bool is_done = false;
-    struct log_append append = {.data = bytes->data,
-                                .size_bytes = bytes->size_bytes,
-                                .origin = origin,
-                                .done = done_set,
-                                .context = &is_done};
-    struct why why;
-    enum err err = log_append(log, &append, &why);
-
-    if (err != OK)
-        return err;
-    bench_run_until(bench, &is_done);
-    return append.err;
-}
-
 enum err keyed_append(struct bench *bench, struct log *log, struct history *history,
                       const struct keyed *keyed)
 {
@@ -86,7 +63,7 @@ enum err keyed_append(struct bench *bench, struct log *log, struct history *hist
         OKAY(batch_builder_append(&builder, &record));
     }
     OKAY(batch_builder_finish(&builder, NULL));
-    err = bytes_append(bench, log, &bytes, keyed->origin);
+    err = bench_append_bytes(bench, log, bytes.data, bytes.size_bytes, keyed->origin);
     for (int i = 0; err == OK && history && i < keyed->count; i++) {
         assert_true(history->count < HISTORY_MAX);
         history->records[history->count++] = (struct written){

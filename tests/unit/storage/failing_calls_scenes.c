@@ -512,11 +512,6 @@ static void changes(struct play *play)
     bench_stop(bench, true);
 }
 
-static void raised(struct log_start_op *op)
-{
-    *(bool *)op->context = true;
-}
-
 static void filled_with_small_retention(struct play *play)
 {
     play->bench.config.retention_bytes = 2500;
@@ -526,13 +521,10 @@ static void filled_with_small_retention(struct play *play)
 static void retention(struct play *play)
 {
     struct bench *bench = &play->bench;
-    bool is_raised = false;
-    struct log_start_op raise = {.done = raised, .context = &is_raised};
     struct log *log = play->logs[0];
 
     log_set_high_watermark(log, log_end_written(log));
-    log_raise_start(log, 4, &raise);
-    bench_run_until(bench, &is_raised);
+    (void)!bench_raise_start(bench, log, 4);
     log_set_high_watermark(play->logs[1], log_end_written(play->logs[1]));
     log_retention_run(log);
     bench_pass(bench, 150);

@@ -43,24 +43,27 @@ the_first_write_error_takes_the_directory_offline_and_nothing_is_acknowledged(vo
     bench_close(&bench);
 }
 
+static void sync_fails_once(struct bench *bench)
+{
+    sim_fault_add(bench->os, &(struct sim_fault){.calls = 1u << SIM_CALL_SYNC,
+                                                 .path_part = ".log",
+                                                 .effect = SIM_EFFECT_ERROR,
+                                                 .err = ERR_IO});
+}
+
 static void a_failed_sync_is_never_tried_again(void **state)
 {
     for (int first = 0; first < 2;
          first++) { /* the job that syncs directories too, and the other */
         struct bench bench;
         struct log *log;
-        int fault;
 
         bench_open(&bench, 2);
         log = bench_log(&bench, "topic", 0);
         OKAY(bench_append(&bench, log, 0, 1, 0));
         if (!first)
             OKAY(bench_flush(&bench, log, 1));
-        fault = sim_fault_add(bench.os, &(struct sim_fault){.calls = 1u << SIM_CALL_SYNC,
-                                                            .path_part = ".log",
-                                                            .effect = SIM_EFFECT_ERROR,
-                                                            .err = ERR_IO}); /* once */
-        UNUSED(fault);
+        sync_fails_once(&bench);
         OKAY(bench_append(&bench, log, 0, 1, 0));
         assert_int_equal(bench_flush(&bench, log, 2), ERR_KAFKA_STORAGE_ERROR);
         assert_true(log_end_flushed(log) < 2);
@@ -79,17 +82,12 @@ static void what_a_failed_sync_left_is_durable_once_a_restart_has_acknowledged_i
     struct sim_crash_options drop_all = {.drop_weight = 1};
     struct bench bench;
     struct log *log;
-    int fault;
 
     bench_open(&bench, 2);
     log = bench_log(&bench, "topic", 0);
     OKAY(bench_append(&bench, log, 0, 1, 0));
     OKAY(bench_flush(&bench, log, 1));
-    fault = sim_fault_add(bench.os, &(struct sim_fault){.calls = 1u << SIM_CALL_SYNC,
-                                                        .path_part = ".log",
-                                                        .effect = SIM_EFFECT_ERROR,
-                                                        .err = ERR_IO}); /* once */
-    UNUSED(fault);
+    sync_fails_once(&bench);
     OKAY(bench_append(&bench, log, 0, 1, 0));
     assert_int_equal(bench_flush(&bench, log, 2), ERR_KAFKA_STORAGE_ERROR);
     bench_stop(&bench, false); /* the process ends, the kernel lives on */

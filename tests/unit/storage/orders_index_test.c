@@ -60,16 +60,6 @@ static void plan_begin(struct log *log, struct bench_read *read, int64_t offset)
     assert_false(log_read_plan(log, &read->op)); /* it has to wait */
 }
 
-static void other_index_load(struct bench *bench, struct log *log)
-{
-    struct bench_read read = {.op = {.offset = SEGMENT_OFFSETS + 3,
-                                     .bound_offset = SEGMENT_OFFSETS * 2,
-                                     .bytes_max = 1000}};
-
-    OKAY(bench_read(bench, log, &read));
-    bench_read_release(&read);
-}
-
 static void aborted_transactions_are_told_though_the_index_went_amid_the_read(void **state)
 {
     struct bench_read read;
@@ -95,7 +85,7 @@ static void aborted_transactions_are_told_though_the_index_went_amid_the_read(vo
     bench_pass(&bench, 700); /* the job looks into the log, then the scan */
     assert_false(read.is_done);
     sim_fault_remove(bench.os, slow);
-    other_index_load(&bench, log);
+    bench_index_use(&bench, log, SEGMENT_OFFSETS);
     bench_run_until(&bench, &read.is_done);
     OKAY(read.op.err);
     assert_int_equal(read.op.aborted_count, 1);
@@ -122,7 +112,7 @@ static void an_index_that_is_being_made_anew_is_not_dropped_meanwhile(void **sta
     plan_begin(log, &read, 3);
     bench_pass(&bench, 100);
     assert_true(log->segments[0]->index_loading);
-    other_index_load(&bench, log);
+    bench_index_use(&bench, log, SEGMENT_OFFSETS);
     assert_false(read.is_done);
     sim_fault_remove(bench.os, slow);
     bench_run_until(&bench, &read.is_done);

@@ -13,24 +13,11 @@
 #define LATE_MS 10
 #define SEGMENT_OFFSETS 8
 
-struct raise {
-    struct log_start_op op;
-    bool is_done;
-};
-
-static void raised(struct log_start_op *op)
-{
-    CONTAINER_OF(op, struct raise, op)->is_done = true;
-}
-
 /* The start moves to the second segment, and the first one is renamed. */
 static void first_segment_goes(struct bench *bench, struct log *log)
 {
-    struct raise raise = {.op.done = raised};
-
     log_set_high_watermark(log, log_end_written(log));
-    log_raise_start(log, SEGMENT_OFFSETS, &raise.op);
-    bench_run_until(bench, &raise.is_done);
+    OKAY(bench_raise_start(bench, log, SEGMENT_OFFSETS));
     log_retention_run(log);
     bench_pass(bench, 100);
     assert_int_equal(bench_file_size(bench, FIRST ".log"), -1);
@@ -99,16 +86,6 @@ static int64_t bytes_verify(struct bench *bench, struct bench_read *read, int64_
     return next;
 }
 
-static void other_index_load(struct bench *bench, struct log *log)
-{
-    struct bench_read read = {.op = {.offset = SEGMENT_OFFSETS + 3,
-                                     .bound_offset = SEGMENT_OFFSETS * 2,
-                                     .bytes_max = 1000}};
-
-    OKAY(bench_read(bench, log, &read));
-    bench_read_release(&read);
-}
-
 /* ---- reads ---- */
 
 static void an_index_that_is_dropped_amid_a_read_is_read_again(void **state)
@@ -125,7 +102,7 @@ static void an_index_that_is_dropped_amid_a_read_is_read_again(void **state)
         bench_pass(&bench, 700); /* the job looks into the log, then the scan */
         assert_false(read.is_done);
         sim_fault_remove(bench.os, slow);
-        other_index_load(&bench, log); /* the first one goes from memory */
+        bench_index_use(&bench, log, SEGMENT_OFFSETS); /* the first one goes from memory */
         bench_run_until(&bench, &read.is_done);
         assert_int_equal(bytes_verify(&bench, &read, 3), bounded ? 6 : SEGMENT_OFFSETS);
         bench_close(&bench);
@@ -165,7 +142,6 @@ static void a_reader_whose_segment_goes_while_its_index_is_read_reads_it_still(v
 /* Without its index the whole segment is scanned. */
 static void a_reader_whose_index_is_asked_for_under_its_old_name_scans(void **state)
 {
-    struct raise none = {.op.done = raised};
     struct bench_read read = {.op = {.offset = 3, .bound_offset = 100, .bytes_max = 100000}};
     struct bench bench;
     struct log *log = filled_and_restarted(&bench, 3, 3);
@@ -173,7 +149,7 @@ static void a_reader_whose_index_is_asked_for_under_its_old_name_scans(void **st
     int shortage;
 
     shortage = bench_call_short(&bench, 1u << SIM_CALL_OPEN, FIRST ".index");
-    log_raise_start(log, 0, &none.op); /* no move: nothing happens */
+    OKAY(bench_raise_start(&bench, log, 0)); /* no move: nothing happens */
     plan_begin(log, &read);
     bench_pass(&bench, LATE_MS + 2); /* it waits for a descriptor */
     assert_int_equal(sim_fault_hits(bench.os, shortage), 1);

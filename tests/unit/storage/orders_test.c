@@ -38,6 +38,14 @@ static struct log *late_log(struct bench *bench, uint64_t seed)
     return bench_log(bench, "topic", 0);
 }
 
+static struct log *late_log_with_reserve(struct bench *bench, uint64_t seed)
+{
+    bench_prepare_late(bench, seed, LATE_MS);
+    bench->options.reserve_bytes = 100000;
+    bench_start(bench);
+    return bench_log(bench, "topic", 0);
+}
+
 /* ---- changes ---- */
 
 static void a_change_that_is_asked_for_while_another_runs_waits_for_its_end(void **state)
@@ -171,10 +179,7 @@ static void a_write_of_a_log_that_failed_meanwhile_is_answered_and_not_tried_aga
         struct log *log;
         int writes;
 
-        bench_prepare_late(&bench, 6, LATE_MS);
-        bench.options.reserve_bytes = 100000;
-        bench_start(&bench);
-        log = bench_log(&bench, "topic", 0);
+        log = late_log_with_reserve(&bench, 6);
         bench_calls_delay(&bench, 1u << SIM_CALL_WRITE, FIRST ".log", 100);
         OKAY(bench_append(&bench, log, 0, 1, 100));
         if (wants[i] != OK)
@@ -200,10 +205,7 @@ static void the_reserve_that_is_given_up_too_late_for_a_log_saves_no_write(void 
     struct log *log;
     int fault;
 
-    bench_prepare_late(&bench, 7, LATE_MS);
-    bench.options.reserve_bytes = 100000;
-    bench_start(&bench);
-    log = bench_log(&bench, "topic", 0);
+    log = late_log_with_reserve(&bench, 7);
     OKAY(bench_append(&bench, log, 0, 1, 100));
     bench_pass(&bench, 1000);
     fault = bench_calls_fail(&bench, 1u << SIM_CALL_WRITE, FIRST ".log", ERR_DISK_FULL);
@@ -355,13 +357,11 @@ static struct log *segments_log(struct bench *bench, uint64_t seed, int count)
 
 static void a_segment_whose_rename_finds_no_descriptor_goes_a_moment_later(void **state)
 {
-    struct raise raise = {.op.done = raised};
     struct bench bench;
     struct log *log = segments_log(&bench, 11, 3);
     int fault;
 
-    log_raise_start(log, 4, &raise.op);
-    bench_run_until(&bench, &raise.is_done);
+    OKAY(bench_raise_start(&bench, log, 4));
     fault = bench_call_short(&bench, 1u << SIM_CALL_RENAME, FIRST);
     log_retention_run(log);
     for (int i = 0; i < 1000 && sim_fault_hits(bench.os, fault) == 0; i++)

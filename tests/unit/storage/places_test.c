@@ -28,6 +28,28 @@ static struct bench_read read_at(struct bench *bench, struct log *log, int64_t o
     return read;
 }
 
+/* Of the first; where the values have one size, of each. */
+static size_t batch_bytes(struct bench *bench, struct log *log)
+{
+    struct bench_read read = read_at(bench, log, 0, 1);
+    size_t size_bytes = read.op.first_batch_bytes;
+
+    bench_read_release(&read);
+    return size_bytes;
+}
+
+/* From the beginning, batch by batch: each is what was written there. */
+static void read_each(struct bench *bench, struct log *log, int64_t count)
+{
+    for (int64_t i = 0; i < count; i++) {
+        struct bench_read read = read_at(bench, log, 2 * i, 1);
+
+        assert_int_equal(bench_verify_bytes(slice_of(read.bytes, read.op.read_bytes), 2 * i),
+                         2 * i + 2);
+        bench_read_release(&read);
+    }
+}
+
 static void a_reader_of_one_batch_after_another_seldom_looks_into_the_file(void **state)
 {
     struct bench bench;
@@ -63,9 +85,7 @@ static void what_was_read_says_where_the_next_read_begins(void **state)
     UNUSED(state);
     bench_open(&bench, 2);
     log = filled(&bench, 20000, 10);
-    read = read_at(&bench, log, 0, 1);
-    one = read.op.first_batch_bytes;
-    bench_read_release(&read);
+    one = batch_bytes(&bench, log);
     read = read_at(&bench, log, 0, 3 * one + 100);
     whole = 3 * one; /* the values have one size, and so have the batches */
     log_read_seen(&read.op, slice_of(read.bytes + whole, read.op.read_bytes - whole),
@@ -92,9 +112,7 @@ static void a_place_that_holds_no_batch_is_forgotten(void **state)
         UNUSED(state);
         bench_open(&bench, 4);
         log = filled(&bench, 20000, 10);
-        read = read_at(&bench, log, 0, 1);
-        one = read.op.first_batch_bytes;
-        bench_read_release(&read);
+        one = batch_bytes(&bench, log);
         read = read_at(&bench, log, 0, 4 * one);
         read.bytes[one + (size_t)byte] ^= 1; /* as one read of the disk had it */
         log_read_seen(&read.op, slice_of(read.bytes + one, read.op.read_bytes - one),
@@ -154,9 +172,7 @@ static void too_few_bytes_for_a_header_say_nothing(void **state)
     UNUSED(state);
     bench_open(&bench, 3);
     log = filled(&bench, 20000, 4);
-    read = read_at(&bench, log, 0, 1);
-    one = read.op.first_batch_bytes;
-    bench_read_release(&read);
+    one = batch_bytes(&bench, log);
     for (size_t rest = 0; rest < BATCH_HEADER_BYTES; rest++) {
         read = read_at(&bench, log, 0, one + rest);
         log_read_seen(&read.op, slice_of(read.bytes + one, rest),
@@ -172,27 +188,18 @@ static void too_few_bytes_for_a_header_say_nothing(void **state)
 static void nothing_that_was_truncated_is_remembered(void **state)
 {
     struct bench bench;
-    struct bench_read read;
     struct log *log;
 
     UNUSED(state);
     bench_open(&bench, 4);
     log = filled(&bench, 100, 20);
-    for (int64_t i = 0; i < 20; i++) { /* now the places of all are known */
-        read = read_at(&bench, log, 2 * i, 1);
-        bench_read_release(&read);
-    }
+    read_each(&bench, log, 20); /* now the places of all are known */
     OKAY(bench_truncate(&bench, log, 4));
     for (int i = 0; i < 18; i++)
         OKAY(bench_append(&bench, log, 1, 2, 333));
     bench_restart(&bench);
     log = bench_log(&bench, "topic", 0);
-    for (int64_t i = 0; i < 20; i++) {
-        read = read_at(&bench, log, 2 * i, 1);
-        assert_int_equal(bench_verify_bytes(slice_of(read.bytes, read.op.read_bytes), 2 * i),
-                         2 * i + 2);
-        bench_read_release(&read);
-    }
+    read_each(&bench, log, 20);
     bench_close(&bench);
 }
 
@@ -200,25 +207,16 @@ static void nothing_that_was_truncated_is_remembered(void **state)
 static void a_truncated_segment_is_another_one(void **state)
 {
     struct bench bench;
-    struct bench_read read;
     struct log *log;
 
     UNUSED(state);
     bench_open(&bench, 5);
     log = filled(&bench, 100, 60);
-    for (int64_t i = 0; i < 60; i++) {
-        read = read_at(&bench, log, 2 * i, 1);
-        bench_read_release(&read);
-    }
+    read_each(&bench, log, 60); /* now the places of all are known */
     OKAY(bench_truncate(&bench, log, 4));
     for (int i = 0; i < 58; i++) /* more than the log itself remembers (RECENT_BATCHES) */
         OKAY(bench_append(&bench, log, 1, 2, 333));
-    for (int64_t i = 0; i < 60; i++) {
-        read = read_at(&bench, log, 2 * i, 1);
-        assert_int_equal(bench_verify_bytes(slice_of(read.bytes, read.op.read_bytes), 2 * i),
-                         2 * i + 2);
-        bench_read_release(&read);
-    }
+    read_each(&bench, log, 60);
     bench_close(&bench);
 }
 

@@ -399,21 +399,12 @@ static void producers_outlive_the_deletion_of_all_their_records(void **state)
     bench_close(&bench);
 }
 
-/* Found by `./dev sim` with the fault points retention_between and flush_full_early: retention took the batches,
- * and the snapshot of the roll waited for a flush that had nothing else to do. */
-static void start_is_raised(struct log_start_op *op)
-{
-    *(bool *)op->context = true;
-}
-
 /* Found by `./dev sim`: after a crash the next sequence but one was taken from a producer whose batches lay below a start
  * that DeleteRecords had raised. */
 static void a_producer_below_the_start_is_known_while_its_bytes_are_there(void **state)
 {
     struct bench bench;
     struct log *log;
-    bool is_done = false;
-    struct log_start_op op = {.done = start_is_raised, .context = &is_done};
 
     bench_open(&bench, 18);
     log = bench_log(&bench, "topic", 0);
@@ -421,8 +412,7 @@ static void a_producer_below_the_start_is_known_while_its_bytes_are_there(void *
     produce(&bench, log, 8, 0, 6);
     OKAY(bench_flush(&bench, log, 12));
     log_set_high_watermark(log, 12);
-    log_raise_start(log, 9, &op);
-    bench_run_until(&bench, &is_done);
+    OKAY(bench_raise_start(&bench, log, 9));
     bench_crash(&bench, NULL);
     log = bench_log(&bench, "topic", 0);
     assert_int_equal(log_start_offset(log), 9);
@@ -431,6 +421,8 @@ static void a_producer_below_the_start_is_known_while_its_bytes_are_there(void *
     bench_close(&bench);
 }
 
+/* Found by `./dev sim` with the fault points retention_between and flush_full_early: retention took the batches,
+ * and the snapshot of the roll waited for a flush that had nothing else to do. */
 static void a_roll_where_the_last_flush_ended_keeps_its_producers(void **state)
 {
     struct bench bench;

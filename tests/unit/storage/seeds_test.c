@@ -17,26 +17,6 @@ static void closed(struct log_store_close *op)
     CONTAINER_OF(op, struct closing, op)->is_done = true;
 }
 
-struct raising {
-    struct log_start_op op;
-    bool is_done;
-};
-
-static void raised(struct log_start_op *op)
-{
-    ((struct raising *)op->context)->is_done = true;
-}
-
-static void start_raise(struct bench *bench, struct log *log, int64_t offset)
-{
-    struct raising raise = {.op = {.done = raised}};
-
-    raise.op.context = &raise;
-    log_raise_start(log, offset, &raise.op);
-    bench_run_until(bench, &raise.is_done);
-    OKAY(raise.op.err);
-}
-
 /* Segments of four batches of one record with the times 1000, 1010 …, an index entry for each. */
 static struct log *filled(struct bench *bench, uint64_t seed)
 {
@@ -126,7 +106,7 @@ static void a_hole_below_the_start_disturbs_no_search(void **state)
     char bytes[1000];
     size_t size_bytes;
 
-    start_raise(&bench, log, 5);
+    OKAY(bench_raise_start(&bench, log, 5));
     bench_halt(&bench);
     OKAY(os_unlink(bench.os, FIRST ".timeindex"));
     size_bytes = bench_file_get(&bench, FIRST ".log", bytes, sizeof bytes);

@@ -352,6 +352,29 @@ enum err bench_append_batch(struct bench *bench, struct log *log, int32_t epoch,
     return bench_append_end(bench, &append);
 }
 
+static void bytes_done(struct log_append *op)
+{
+    *(bool *)op->context = true;
+}
+
+enum err bench_append_bytes(struct bench *bench, struct log *log, uint8_t *data, size_t size_bytes,
+                            enum append_origin origin)
+{
+    bool is_done = false;
+    struct log_append append = {.data = data,
+                                .size_bytes = size_bytes,
+                                .origin = origin,
+                                .done = bytes_done,
+                                .context = &is_done};
+    struct why why;
+    enum err err = log_append(log, &append, &why);
+
+    if (err != OK)
+        return err;
+    bench_run_until(bench, &is_done);
+    return append.err;
+}
+
 enum err bench_append(struct bench *bench, struct log *log, int32_t epoch, int count,
                       size_t value_bytes)
 {
@@ -383,6 +406,25 @@ enum err bench_flush(struct bench *bench, struct log *log, int64_t offset)
     struct waiting_flush waiting = {.op = {.offset = offset, .done = flush_done}};
 
     log_flush(log, &waiting.op);
+    bench_run_until(bench, &waiting.is_done);
+    return waiting.op.err;
+}
+
+struct waiting_raise {
+    struct log_start_op op;
+    bool is_done;
+};
+
+static void raise_done(struct log_start_op *op)
+{
+    CONTAINER_OF(op, struct waiting_raise, op)->is_done = true;
+}
+
+enum err bench_raise_start(struct bench *bench, struct log *log, int64_t offset)
+{
+    struct waiting_raise waiting = {.op.done = raise_done};
+
+    log_raise_start(log, offset, &waiting.op);
     bench_run_until(bench, &waiting.is_done);
     return waiting.op.err;
 }

@@ -107,6 +107,9 @@ enum err bench_append_begin(struct bench *bench, struct log *log, enum append_or
                             struct bench_append *append);
 /* Waits for it when it was taken, and frees the bytes. */
 enum err bench_append_end(struct bench *bench, struct bench_append *append);
+/* Bytes as they are. Waits until written. */
+enum err bench_append_bytes(struct bench *bench, struct log *log, uint8_t *data, size_t size_bytes,
+                            enum append_origin origin);
 /* As a leader of epoch `epoch`: one batch of `count` records "v<offset>" with values of value_bytes
  * (0: as they are). Waits until written. */
 enum err bench_append(struct bench *bench, struct log *log, int32_t epoch, int count,
@@ -126,6 +129,8 @@ struct bench_read {
 };
 enum err bench_read(struct bench *bench, struct log *log, struct bench_read *read);
 void bench_read_release(struct bench_read *read);
+/* A read in the segment that begins at `offset`, from some batches on: its index is looked into. */
+void bench_index_use(struct bench *bench, struct log *log, int64_t offset);
 /* Reads [start, end written), checks framing, CRC, order and the values of bench_append; returns the
  * offset behind the last record. */
 int64_t bench_verify(struct bench *bench, struct log *log);
@@ -135,6 +140,7 @@ int64_t bench_verify_bytes(struct slice bytes, int64_t next);
 enum err bench_lookup(struct bench *bench, struct log *log, int64_t timestamp,
                       struct log_lookup *lookup);
 
+enum err bench_raise_start(struct bench *bench, struct log *log, int64_t offset);
 enum err bench_truncate(struct bench *bench, struct log *log, int64_t offset);
 enum err bench_truncate_fully(struct bench *bench, struct log *log, int64_t offset);
 enum err bench_close_log(struct bench *bench, struct log **log);

@@ -38,6 +38,15 @@ void bench_read_release(struct bench_read *read)
     read->bytes = NULL;
 }
 
+void bench_index_use(struct bench *bench, struct log *log, int64_t offset)
+{
+    struct bench_read read = {
+        .op = {.offset = offset + 3, .bound_offset = offset + 8, .bytes_max = 1000}};
+
+    OKAY(bench_read(bench, log, &read));
+    bench_read_release(&read);
+}
+
 static int64_t batch_verify(struct compress_context *context, struct slice batch, int64_t next)
 {
     struct batch_header header;

@@ -56,26 +56,9 @@ static void old_message_add(struct bytes *bytes, int64_t offset, uint8_t magic, 
     bytes->size += 12 + size;
 }
 
-static void told(struct log_append *append)
-{
-    *(bool *)append->context = true;
-}
-
 static enum err follow(struct bench *bench, struct log *log, struct bytes *bytes)
 {
-    bool is_done = false;
-    struct log_append append = {.data = bytes->data,
-                                .size_bytes = bytes->size,
-                                .origin = APPEND_ORIGIN_REPLICATION,
-                                .done = told,
-                                .context = &is_done};
-    struct why why;
-    enum err err = log_append(log, &append, &why);
-
-    if (err != OK)
-        return err;
-    bench_run_until(bench, &is_done);
-    return append.err;
+    return bench_append_bytes(bench, log, bytes->data, bytes->size, APPEND_ORIGIN_REPLICATION);
 }
 
 static void offsets_that_go_down_or_too_far_inside_one_append_are_refused(void **state)
