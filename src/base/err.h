@@ -28,6 +28,11 @@ bool err_is_retriable(enum err err);
 struct why {
     char text[WHY_BYTES]; /* NUL-terminated; empty: no detail */
 };
+/* Empty, at the cost of one byte: what is done for each record must not clear the whole buffer. */
+static inline void why_clear(struct why *why)
+{
+    why->text[0] = '\0';
+}
 
 /* Formats the detail and returns `err`, so that `return why_set(&why, ERR_X, "…")` reads well.
  * `why` may be NULL. Formatting as base/fmt.h. */

@@ -179,7 +179,10 @@ enum err real_file_write(struct os_file *file, const struct slice *slices, size_
 
         if (filled == 0)
             return OK;
-        put = pwritev(real->fd, vectors, (int)filled, position_bytes);
+        /* Most appends are one piece, and the kernel reads no list then. */
+        put = filled == 1
+                  ? pwrite(real->fd, vectors[0].iov_base, vectors[0].iov_len, position_bytes)
+                  : pwritev(real->fd, vectors, (int)filled, position_bytes);
         if (put < 0 && (errno == EINTR || (errno == EINVAL && leave_direct(real))))
             continue;
         if (put < 0)

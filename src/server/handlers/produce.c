@@ -59,9 +59,10 @@ static enum err part_check(struct produce_part *part, const struct request *requ
                            const struct metadata_topic *topic, int32_t index, struct slice records)
 {
     struct batch_header header;
-    struct why why = {{0}};
+    struct why why;
     enum err err;
 
+    why_clear(&why);
     if (!topic)
         return request->header.api_version >= 13 ? ERR_UNKNOWN_TOPIC_ID
                                                  : ERR_UNKNOWN_TOPIC_OR_PARTITION;

@@ -142,9 +142,10 @@ static void count_in(struct produce_part *part)
 static void part_append(struct produce_part *part, struct slice bytes)
 {
     struct partition *partition = part->partition;
-    struct why why = {{0}};
+    struct why why;
     enum err err;
 
+    why_clear(&why);
     part->append = (struct log_append){
         .data = (uint8_t *)(uintptr_t)bytes.data,
         .size_bytes = bytes.size_bytes,
@@ -265,10 +266,11 @@ static void validate_inline(struct produce_part *part)
 {
     struct partition *partition = part->partition;
     struct arena arena;
-    struct why why = {{0}};
+    struct why why;
     struct slice rebuilt = SLICE_NULL;
     enum err err;
 
+    why_clear(&why);
     arena_init(&arena, &heap_allocator, 1 * MIB);
     err = append_validate(&partition->settings->validate, APPEND_ORIGIN_CLIENT,
                           reactor_wall_ms(partition->shard->reactor), part->data,
@@ -290,9 +292,10 @@ static void part_start(struct produce_part *part)
 {
     struct partition *partition = part->partition;
     const struct replica_state *replica = &partition->replica;
-    struct why why = {{0}};
+    struct why why;
     enum err err;
 
+    why_clear(&why);
     if (partition->stage != PARTITION_OPEN || replica->role != REPLICA_LEADER ||
         hosted_of(partition)->table->is_stopped || FAULT_POINT(produce_refused)) {
         part->leader_id = replica->leader_id;
