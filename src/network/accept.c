@@ -54,6 +54,7 @@ static struct gate_local *local_get(struct gate_listener *listener, struct os_so
     local = ALLOCATOR_NEW(&heap_allocator, struct gate_local);
     if (!local)
         return NULL;
+    local->listener = listener;
     local->address = address;
     list_push_front(&listener->locals, &local->node);
     return local;
@@ -108,7 +109,8 @@ static void let_in(struct gate_listener *listener, struct os_socket *socket)
         return;
     }
     local = local_get(listener, socket);
-    connection = local && memory_reserve_is_whole() ? connection_create(socket) : NULL;
+    connection =
+        local && memory_reserve_is_whole() ? connection_create(socket, gate->user_bytes) : NULL;
     if (!connection) {
         if (local)
             local_free_unused(local);

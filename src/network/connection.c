@@ -11,23 +11,33 @@
 static struct os_op *reader_begin(struct os_reader *reader);
 static void reader_undo(struct os_reader *reader, struct os_op *op);
 
-static const struct os_reader_calls reader_calls = {.begin = reader_begin, .undo = reader_undo};
+const struct os_reader_calls connection_reader_calls = {.begin = reader_begin, .undo = reader_undo};
 
-struct connection *connection_create(struct os_socket *socket)
+struct connection *connection_create(struct os_socket *socket, size_t user_bytes)
 {
-    struct connection *connection = ALLOCATOR_NEW(&heap_allocator, struct connection);
+    struct connection *connection =
+        allocator_zeroed(&heap_allocator, sizeof(struct connection) + user_bytes);
 
     if (!connection)
         return NULL;
     connection->socket = socket;
-    connection->reader.calls = &reader_calls;
-    list_init(&connection->idle_node);
     return connection;
 }
 
 void connection_defer(struct connection *connection)
 {
-    reactor_defer(connection->network->reactor, &connection->turn);
+    struct network *network = connection->network;
+
+    if (connection->is_deferred)
+        return;
+    connection->is_deferred = true;
+    connection->turn_next = NULL;
+    if (network->turns)
+        network->turns_last->turn_next = connection;
+    else
+        network->turns = connection;
+    network->turns_last = connection;
+    reactor_defer(network->reactor, &network->turn);
 }
 
 /* ---- receiving ---- */
@@ -120,7 +130,7 @@ static void receive_next(struct connection *connection)
 /* The peer's end is acted upon once the frames that came before it were given. */
 static void check_ended(struct connection *connection)
 {
-    enum err err = connection->peer_err;
+    enum err err = (enum err)connection->peer_err;
 
     if (!connection->peer_ended || connection->state != CONNECTION_OPEN ||
         frame_is_waiting(connection))
@@ -154,7 +164,7 @@ void connection_received(struct os_op *op)
     }
     connection_touch(connection);
     if (connection->peer_ended) {
-        connection->peer_err = op->err;
+        connection->peer_err = (int16_t)op->err;
     } else if (connection->is_receiving_large) {
         ASSERT((size_t)op->result <= op->size_bytes);
         connection->intake->large_filled += (size_t)op->result;
@@ -189,37 +199,49 @@ static void connection_finish(struct connection *connection)
 {
     struct network *network = connection->network;
 
-    if (!connection->outgo)
-        output_drop(connection);
+    output_drop(connection);
     if (!connection->is_receiving)
         frame_drop(connection);
-    if (connection->outgo || connection->is_receiving)
+    if (connection->outgo || connection->is_receiving || connection->is_deferred)
         return;
     ASSERT(!connection->intake && network->over != connection);
-    reactor_defer_cancel(network->reactor, &connection->turn);
     network->counts.connections--;
     network->counts.connections_closed++;
     if (network->is_stopping)
         network_defer(network);
     network->handler->closed(network->handler, connection);
+    ASSERT(!connection->is_deferred);
     connection_report(connection);
 }
 
-static void connection_turn(struct deferred *deferred)
+static void connection_turn(struct connection *connection)
 {
-    struct connection *connection = CONTAINER_OF(deferred, struct connection, turn);
-
     if (connection->state == CONNECTION_OPEN)
         connection_advance(connection);
     output_flush(connection);
     if (connection->state == CONNECTION_DRAINING) {
-        if (connection->output_bytes == 0 && !connection->outgo)
+        if (!connection->outgo)
             connection_shut(connection);
         else
             receive_next(connection);
     }
     if (connection->state == CONNECTION_CLOSED)
         connection_finish(connection);
+}
+
+/* One that defers while they have their turn has another one after them. */
+void connections_turn(struct deferred *deferred)
+{
+    struct network *network = CONTAINER_OF(deferred, struct network, turn);
+    struct connection *connection = TAKE(network->turns);
+
+    while (connection) {
+        struct connection *next = connection->turn_next;
+
+        connection->is_deferred = false;
+        connection_turn(connection); /* may free it */
+        connection = next;
+    }
 }
 
 void network_adopt(struct network *network, struct connection *connection)
@@ -229,8 +251,8 @@ void network_adopt(struct network *network, struct connection *connection)
         connection_report(connection);
         return;
     }
-    list_init(&connection->output);
-    deferred_init(&connection->turn, connection_turn);
+    list_init(&connection->idle_node);
+    connection->intake = NULL;
     connection->number = network->next_number++;
     network->counts.connections++;
     network->counts.connections_opened++;
@@ -255,7 +277,7 @@ void connection_close(struct connection *connection, enum network_reason reason,
     network_log_closed(network, connection, why);
     list_remove(&connection->idle_node);
     memory_leave(connection);
-    if (!drain || connection->output_bytes == 0) {
+    if (!drain || connection_output_bytes(connection) == 0) {
         connection_shut(connection);
         return;
     }
@@ -268,6 +290,7 @@ void connection_close(struct connection *connection, enum network_reason reason,
 
 void connection_pause(struct connection *connection)
 {
+    ASSERT(connection->pauses < UINT8_MAX);
     connection->pauses++;
 }
 
@@ -278,16 +301,6 @@ void connection_resume(struct connection *connection)
         connection_defer(connection);
 }
 
-void connection_set_user(struct connection *connection, void *user)
-{
-    connection->user = user;
-}
-
-void *connection_user(const struct connection *connection)
-{
-    return connection->user;
-}
-
 struct network *connection_network(struct connection *connection)
 {
     return connection->network;
@@ -295,17 +308,17 @@ struct network *connection_network(struct connection *connection)
 
 int connection_listener(const struct connection *connection)
 {
-    return connection->gate_listener->options.listener;
+    return connection->local->listener->options.listener;
 }
 
 const char *connection_id(const struct connection *connection)
 {
     struct network *network = connection->network;
 
-    fmt(network->told_id, sizeof(network->told_id), "%s:%u-%s:%u-%d-%lld",
+    fmt(network->told_id, sizeof(network->told_id), "%s:%u-%s:%u-%d-%u",
         connection->local->address.text, (unsigned)connection->local->address.port_number,
         connection->gate_ip->address, (unsigned)connection->peer_port,
-        reactor_index(network->reactor), (long long)connection->number);
+        reactor_index(network->reactor), (unsigned)connection->number);
     return network->told_id;
 }
 

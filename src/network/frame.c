@@ -167,7 +167,8 @@ void frame_progress(struct connection *connection)
         return;
     }
     frame->size_bytes = intake->large_length;
-    connection->large_length_last = (uint32_t)intake->large_length;
+    connection->large_kib_last =
+        (uint16_t)(MIN(intake->large_length + KIB - 1, (size_t)FRAME_START_BYTES_MAX) / KIB);
     memory_frame_whole(connection);
 }
 
@@ -231,8 +232,7 @@ static void frame_give(struct connection *connection, struct frame *frame)
 static void large_begin(struct connection *connection, size_t length)
 {
     struct intake *intake = connection->intake;
-    size_t start =
-        MIN(MAX((size_t)connection->large_length_last, FRAME_START_BYTES), FRAME_START_BYTES_MAX);
+    size_t start = MAX((size_t)connection->large_kib_last * KIB, (size_t)FRAME_START_BYTES);
     size_t have = buffer_available(intake) - FRAME_LENGTH_BYTES;
     struct frame *frame = large_allocate(connection, MIN(length, start));
 

@@ -33,8 +33,11 @@ enum err network_gate_create(struct reactor *reactor, struct logger *logger,
         ALLOCATOR_DELETE(&heap_allocator, gate);
         return ERR_NO_MEMORY;
     }
-    for (size_t i = 0; i < network_count; i++)
+    gate->user_bytes = networks[0]->handler->user_bytes;
+    for (size_t i = 0; i < network_count; i++) {
+        ASSERT(networks[i]->handler->user_bytes == gate->user_bytes);
         gate->networks[i].network = networks[i];
+    }
     gate->network_count = network_count;
     gate->reactor = reactor;
     gate->logger = logger;

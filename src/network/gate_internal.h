@@ -81,6 +81,7 @@ struct network_gate {
     struct logger *logger;
     struct gate_network *networks;
     size_t network_count;
+    size_t user_bytes;   /* of each connection */
     size_t network_next; /* where the search for the least loaded begins */
     struct list_node listeners;
     size_t listener_count;

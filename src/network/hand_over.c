@@ -15,26 +15,27 @@
 
 static void gate_forget(struct connection *connection)
 {
-    struct network_gate *gate = connection->gate_listener->gate;
+    struct gate_listener *listener = connection->local->listener;
+    struct network_gate *gate = listener->gate;
     struct gate_network *place = &gate->networks[connection->network_index];
 
     gate->connections--;
     place->connections--;
-    connection->gate_listener->connections--;
+    listener->connections--;
     connection->gate_ip->connections--;
     if (connection->is_evictable)
         place->evictable--;
     if (connection->is_evicted)
         place->asked--;
     ASSERT(gate->connections >= 0 && place->connections >= 0 && place->evictable >= 0 &&
-           place->asked >= 0 && connection->gate_listener->connections >= 0 &&
+           place->asked >= 0 && listener->connections >= 0 &&
            connection->gate_ip->connections >= 0);
     if (!gate->is_stopping) {
         gate_ip_unused(gate, connection->gate_ip);
         reactor_defer(gate->reactor, &gate->work);
     }
     local_put(connection->local);
-    ALLOCATOR_DELETE(&heap_allocator, connection);
+    heap_allocator.release(&heap_allocator, connection, sizeof(*connection) + gate->user_bytes);
     gate_free_unused(gate);
 }
 
@@ -51,7 +52,7 @@ static void forget_drop(struct mail *mail)
 void connection_report(struct connection *connection)
 {
     struct network *network = connection->network;
-    struct network_gate *gate = connection->gate_listener->gate;
+    struct network_gate *gate = connection->local->listener->gate;
 
     if (gate->reactor == network->reactor) {
         gate_forget(connection);
@@ -101,7 +102,6 @@ void gate_hand_over(struct gate_listener *listener, struct connection *connectio
     size_t index = least_loaded(gate);
     struct gate_network *place = &gate->networks[index];
 
-    connection->gate_listener = listener;
     connection->network = place->network;
     connection->network_index = (uint16_t)index;
     connection->is_evictable = !listener_is_protected(listener);

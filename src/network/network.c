@@ -43,6 +43,7 @@ enum err network_create(struct reactor *reactor, struct logger *logger,
     options_check(options);
     if (!network)
         return ERR_NO_MEMORY;
+    network->reader_calls = connection_reader_calls;
     network->reactor = reactor;
     network->logger = logger;
     network->options = *options;
@@ -53,6 +54,7 @@ enum err network_create(struct reactor *reactor, struct logger *logger,
     timer_init(&network->idle_timer, idle_timer_fire);
     timer_init(&network->drain_timer, drain_timer_fire);
     deferred_init(&network->work, network_work);
+    deferred_init(&network->turn, connections_turn);
     *out = network;
     return OK;
 }
@@ -90,9 +92,11 @@ void network_release(struct network **network)
         return;
     ASSERT(gone->counts.connections == 0);
     ASSERT(gone->frames_whole == 0);
+    ASSERT(!gone->turns);
     timer_cancel(gone->reactor, &gone->idle_timer);
     timer_cancel(gone->reactor, &gone->drain_timer);
     reactor_defer_cancel(gone->reactor, &gone->work);
+    reactor_defer_cancel(gone->reactor, &gone->turn);
     spare_intakes_free(gone);
     spare_outgoes_free(gone);
     ALLOCATOR_DELETE(&heap_allocator, gone);

@@ -10,7 +10,7 @@
  * Invariants  1. A frame is given to the handler whole, once, in order of arrival; after
  *                connection_close no frame comes and `closed` comes exactly once.
  *             2. Memory: a connection of which nothing has come and for which nothing is sent has its
- *                handle of at most CONNECTION_IDLE_BYTES and no buffer; frames of all connections together hold at most
+ *                handle of CONNECTION_IDLE_BYTES, what its user has and no buffer; frames of all connections together hold at most
  *                frame_bytes_max of the network, over it sockets are not read; while no handler
  *                holds a frame, one connection may exceed it by its frame, so that something
  *                always moves. A length is checked before anything is allocated for it, and the
@@ -36,7 +36,7 @@ struct network;
 struct network_gate;
 struct connection;
 
-#define CONNECTION_IDLE_BYTES 256
+#define CONNECTION_IDLE_BYTES 96 /* and what the handler has of each behind it */
 
 /* ---- frames ---- */
 /* The bytes behind the length. Whoever holds it may write into it (batches are stamped in place). The
@@ -51,14 +51,17 @@ void frame_release(struct frame **frame); /* NULL-safe; sets NULL */
 
 /* ---- a shard's network ---- */
 struct network_handler {
-    /* The connection is open; may set its user pointer with connection_set_user. */
+    /* The connection is open; what it has for the handler is zeroed. */
     void (*opened)(struct network_handler *handler, struct connection *connection);
     /* The handler owns the frame. */
     void (*frame)(struct network_handler *handler, struct connection *connection,
                   struct frame *frame);
     /* The last word about a connection: every piece was released, the pointer is gone afterwards.
      * connection_reason tells why. */
+    /* Of the connection no function may be called there but questions. */
     void (*closed)(struct network_handler *handler, struct connection *connection);
+    /* What each connection has for the handler: connection_user. The same for all networks of a gate. */
+    size_t user_bytes;
 };
 
 struct network_options {
@@ -101,8 +104,15 @@ enum network_reason {
 const char *network_reason_text(enum network_reason reason);
 
 /* ---- connections ---- */
-void connection_set_user(struct connection *connection, void *user);
-void *connection_user(const struct connection *connection);
+/* The handler's user_bytes lie behind the handle, in the same block: aligned as it is, gone when it is. */
+static inline void *connection_user(struct connection *connection)
+{
+    return (uint8_t *)connection + CONNECTION_IDLE_BYTES;
+}
+static inline struct connection *connection_of_user(const void *user)
+{
+    return (struct connection *)((uintptr_t)user - CONNECTION_IDLE_BYTES);
+}
 struct network *connection_network(struct connection *connection);
 /* Which listener it was accepted on: what network_gate_listen was given. */
 int connection_listener(const struct connection *connection);

@@ -37,6 +37,7 @@ struct gate_listener;
 struct gate_ip;
 
 struct network {
+    struct os_reader_calls reader_calls; /* first: see struct connection */
     struct reactor *reactor;
     struct logger *logger;
     struct network_options options;
@@ -46,13 +47,16 @@ struct network {
     struct list_node draining; /* those that drain, the first deadline first */
     struct list_node waiting;  /* intakes, for frame memory, in order of asking */
     struct timer idle_timer, drain_timer;
+    struct connection *turns,
+        *turns_last; /* those that have something to do at the end of the turn */
+    struct deferred turn;
     struct deferred work;         /* admits who waits; tells that the stop is over */
     struct intake *spare_intakes; /* linked by `next` */
     struct outgo *spare_outgoes;  /* likewise */
     size_t spare_intake_count, spare_outgo_count;
     int64_t frames_whole;    /* given to handlers, or whole and held back by a pause */
     struct connection *over; /* the one whose frame may exceed the budget; see memory.c */
-    int64_t next_number;     /* of connection ids */
+    uint32_t next_number;    /* of connection ids */
     char told_id[192];       /* by connection_id */
     struct os_address told;  /* by connection_peer_address */
     int64_t log_second, log_lines, log_suppressed;
@@ -81,11 +85,15 @@ struct intake {
     uint8_t buffer[INTAKE_BUFFER_BYTES];
 };
 
-/* One send under way. */
+/* What goes out of one connection, from its first piece until nothing of it is left. */
 struct outgo {
     struct outgo *next;
     struct connection *connection;
+    struct list_node pieces; /* of struct output_piece; the first part is under way */
+    size_t pieces_bytes;     /* of which not yet sent */
+    size_t head_sent;        /* of the first piece */
     struct os_op send;
+    bool is_sending;
     size_t send_bytes, slice_capacity;
     struct slice *slices; /* own_slices or allocated */
     struct slice own_slices[OUTGO_SLICES];
@@ -95,40 +103,40 @@ struct outgo {
  * rest. */
 struct gate_local {
     struct list_node node;
+    struct gate_listener *listener;
     int64_t connections;
     struct os_address address;
 };
 
-/* All that an idle one holds, with its socket and what its user has. */
+/* All that an idle one holds, with its socket and what its user has. The bytes are counted: a field that is not needed
+ * while nothing happens belongs into the intake or the outgo. */
 struct connection {
-    struct list_node idle_node; /* network->idle or ->draining */
-    struct network *network;
-    struct os_socket *socket;
-    void *user;
-    int64_t active_ms; /* draining: its deadline */
-    int64_t number;    /* of its id */
     union {
         struct mail mail; /* to the network before its life, to the gate after it */
         struct {
-            struct deferred turn;
-            struct list_node output; /* of struct output_piece; the first part is under way */
+            struct list_node idle_node;   /* network->idle or ->draining */
+            struct connection *turn_next; /* in network->turns */
+            struct intake *intake;        /* NULL: nothing has come */
         };
     };
-    size_t output_head_sent; /* of the first piece */
-    size_t output_bytes;
-    struct os_reader reader;
-    struct intake *intake; /* NULL: nothing has come */
-    struct outgo *outgo;   /* NULL: no send is under way */
-    struct gate_listener *gate_listener;
+    union { /* the calls are the network's first field, so that one pointer is both */
+        struct network *network;
+        struct os_reader reader;
+    };
+    struct os_socket *socket;
+    struct outgo *outgo; /* NULL: nothing is to be sent */
     struct gate_ip *gate_ip;
     struct gate_local *local;
-    int pauses;
-    enum err peer_err;
-    uint32_t large_length_last; /* of the large frame before */
+    int64_t active_ms;       /* draining: its deadline */
+    uint32_t number;         /* of its id; Kafka's has 31 bits and begins anew too */
+    uint16_t large_kib_last; /* of the large frame before, rounded up */
     uint16_t peer_port;
     uint16_t network_index; /* the gate's */
+    int16_t peer_err;       /* enum err */
+    uint8_t pauses;
     enum connection_state state : 8;
-    enum network_reason reason : 8;
+    enum network_reason reason : 4;
+    bool is_deferred : 1; /* in network->turns */
     bool is_awaiting : 1; /* the reader waits */
     bool is_receiving : 1;
     bool
@@ -137,11 +145,17 @@ struct connection {
     bool is_evictable : 1;
     bool is_evicted : 1;
 };
-static_assert(sizeof(struct connection) <= CONNECTION_IDLE_BYTES, "invariant 2 of network.h");
+static_assert(sizeof(struct connection) == CONNECTION_IDLE_BYTES, "invariant 2 of network.h");
+static_assert(offsetof(struct network, reader_calls) == 0 &&
+                  sizeof(struct os_reader) == sizeof(struct network *),
+              "a pointer to the network is one to its calls");
 
 /* ---- connection.c ---- */
 /* From the gate's thread; where it belongs is set later. NULL: no memory. */
-struct connection *connection_create(struct os_socket *socket);
+struct connection *connection_create(struct os_socket *socket, size_t user_bytes);
+extern const struct os_reader_calls connection_reader_calls;
+/* Of network->turn. */
+void connections_turn(struct deferred *deferred);
 /* Begins its life here, on the network's thread, from the loop; the socket is attached. */
 void network_adopt(struct network *network, struct connection *connection);
 /* After the memory it waited for was granted. */
@@ -187,7 +201,7 @@ void memory_admit(struct network *network);
 
 /* ---- output.c ---- */
 void output_flush(struct connection *connection);
-/* Releases every piece; no send is under way. */
+/* Releases every piece, unless a send is under way. */
 void output_drop(struct connection *connection);
 void spare_outgoes_free(struct network *network);
 

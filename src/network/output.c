@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * network/output.c: the pieces on their way to the peer. Those of one turn leave in one operation
- * at its end; while one is under way the next ones gather. A piece is released when its last byte
+ * at its end; while one is under way the next ones gather. All of it lies in an outgo, which a connection has as long as
+ * something is in it. A piece is released when its last byte
  * went to the kernel, or when the connection is over and no operation can touch it.
  */
 #include "network/network_internal.h"
@@ -9,74 +10,7 @@
 #include "base/fault_point.h"
 #include "base/sanitizer.h"
 
-void connection_send(struct connection *connection, struct output_piece *piece)
-{
-    if (connection->state != CONNECTION_OPEN) {
-        if (piece->release)
-            piece->release(piece);
-        return;
-    }
-    list_push_back(&connection->output, &piece->node);
-    connection->output_bytes += piece->bytes.size_bytes;
-    connection_defer(connection);
-}
-
-size_t connection_output_bytes(const struct connection *connection)
-{
-    return connection->output_bytes;
-}
-
-bool connection_output_is_over(const struct connection *connection)
-{
-    return connection->output_bytes > connection->network->options.output_bytes_max;
-}
-
-/* `size_bytes` more bytes from the front are done. */
-static void output_consume(struct connection *connection, size_t size_bytes)
-{
-    struct list_node *node;
-
-    ASSERT(size_bytes <= connection->output_bytes);
-    connection->output_bytes -= size_bytes;
-    while ((node = list_first(&connection->output)) != NULL) {
-        struct output_piece *piece = LIST_ITEM(node, struct output_piece, node);
-        size_t left = piece->bytes.size_bytes - connection->output_head_sent;
-
-        if (size_bytes < left) {
-            connection->output_head_sent += size_bytes;
-            return;
-        }
-        size_bytes -= left;
-        connection->output_head_sent = 0;
-        list_remove(node);
-        if (piece->release)
-            piece->release(piece);
-    }
-    ASSERT(size_bytes == 0);
-}
-
-void output_drop(struct connection *connection)
-{
-    ASSERT(!connection->outgo);
-    output_consume(connection, connection->output_bytes);
-    ASSERT(list_is_empty(&connection->output));
-}
-
-/* How many slices the next operation takes. */
-static size_t slices_count(const struct connection *connection)
-{
-    size_t count = 0, size_bytes = 0;
-
-    LIST_EACH (node, &connection->output) {
-        if (count == SEND_SLICES_MAX || size_bytes >= SEND_BYTES_MAX)
-            break;
-        size_bytes += LIST_ITEM(node, struct output_piece, node)->bytes.size_bytes;
-        count++;
-    }
-    return count;
-}
-
-/* ---- sends ---- */
+/* ---- outgoes, which are used again ---- */
 
 #if HAS_ADDRESS_SANITIZER
 #define SPARE_OUTGOES_MAX 0
@@ -98,6 +32,7 @@ static struct outgo *outgo_take(struct network *network)
     outgo = ALLOCATOR_NEW(&heap_allocator, struct outgo);
     if (!outgo)
         return NULL;
+    list_init(&outgo->pieces);
     outgo->send.kind = OS_OP_SEND;
     outgo->send.done = send_done;
     return outgo;
@@ -105,6 +40,7 @@ static struct outgo *outgo_take(struct network *network)
 
 static void outgo_give_back(struct network *network, struct outgo *outgo)
 {
+    ASSERT(list_is_empty(&outgo->pieces) && outgo->pieces_bytes == 0 && !outgo->is_sending);
     if (network->spare_outgo_count >= SPARE_OUTGOES_MAX) {
         ALLOCATOR_DELETE(&heap_allocator, outgo);
         return;
@@ -120,9 +56,98 @@ void spare_outgoes_free(struct network *network)
         ALLOCATOR_DELETE(&heap_allocator, outgo_take(network));
 }
 
+/* ---- pieces ---- */
+
+void connection_send(struct connection *connection, struct output_piece *piece)
+{
+    struct outgo *outgo = connection->outgo;
+
+    if (connection->state == CONNECTION_OPEN && !outgo) {
+        outgo = outgo_take(connection->network);
+        if (outgo)
+            outgo->connection = connection;
+        else
+            connection_close(connection, NETWORK_REASON_ERROR, false, "no memory for a send");
+        connection->outgo = outgo;
+    }
+    if (connection->state != CONNECTION_OPEN) {
+        if (piece->release)
+            piece->release(piece);
+        return;
+    }
+    list_push_back(&outgo->pieces, &piece->node);
+    outgo->pieces_bytes += piece->bytes.size_bytes;
+    connection_defer(connection);
+}
+
+size_t connection_output_bytes(const struct connection *connection)
+{
+    return connection->outgo ? connection->outgo->pieces_bytes : 0;
+}
+
+bool connection_output_is_over(const struct connection *connection)
+{
+    return connection->outgo &&
+           connection->outgo->pieces_bytes > connection->network->options.output_bytes_max;
+}
+
+/* `size_bytes` more bytes from the front are done. It goes back when nothing is left in it; a piece's release may send
+ * the next one. */
+static void output_consume(struct connection *connection, size_t size_bytes)
+{
+    struct outgo *outgo = connection->outgo;
+    struct list_node *node;
+
+    ASSERT(size_bytes <= outgo->pieces_bytes);
+    outgo->pieces_bytes -= size_bytes;
+    while ((node = list_first(&outgo->pieces)) != NULL) {
+        struct output_piece *piece = LIST_ITEM(node, struct output_piece, node);
+        size_t left = piece->bytes.size_bytes - outgo->head_sent;
+
+        if (size_bytes < left) {
+            outgo->head_sent += size_bytes;
+            return;
+        }
+        size_bytes -= left;
+        outgo->head_sent = 0;
+        list_remove(node);
+        if (piece->release)
+            piece->release(piece);
+    }
+    ASSERT(size_bytes == 0);
+    connection->outgo = NULL;
+    outgo_give_back(connection->network, outgo);
+}
+
+void output_drop(struct connection *connection)
+{
+    struct outgo *outgo = connection->outgo;
+
+    if (!outgo || outgo->is_sending)
+        return;
+    output_consume(connection, outgo->pieces_bytes);
+    ASSERT(!connection->outgo);
+}
+
+/* ---- sends ---- */
+
+/* How many slices the next operation takes. */
+static size_t slices_count(const struct outgo *outgo)
+{
+    size_t count = 0, size_bytes = 0;
+
+    LIST_EACH (node, &outgo->pieces) {
+        if (count == SEND_SLICES_MAX || size_bytes >= SEND_BYTES_MAX)
+            break;
+        size_bytes += LIST_ITEM(node, struct output_piece, node)->bytes.size_bytes;
+        count++;
+    }
+    return count;
+}
+
 static void slices_reserve(struct outgo *outgo)
 {
-    size_t capacity = slices_count(outgo->connection);
+    size_t capacity = slices_count(outgo);
 
     outgo->slices = NULL;
     if (capacity > OUTGO_SLICES)
@@ -136,13 +161,12 @@ static void slices_reserve(struct outgo *outgo)
 
 static size_t slices_fill(struct outgo *outgo)
 {
-    const struct connection *connection = outgo->connection;
     size_t bytes_max = FAULT_POINT(send_one_byte) ? 1 : SEND_BYTES_MAX;
-    size_t skip = connection->output_head_sent;
+    size_t skip = outgo->head_sent;
     size_t count = 0;
 
     outgo->send_bytes = 0;
-    LIST_EACH (node, &connection->output) {
+    LIST_EACH (node, &outgo->pieces) {
         struct slice bytes = LIST_ITEM(node, struct output_piece, node)->bytes;
 
         bytes = slice_sub(bytes, skip, bytes_max - outgo->send_bytes);
@@ -172,9 +196,8 @@ static void send_done(struct os_op *op)
     size_t sent_bytes = outgo->send_bytes;
     enum err err = op->err;
 
-    connection->outgo = NULL;
+    outgo->is_sending = false;
     slices_release(outgo);
-    outgo_give_back(connection->network, outgo);
     connection_defer(connection);
     if (err == OK) {
         connection->network->counts.bytes_sent += (int64_t)sent_bytes;
@@ -188,25 +211,18 @@ static void send_done(struct os_op *op)
 
 void output_flush(struct connection *connection)
 {
-    struct outgo *outgo;
+    struct outgo *outgo = connection->outgo;
 
-    if (connection->outgo || connection->state == CONNECTION_CLOSED)
+    if (!outgo || outgo->is_sending || connection->state == CONNECTION_CLOSED)
         return;
-    if (connection->output_bytes == 0) {
-        if (!list_is_empty(&connection->output))
-            output_consume(connection, 0); /* pieces without bytes */
-        return;
-    }
-    outgo = outgo_take(connection->network);
-    if (!outgo) {
-        connection_close(connection, NETWORK_REASON_ERROR, false, "no memory for a send");
+    if (outgo->pieces_bytes == 0) {
+        output_consume(connection, 0); /* pieces without bytes */
         return;
     }
-    outgo->connection = connection;
-    connection->outgo = outgo;
     slices_reserve(outgo);
     outgo->send.slice_count = slices_fill(outgo);
     ASSERT(outgo->send_bytes > 0);
+    outgo->is_sending = true;
     outgo->send.socket = connection->socket;
     outgo->send.slices = outgo->slices;
     reactor_submit(connection->network->reactor, &outgo->send);

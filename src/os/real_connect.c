@@ -60,6 +60,7 @@ static void finish(struct real_connect *connect, enum err err)
 
     if (connect->socket) {
         connect->socket->connect = NULL;
+        connect->socket->is_connecting = false;
         if (err == OK)
             op->accepted = &connect->socket->base;
         else
@@ -103,7 +104,7 @@ static enum err start_one(struct real_connect *connect, bool *is_connected_out)
 
     if (fd < 0)
         return real_err(errno);
-    TRY(socket_new(fd, connect->port, &connect->socket));
+    TRY(socket_new(fd, connect->port, false, &connect->socket));
     setsockopt(fd, IPPROTO_TCP, TCP_SYNCNT, &retries, sizeof(retries));
     result = connect_native(fd, address);
     *is_connected_out = result == 0;
@@ -119,6 +120,7 @@ static enum err start_one(struct real_connect *connect, bool *is_connected_out)
         return err;
     }
     connect->socket->connect = connect;
+    connect->socket->is_connecting = true;
     return OK;
 }
 
@@ -159,6 +161,8 @@ void connect_on_event(struct real_socket *socket)
         error_number = ECONNREFUSED;
     }
     connect->socket = NULL;
+    socket->connect = NULL;
+    socket->is_connecting = false;
     socket_free(socket);
     connect->index++;
     if (connect->index < connect->count)

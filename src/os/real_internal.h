@@ -131,8 +131,9 @@ struct real_port {
     _Atomic(struct list_node *) arrived; /* os_op.node, linked by `next`, newest first */
     atomic_int deliverers;               /* pool threads inside port_arrive */
     struct list_node completed;          /* os_op.node; `done` is called in the next poll */
-    struct list_node again;              /* real_socket.again_node: to be tried without an event */
-    struct list_node connects;           /* real_connect.node */
+    struct list_node again;    /* send_progress.again_node: to be tried without an event */
+    struct list_node paused;   /* real_listener.paused_node */
+    struct list_node connects; /* real_connect.node */
     size_t ops_under_way;
     unsigned unlooked; /* polls in a row that did not ask the kernel */
     int accept_below_fd; /* descriptors below this one may be accepted; 0: look first how many are left */
@@ -158,31 +159,84 @@ static inline struct real_os *port_real_os(struct real_port *port)
 
 /* ---- sockets ---- */
 struct real_connect;
+/* Its bytes are counted: every idle connection holds one. */
 struct real_socket {
     struct os_socket base;
+    struct real_port *port; /* NULL: detached */
     int fd;
-    bool is_listening;
-    bool may_read;                /* no EAGAIN since the last event */
-    bool may_write;               /* likewise */
-    bool has_hang_up;             /* the end of the stream or an error waits to be read */
-    enum err broken;              /* could not be registered: every operation gets it */
-    int low_water_bytes;          /* SO_RCVLOWAT: an event is worth as many */
-    struct real_port *port;       /* NULL: detached */
-    struct os_reader *reader;     /* waits; `reads` is empty meanwhile */
-    struct list_node reads;       /* os_op.node: accepts or receives, in order */
-    struct list_node writes;      /* os_op.node: sends, in order */
-    struct list_node again_node;  /* in port->again */
-    int64_t again_ns;             /* when; 0: at the next poll */
-    struct real_connect *connect; /* while it is not connected */
+    union {
+        uint16_t low_water_less_one; /* SO_RCVLOWAT, less 1: an event is worth as many bytes */
+        int16_t broken;              /* is_broken: the enum err that every operation gets */
+    };
+    bool is_listening : 1;
+    bool may_read : 1;      /* no EAGAIN since the last event */
+    bool may_write : 1;     /* likewise */
+    bool has_hang_up : 1;   /* the end of the stream or an error waits to be read */
+    bool is_broken : 1;     /* could not be registered */
+    bool is_awaited : 1;    /* by `reader`; there are no reads meanwhile */
+    bool is_connecting : 1; /* by `connect` */
+    bool is_paused : 1;     /* a listener: in port->paused */
+    union {
+        struct list_node *reads; /* a ring of os_op.node: accepts or receives, the first one */
+        struct os_reader *reader;
+        struct real_connect *connect;
+    };
+    struct list_node *writes; /* likewise: sends */
 };
 
+struct real_listener {
+    struct real_socket socket;
+    struct list_node paused_node; /* in port->paused */
+    int64_t until_ns;             /* when it accepts again */
+};
+
+/* How far an OS_OP_SEND has come. */
+struct send_progress {
+    size_t index;                /* of the slice */
+    size_t offset;               /* in it */
+    struct list_node again_node; /* in port->again */
+};
+static inline struct send_progress *progress_of(struct os_op *op)
+{
+    return (struct send_progress *)(void *)op->private_words;
+}
+static inline struct os_op *progress_op(struct list_node *again_node)
+{
+    return (struct os_op *)(void *)((char *)again_node -
+                                    offsetof(struct send_progress, again_node) -
+                                    offsetof(struct os_op, private_words));
+}
+
+/* ---- rings of operations ---- */
+static inline struct os_op *ring_first(struct list_node *ring)
+{
+    return ring ? LIST_ITEM(ring, struct os_op, node) : NULL;
+}
+static inline void ring_push(struct list_node **ring, struct os_op *op)
+{
+    list_init(&op->node);
+    if (*ring)
+        list_push_back(*ring, &op->node);
+    else
+        *ring = &op->node;
+}
+static inline void ring_pop(struct list_node **ring)
+{
+    struct list_node *first = *ring;
+
+    *ring = list_first(first); /* NULL: it was the only one */
+    list_remove(first);
+}
+
 /* Takes over fd, also on failure. `port` may be NULL. */
-MUST_USE enum err socket_new(int fd, struct real_port *port, struct real_socket **out);
+MUST_USE enum err socket_new(int fd, struct real_port *port, bool is_listening,
+                             struct real_socket **out);
 /* Registers for events of both directions. */
 MUST_USE enum err socket_register(struct real_socket *socket, struct real_port *port);
 /* Closes and frees; no operation is in its lists. */
 void socket_free(struct real_socket *socket);
-void socket_again(struct real_socket *socket, int64_t again_ns);
+/* Of a listener: it accepts nothing until then. */
+void socket_pause(struct real_socket *socket, int64_t until_ns);
 /* Go on with the first operations of the lists as far as the kernel lets them. */
 void socket_drive_reads(struct real_socket *socket);
 void socket_drive_writes(struct real_socket *socket);

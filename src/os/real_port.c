@@ -42,6 +42,7 @@ enum err real_port_create(struct os *os, struct os_port **out)
         return ERR_NO_MEMORY;
     list_init(&port->completed);
     list_init(&port->again);
+    list_init(&port->paused);
     list_init(&port->connects);
     port->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     port->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -71,7 +72,7 @@ void real_port_release(struct os_port *base)
     take_arrived(port); /* lookups that were answered meanwhile */
     complete_all(port);
     ASSERT(port->ops_under_way == 0);
-    ASSERT(list_is_empty(&port->again));
+    ASSERT(list_is_empty(&port->again) && list_is_empty(&port->paused));
     /* A pool thread may have handed its operation over and still be on its way out of the wake. */
     while (atomic_load_explicit(&port->deliverers, memory_order_acquire) != 0)
         sched_yield();
@@ -211,37 +212,44 @@ static int wait_events(struct real_port *port, struct epoll_event *events, int64
     return epoll_wait(port->epoll_fd, events, EVENTS_MAX, milliseconds_up(left_ns));
 }
 
+/* Listeners that may accept again. */
+static void drive_paused(struct real_port *port)
+{
+    int64_t now_ns;
+
+    if (list_is_empty(&port->paused))
+        return;
+    now_ns = real_now_ns(port->base.os);
+    LIST_EACH_SAFE (node, &port->paused) {
+        struct real_listener *listener = LIST_ITEM(node, struct real_listener, paused_node);
+
+        if (listener->until_ns > now_ns)
+            continue;
+        list_remove(node);
+        listener->socket.is_paused = false;
+        socket_drive_reads(&listener->socket);
+    }
+}
+
 static void drive_again(struct real_port *port)
 {
     struct list_node due;
     struct list_node *node;
-    int64_t now_ns;
 
-    if (list_is_empty(&port->again))
-        return;
-    now_ns = real_now_ns(port->base.os);
+    drive_paused(port);
     list_init(&due);
-    LIST_EACH_SAFE (at, &port->again) {
-        if (LIST_ITEM(at, struct real_socket, again_node)->again_ns <= now_ns) {
-            list_remove(at);
-            list_push_back(&due, at);
-        }
-    }
-    while ((node = list_pop_front(&due)) != NULL) {
-        struct real_socket *socket = LIST_ITEM(node, struct real_socket, again_node);
-
-        socket->again_ns = 0;
-        socket_drive_reads(socket);
-        socket_drive_writes(socket);
-    }
+    list_splice_back(&due, &port->again);
+    while ((node = list_pop_front(&due)) != NULL)
+        socket_drive_writes(CONTAINER_OF(progress_op(node)->socket, struct real_socket, base));
 }
 
-static int64_t again_deadline_ns(const struct real_port *port)
+static int64_t again_deadline_ns(struct real_port *port)
 {
-    int64_t deadline_ns = INT64_MAX;
+    int64_t deadline_ns = list_is_empty(&port->again) ? INT64_MAX : 0;
 
-    LIST_EACH (at, &port->again)
-        deadline_ns = MIN(deadline_ns, CONTAINER_OF(at, struct real_socket, again_node)->again_ns);
+    LIST_EACH (node, &port->paused)
+        deadline_ns =
+            MIN(deadline_ns, LIST_ITEM(node, struct real_listener, paused_node)->until_ns);
     return deadline_ns;
 }
 

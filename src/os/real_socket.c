@@ -12,7 +12,8 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-static_assert(sizeof(struct real_socket) <= 104, "what each idle connection holds");
+static_assert(sizeof(struct real_socket) <= 40,
+              "what each idle connection holds; with the heap's own 8 bytes it is a block of 48");
 
 static struct real_socket *real_of(struct os_socket *socket)
 {
@@ -37,9 +38,20 @@ enum err socket_register(struct real_socket *socket, struct real_port *port)
     return OK;
 }
 
-enum err socket_new(int fd, struct real_port *port, struct real_socket **out)
+static size_t size_of(bool is_listening)
 {
-    struct real_socket *socket = ALLOCATOR_NEW(&heap_allocator, struct real_socket);
+    return is_listening ? sizeof(struct real_listener) : sizeof(struct real_socket);
+}
+
+static struct real_listener *listener_of(struct real_socket *socket)
+{
+    ASSERT(socket->is_listening);
+    return CONTAINER_OF(socket, struct real_listener, socket);
+}
+
+enum err socket_new(int fd, struct real_port *port, bool is_listening, struct real_socket **out)
+{
+    struct real_socket *socket = allocator_zeroed(&heap_allocator, size_of(is_listening));
 
     *out = NULL;
     if (!socket) {
@@ -51,10 +63,7 @@ enum err socket_new(int fd, struct real_port *port, struct real_socket **out)
     socket->port = port;
     socket->may_read = true;
     socket->may_write = true;
-    socket->low_water_bytes = 1;
-    list_init(&socket->reads);
-    list_init(&socket->writes);
-    list_init(&socket->again_node);
+    socket->is_listening = is_listening;
     set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
     set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
     *out = socket;
@@ -63,17 +72,21 @@ enum err socket_new(int fd, struct real_port *port, struct real_socket **out)
 
 void socket_free(struct real_socket *socket)
 {
-    ASSERT(list_is_empty(&socket->reads) && list_is_empty(&socket->writes));
-    list_remove(&socket->again_node);
+    ASSERT(!socket->reads && !socket->writes);
+    if (socket->is_paused)
+        list_remove(&listener_of(socket)->paused_node);
     close(socket->fd); /* leaves the epoll set with its only descriptor */
-    ALLOCATOR_DELETE(&heap_allocator, socket);
+    heap_allocator.release(&heap_allocator, socket, size_of(socket->is_listening));
 }
 
-void socket_again(struct real_socket *socket, int64_t again_ns)
+void socket_pause(struct real_socket *socket, int64_t until_ns)
 {
-    list_remove(&socket->again_node);
-    socket->again_ns = again_ns;
-    list_push_back(&socket->port->again, &socket->again_node);
+    struct real_listener *listener = listener_of(socket);
+
+    ASSERT(!socket->is_paused);
+    socket->is_paused = true;
+    listener->until_ns = until_ns;
+    list_push_back(&socket->port->paused, &listener->paused_node);
 }
 
 /* ---- listening ---- */
@@ -107,8 +120,7 @@ static enum err listen_on(struct real_port *port, const struct address *address,
         close(fd);
         return err;
     }
-    TRY(socket_new(fd, port, &created));
-    created->is_listening = true;
+    TRY(socket_new(fd, port, true, &created));
     err = socket_register(created, port);
     if (err != OK) {
         socket_free(created);
@@ -159,12 +171,24 @@ enum err real_listen(struct os_port *base, const char *text, uint16_t port_numbe
 
 /* ---- closing ---- */
 
-static void cancel_list(struct real_port *port, struct list_node *list)
+static void cancel_all(struct real_port *port, struct list_node **ring)
 {
-    struct list_node *node;
+    struct os_op *op;
 
-    while ((node = list_pop_front(list)) != NULL)
-        port_complete(port, LIST_ITEM(node, struct os_op, node), ERR_CANCELLED);
+    while ((op = ring_first(*ring)) != NULL) {
+        ring_pop(ring);
+        if (op->kind == OS_OP_SEND)
+            list_remove(&progress_of(op)->again_node);
+        port_complete(port, op, ERR_CANCELLED);
+    }
+}
+
+static void socket_forget_reader(struct real_socket *socket)
+{
+    ASSERT(!socket->is_connecting);
+    if (socket->is_awaited)
+        socket->reads = NULL;
+    socket->is_awaited = false;
 }
 
 void real_socket_close(struct os_socket *base, bool abort)
@@ -172,9 +196,9 @@ void real_socket_close(struct os_socket *base, bool abort)
     struct real_socket *socket = real_of(base);
 
     if (socket->port) {
-        socket->reader = NULL;
-        cancel_list(socket->port, &socket->reads);
-        cancel_list(socket->port, &socket->writes);
+        socket_forget_reader(socket);
+        cancel_all(socket->port, &socket->reads);
+        cancel_all(socket->port, &socket->writes);
     }
     if (abort) {
         struct linger linger = {.l_onoff = 1, .l_linger = 0};
@@ -192,23 +216,30 @@ void real_socket_detach(struct os_socket *base)
     struct real_socket *socket = real_of(base);
 
     ASSERT(socket->port != NULL);
-    ASSERT(!socket->reader && list_is_empty(&socket->reads) && list_is_empty(&socket->writes));
-    list_remove(&socket->again_node);
-    socket->again_ns = 0;
-    if (socket->broken == OK)
+    ASSERT(!socket->reads && !socket->writes && !socket->is_paused);
+    if (!socket->is_broken)
         epoll_ctl(socket->port->epoll_fd, EPOLL_CTL_DEL, socket->fd, NULL);
+    else
+        socket->low_water_less_one = 0;
+    socket->is_broken = false;
     socket->port = NULL;
 }
 
 void real_socket_attach(struct os_socket *base, struct os_port *port)
 {
     struct real_socket *socket = real_of(base);
+    enum err err;
 
-    ASSERT(socket->port == NULL);
+    ASSERT(socket->port == NULL && !socket->is_broken);
     socket->port = CONTAINER_OF(port, struct real_port, base);
     socket->may_read = true;
     socket->may_write = true;
-    socket->broken = socket_register(socket, socket->port);
+    err = socket_register(socket, socket->port);
+    if (err == OK)
+        return;
+    set_option(socket->fd, SOL_SOCKET, SO_RCVLOWAT, 1); /* what was set is forgotten */
+    socket->is_broken = true;
+    socket->broken = (int16_t)err;
 }
 
 /* ---- questions ---- */

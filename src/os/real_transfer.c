@@ -26,16 +26,9 @@
  * when they climb by so many is it asked. */
 #define DESCRIPTORS_UNLOOKED 64
 
-static struct os_op *first_of(struct list_node *list)
+static void finish_read(struct real_socket *socket, struct os_op *op, enum err err)
 {
-    struct list_node *node = list_first(list);
-
-    return node ? LIST_ITEM(node, struct os_op, node) : NULL;
-}
-
-static void finish(struct real_socket *socket, struct os_op *op, enum err err)
-{
-    list_remove(&op->node);
+    ring_pop(&socket->reads); /* it is the first */
     port_complete(socket->port, op, err);
 }
 
@@ -46,7 +39,7 @@ static enum err accepted_new(struct real_port *port, int fd, struct os_op *op)
     struct real_socket *accepted;
     enum err err;
 
-    TRY(socket_new(fd, port, &accepted));
+    TRY(socket_new(fd, port, false, &accepted));
     err = socket_register(accepted, port);
     if (err != OK) {
         socket_free(accepted);
@@ -118,7 +111,7 @@ static bool try_accept(struct real_socket *socket, struct os_op *op)
     if (fd + 1 >= socket->port->accept_below_fd || (fd < 0 && errno != EAGAIN))
         socket->port->accept_below_fd = 0;
     if (fd >= 0) {
-        finish(socket, op, accepted_new(socket->port, fd, op));
+        finish_read(socket, op, accepted_new(socket->port, fd, op));
         return true;
     }
     if (is_transient(errno))
@@ -128,9 +121,9 @@ static bool try_accept(struct real_socket *socket, struct os_op *op)
         return false;
     }
     err = real_err(errno);
-    finish(socket, op, err);
+    finish_read(socket, op, err);
     /* The owner hears of it and asks again; we wait, for connections stay in the backlog. */
-    socket_again(socket, real_now_ns(socket->port->base.os) + ACCEPT_PAUSE_NS);
+    socket_pause(socket, real_now_ns(socket->port->base.os) + ACCEPT_PAUSE_NS);
     return false;
 }
 
@@ -147,14 +140,14 @@ static bool try_receive(struct real_socket *socket, struct os_op *op)
         return false;
     }
     if (got < 0) {
-        finish(socket, op, real_err(errno));
+        finish_read(socket, op, real_err(errno));
         return true;
     }
     /* A short answer has emptied the queue; what comes later is another event. */
     if (got > 0 && (size_t)got < op->size_bytes && !socket->has_hang_up)
         socket->may_read = false;
     op->result = got;
-    finish(socket, op, OK);
+    finish_read(socket, op, OK);
     return true;
 }
 
@@ -165,9 +158,9 @@ static void low_water_set(struct real_socket *socket, size_t useful)
 {
     int bytes = useful < LOW_WATER_BYTES_MIN ? 1 : (int)MIN(useful, LOW_WATER_BYTES_MAX);
 
-    if (bytes == socket->low_water_bytes)
+    if (bytes - 1 == socket->low_water_less_one)
         return;
-    socket->low_water_bytes = bytes;
+    socket->low_water_less_one = (uint16_t)(bytes - 1);
     (void)setsockopt(socket->fd, SOL_SOCKET, SO_RCVLOWAT, &bytes, sizeof(bytes));
 }
 
@@ -175,22 +168,25 @@ static void low_water_set(struct real_socket *socket, size_t useful)
 static struct os_op *reader_begin(struct real_socket *socket)
 {
     struct os_reader *reader = TAKE(socket->reader);
-    struct os_op *op = reader->calls->begin(reader);
+    struct os_op *op;
 
+    socket->is_awaited = false;
+    op = reader->calls->begin(reader);
     if (!op)
         return NULL;
     ASSERT(op->kind == OS_OP_RECEIVE && op->size_bytes > 0);
     os_op_prepare(op, &socket->port->base);
     socket->port->ops_under_way++;
-    list_push_back(&socket->reads, &op->node);
+    ring_push(&socket->reads, op);
     return op;
 }
 
 static void reader_wait_on(struct real_socket *socket, struct os_reader *reader, struct os_op *op)
 {
-    list_remove(&op->node);
+    ring_pop(&socket->reads);
     socket->port->ops_under_way--;
     socket->reader = reader;
+    socket->is_awaited = true;
     reader->calls->undo(reader, op);
 }
 
@@ -201,21 +197,20 @@ static size_t useful_bytes(const struct os_op *op)
 
 void socket_drive_reads(struct real_socket *socket)
 {
-    struct os_reader *reader = socket->reader;
+    struct os_reader *reader = socket->is_awaited ? socket->reader : NULL;
     struct os_op *op;
 
-    while (socket->may_read && socket->again_ns == 0 &&
-           ((op = first_of(&socket->reads)) != NULL ||
-            (socket->reader && (op = reader_begin(socket)) != NULL))) {
+    while (socket->may_read && !socket->is_paused &&
+           (op = socket->is_awaited ? reader_begin(socket) : ring_first(socket->reads)) != NULL) {
         if (!(op->kind == OS_OP_ACCEPT ? try_accept(socket, op) : try_receive(socket, op)))
             break;
     }
     if (socket->may_read)
         return;
-    op = first_of(&socket->reads);
+    op = socket->is_awaited ? NULL : ring_first(socket->reads);
     if (op && reader)
         reader_wait_on(socket, reader, TAKE(op));
-    if (op || socket->reader)
+    if (op || socket->is_awaited)
         low_water_set(socket, op ? useful_bytes(op) : 1);
 }
 
@@ -224,30 +219,29 @@ void real_socket_await(struct os_socket *base, struct os_reader *reader)
     struct real_socket *socket = CONTAINER_OF(base, struct real_socket, base);
 
     ASSERT(socket->port && !socket->is_listening);
-    ASSERT(!socket->reader && list_is_empty(&socket->reads));
+    ASSERT(!socket->reads);
     socket->reader = reader;
-    if (socket->broken == OK) {
+    socket->is_awaited = true;
+    if (!socket->is_broken) {
         socket_drive_reads(socket);
     } else {
         struct os_op *op = reader_begin(socket);
 
         if (op)
-            finish(socket, op, socket->broken);
+            finish_read(socket, op, (enum err)socket->broken);
     }
 }
 
 /* ---- send ---- */
 
-struct send_progress {
-    size_t index;  /* of the slice */
-    size_t offset; /* in it */
-};
 static_assert(sizeof(struct send_progress) <= sizeof(((struct os_op *)0)->private_words),
               "the progress fits into the operation");
 
-static struct send_progress *progress_of(struct os_op *op)
+static void finish_send(struct real_socket *socket, struct os_op *op, enum err err)
 {
-    return (struct send_progress *)(void *)op->private_words;
+    ring_pop(&socket->writes); /* it is the first */
+    list_remove(&progress_of(op)->again_node);
+    port_complete(socket->port, op, err);
 }
 
 /* One sendmsg; *sent_bytes_out tells the fairness count. */
@@ -262,7 +256,7 @@ static bool try_send(struct real_socket *socket, struct os_op *op, size_t *sent_
     message.msg_iovlen = vectors_fill(vectors, VECTORS_MAX, op->slices, op->slice_count,
                                       progress->index, progress->offset);
     if (message.msg_iovlen == 0) {
-        finish(socket, op, OK);
+        finish_send(socket, op, OK);
         return true;
     }
     put = sendmsg(socket->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -273,14 +267,14 @@ static bool try_send(struct real_socket *socket, struct os_op *op, size_t *sent_
         return false;
     }
     if (put < 0) {
-        finish(socket, op, real_err(errno));
+        finish_send(socket, op, real_err(errno));
         return true;
     }
     *sent_bytes_out = (size_t)put;
     op->result += put;
     vectors_advance(op->slices, op->slice_count, &progress->index, &progress->offset, (size_t)put);
     if (progress->index == op->slice_count)
-        finish(socket, op, OK);
+        finish_send(socket, op, OK);
     return true;
 }
 
@@ -289,12 +283,12 @@ void socket_drive_writes(struct real_socket *socket)
     size_t sent_bytes = 0;
     struct os_op *op;
 
-    while (socket->may_write && (op = first_of(&socket->writes)) != NULL) {
+    while (socket->may_write && (op = ring_first(socket->writes)) != NULL) {
         size_t now_bytes;
 
         if (sent_bytes >= SEND_BYTES_PER_TURN) {
-            if (list_is_empty(&socket->again_node))
-                socket_again(socket, 0);
+            if (list_is_empty(&progress_of(op)->again_node))
+                list_push_back(&socket->port->again, &progress_of(op)->again_node);
             return;
         }
         if (!try_send(socket, op, &now_bytes))
@@ -307,7 +301,7 @@ void socket_drive_writes(struct real_socket *socket)
 
 void socket_on_events(struct real_socket *socket, uint32_t events)
 {
-    if (socket->connect) {
+    if (socket->is_connecting) {
         connect_on_event(socket);
         return;
     }
@@ -329,19 +323,20 @@ void socket_submit(struct real_port *port, struct os_op *op)
 
     ASSERT(socket->port == port);
     ASSERT((op->kind == OS_OP_ACCEPT) == socket->is_listening);
-    ASSERT(op->kind != OS_OP_RECEIVE || (op->size_bytes > 0 && !socket->reader));
-    if (socket->broken != OK) {
-        port_complete(port, op, socket->broken);
+    ASSERT(op->kind != OS_OP_RECEIVE || (op->size_bytes > 0 && !socket->is_awaited));
+    if (socket->is_broken) {
+        port_complete(port, op, (enum err)socket->broken);
         return;
     }
     if (op->kind == OS_OP_SEND) {
         *progress_of(op) = (struct send_progress){0};
-        list_push_back(&socket->writes, &op->node);
-        if (first_of(&socket->writes) == op)
+        list_init(&progress_of(op)->again_node);
+        ring_push(&socket->writes, op);
+        if (ring_first(socket->writes) == op)
             socket_drive_writes(socket);
     } else {
-        list_push_back(&socket->reads, &op->node);
-        if (first_of(&socket->reads) == op)
+        ring_push(&socket->reads, op);
+        if (ring_first(socket->reads) == op)
             socket_drive_reads(socket);
     }
 }

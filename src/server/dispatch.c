@@ -25,18 +25,19 @@ static void refuse(struct session *session, struct request *request, const char 
 {
     static const struct client_software unknown;
     const struct client_software *software = session->software ? session->software : &unknown;
-    struct request_service *service = session->shard->requests;
-    int64_t second = reactor_now_ms(session->shard->reactor) / 1000;
+    struct request_service *service = session->kind->shard->requests;
+    int64_t second = reactor_now_ms(session->kind->shard->reactor) / 1000;
 
-    session->shard->metrics.requests_unknown++;
+    session->kind->shard->metrics.requests_unknown++;
     if (second != service->log_second) {
-        LOG_WARN(session->shard->node->logger, "server", "request_refused",
+        LOG_WARN(session->kind->shard->node->logger, "server", "request_refused",
                  "reason=\"%s\" api_key=%d api=%s version=%d client_id=\"%.*s\" software=\"%.*s\" "
                  "software_version=\"%.*s\" connection=%s not_logged=%llu",
                  what, request->header.api_key, api_key_name(request->header.api_key),
                  request->header.api_version, SLICE_ARGS(request->header.client_id),
                  SLICE_ARGS(software->name), SLICE_ARGS(software->version),
-                 connection_id(session->connection), (unsigned long long)service->log_dropped);
+                 connection_id(connection_of_user(session)),
+                 (unsigned long long)service->log_dropped);
         service->log_second = second;
         service->log_dropped = 0;
     } else {
@@ -87,7 +88,7 @@ void dispatch_frame(struct session *session, struct frame *frame)
 {
     struct request *request = request_new(session, frame);
     struct cursor cursor = cursor_of(slice_of(frame->data, frame->size_bytes));
-    bool is_controller = session->is_controller_listener;
+    bool is_controller = session->kind->is_controller_listener;
     const struct served_api *served;
     request_handler handler;
     enum err err;

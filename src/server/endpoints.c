@@ -39,13 +39,14 @@ static int32_t bound_port(const struct node *node, struct slice name)
 void request_own_endpoint(const struct request *request, struct slice *host_out, int32_t *port_out)
 {
     const struct node *node = request->shard->node;
-    struct slice name = request->session->listener->name;
+    struct slice name = request->session->kind->listener->name;
     const struct listener_config *advertised = advertised_find(&node->config, name);
 
     *host_out = advertised ? advertised->host : SLICE_NULL;
     *port_out = advertised ? advertised->port : 0;
     if (slice_is_null(*host_out) || host_out->size_bytes == 0)
-        *host_out = slice_from_text(connection_local_address(request->session->connection)->text);
+        *host_out =
+            slice_from_text(connection_local_address(connection_of_user(request->session))->text);
     if (*port_out == 0)
         *port_out = bound_port(node, name);
 }
@@ -60,7 +61,7 @@ bool request_broker_endpoint(const struct request *request, int32_t broker_id,
     if (!request->session)
         return false; /* the client is gone: nobody reads the answer */
     for (size_t i = 0; broker && i < broker->endpoint_count; i++) {
-        if (!slice_equal(broker->endpoints[i].name, request->session->listener->name))
+        if (!slice_equal(broker->endpoints[i].name, request->session->kind->listener->name))
             continue;
         if (broker_id == request->shard->node->config.node_id) {
             request_own_endpoint(request, host_out, port_out);

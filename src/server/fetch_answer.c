@@ -248,7 +248,7 @@ static bool quota_throttles(struct fetch_state *state)
 
     if (state->replica_id >= 0 || !request->session)
         return false;
-    user = request->session->principal;
+    user = request->session->kind->principal;
     if (slice_starts_with(user, SLICE("User:")))
         user = slice_sub(user, 5, SIZE_MAX);
     if (quota_fetch_bytes_max(quotas, user, request->header.client_id) == INT64_MAX)

@@ -221,7 +221,7 @@ void forward_send(struct forward *forward)
 struct forward *forward_create(struct request *request)
 {
     struct forward *forward = ARENA_NEW(&request->arena, struct forward);
-    bool is_controller = request->session->is_controller_listener;
+    bool is_controller = request->session->kind->is_controller_listener;
 
     if (!forward) {
         request_answer_failed(request, ERR_NO_MEMORY, NULL);
@@ -232,12 +232,8 @@ struct forward *forward_create(struct request *request)
     forward->api_version = request->header.api_version;
     forward->body = request->body;
     forward->client_id = request->header.client_id;
-    /* The session may go before the controller has read it. */
-    forward->principal = arena_copy(&request->arena, request->session->principal);
-    if (slice_is_null(forward->principal)) {
-        request_answer_failed(request, ERR_NO_MEMORY, NULL);
-        return NULL;
-    }
+    forward->principal =
+        request->session->kind->principal; /* of the listener: outlives every request */
     forward->waits = !is_controller;
     forward->forwarded = !is_controller;
     forward->throttles = true;

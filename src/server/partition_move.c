@@ -292,7 +292,8 @@ static void move_opened(struct log_open *open)
     move_continue(move);
 }
 
-static void move_open(struct partition_move *move)
+/* The copy in the directory that it moves to. */
+static void future_open(struct partition_move *move, bool create, void (*done)(struct log_open *))
 {
     struct partition *partition = &move->hosted->partition;
 
@@ -303,11 +304,16 @@ static void move_open(struct partition_move *move)
         .partition = partition->index,
         .topic_id = partition->topic_id,
         .config = &partition->settings->log,
-        .create = true,
+        .create = create,
         .future = true,
-        .done = move_opened,
+        .done = done,
     };
     log_store_open(move->hosted->table->shard->store, &move->open);
+}
+
+static void move_open(struct partition_move *move)
+{
+    future_open(move, true, move_opened);
 }
 
 static void move_equal(struct partition_move *move)
@@ -442,22 +448,11 @@ static void found_opened(struct log_open *open)
 void partition_move_finish_found(struct hosted *hosted)
 {
     struct partition_move *move = SERVER_NEW(struct partition_move);
-    struct partition *partition = &hosted->partition;
 
     hosted->move = move;
     move->hosted = hosted;
     move->target = TAKE(hosted->future_found);
     move->stage = MOVE_SWAP;
-    move->is_busy = true;
-    partition->stage = PARTITION_OPENING;
-    move->open = (struct log_open){
-        .directory = move->target,
-        .topic = partition->topic,
-        .partition = partition->index,
-        .topic_id = partition->topic_id,
-        .config = &partition->settings->log,
-        .future = true,
-        .done = found_opened,
-    };
-    log_store_open(hosted->table->shard->store, &move->open);
+    hosted->partition.stage = PARTITION_OPENING;
+    future_open(move, false, found_opened);
 }

@@ -27,7 +27,7 @@ struct quorum_bridge *quorum_bridge_create(struct request *request)
     bridge->api = request->api;
     bridge->api_version = request->header.api_version;
     bridge->body = request->body;
-    bridge->listener = request->session->listener->name;
+    bridge->listener = request->session->kind->listener->name;
     bridge->leader_id = -1;
     return bridge;
 }

@@ -46,7 +46,6 @@ struct quorum_batch {
     int32_t record_count;
     uint64_t token; /* of RAFT_EVENT_SUBMIT; 0: a control batch */
     bool is_lent;   /* to the log */
-    bool is_applied;
     struct log_append append;
 };
 void quorum_batch_free(struct quorum_batch *batch);
@@ -219,7 +218,6 @@ struct broker_life {
     bool may_unfence;
     bool is_registered;
     bool is_caught_up;
-    bool is_unfenced_once;
     bool is_stopped; /* no more words to the controller */
     bool in_flight;
     bool is_heartbeat; /* what is in flight */

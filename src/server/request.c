@@ -20,7 +20,7 @@
 
 struct request *request_new(struct session *session, struct frame *frame)
 {
-    struct request_service *service = session->shard->requests;
+    struct request_service *service = session->kind->shard->requests;
     struct list_node *spare = list_pop_front(&service->spare);
     struct request *request;
     struct arena arena;
@@ -36,14 +36,14 @@ struct request *request_new(struct session *session, struct frame *frame)
     arena.limit_bytes = ARENA_BASE_BYTES +
                         MIN(frame->size_bytes * ARENA_FRAME_FACTOR, (size_t)ARENA_FRAME_BYTES_MAX);
     *request = (struct request){
-        .shard = session->shard,
+        .shard = session->kind->shard,
         .session = session,
         .frame = frame,
         .arena = arena,
-        .received_ms = reactor_now_ms(session->shard->reactor),
-        .received_ns = reactor_now_ns(session->shard->reactor),
+        .received_ms = reactor_now_ms(session->kind->shard->reactor),
+        .received_ns = reactor_now_ns(session->kind->shard->reactor),
     };
-    list_push_back(&session->requests, &request->node);
+    session_push(session, request);
     service->live_count++;
     return request;
 }
@@ -131,11 +131,12 @@ static int64_t clock_ns(const struct request *request)
 
 static struct slice principal_name(const struct session *session)
 {
-    const uint8_t *colon = memchr(session->principal.data, ':', session->principal.size_bytes);
+    const uint8_t *colon =
+        memchr(session->kind->principal.data, ':', session->kind->principal.size_bytes);
 
-    return colon ? slice_sub(session->principal, (size_t)(colon + 1 - session->principal.data),
-                             SIZE_MAX)
-                 : session->principal;
+    return colon ? slice_sub(session->kind->principal,
+                             (size_t)(colon + 1 - session->kind->principal.data), SIZE_MAX)
+                 : session->kind->principal;
 }
 
 /* The quota on thread time, and what the handler found, into the answer. */
@@ -144,7 +145,7 @@ static void throttle_fill(struct request *request, void *response, int64_t now_n
     int64_t spent_ns = now_ns - reactor_now_ns(request->shard->reactor);
     int32_t offset = request->api->throttle_offset;
 
-    if (offset < 0 || request->session->is_controller_listener)
+    if (offset < 0 || request->session->kind->is_controller_listener)
         return;
     request_throttle(request, quota_record(request->shard->quotas, QUOTA_REQUEST,
                                            principal_name(request->session),
@@ -246,6 +247,8 @@ void request_service_release(struct request_service **service)
         SERVER_DELETE(request);
     }
     writer_release(&(*service)->scratch);
+    if ((*service)->kinds)
+        server_free((*service)->kinds, (*service)->kind_count * sizeof(*(*service)->kinds));
     SERVER_DELETE(*service);
     *service = NULL;
 }

@@ -27,21 +27,29 @@ struct frame;
 struct request;
 struct listener_config;
 
-/* One connection as the handlers see it. */
-struct session {
+/* What the sessions of a listener have in common on a shard. */
+struct session_kind {
     struct shard *shard;
-    struct connection *connection;
     const struct listener_config *listener;
     bool is_controller_listener;
+    struct slice principal; /* "User:ANONYMOUS" without authentication */
+};
+
+/* One connection as the handlers see it; it lies behind the network's handle (connection_of_user), and each of its
+ * bytes is held by every idle client. */
+struct session {
+    const struct session_kind *kind;
     /* session.c's own */
+    struct client_software *software; /* of ApiVersions; NULL: unknown */
+    struct list_node *requests;       /* a ring in order of arrival, here the oldest; NULL: none */
+    union {
+        struct frame *waiting;             /* not begun yet; NULL: none */
+        struct session_throttle *throttle; /* is_throttled: it has the waiting one */
+    };
     bool is_closing;
     bool is_flushing;
     bool is_held;
-    struct slice principal;            /* "User:ANONYMOUS" without authentication */
-    struct client_software *software;  /* of ApiVersions; NULL: unknown */
-    struct list_node requests;         /* in order of arrival */
-    struct frame *waiting;             /* not begun yet; NULL: none */
-    struct session_throttle *throttle; /* NULL: it may begin */
+    bool is_throttled;
 };
 
 /* What clients say of themselves: one of a kind in a shard, for all sessions that said the same. */

@@ -133,7 +133,7 @@ enum err request_encode(struct request *request, const void *response)
 void request_send(struct request *request)
 {
     struct answer *answer = TAKE(request->answer);
-    struct connection *connection = request->session->connection;
+    struct connection *connection = connection_of_user(request->session);
 
     if (!answer)
         return;

@@ -21,12 +21,38 @@ struct request_service {
     struct list_node spare; /* struct request */
     size_t spare_count;
     size_t live_count;
+    struct session_kind *kinds; /* of each listener */
+    size_t kind_count;
     struct list_node softwares; /* struct client_software; few, those of the last hello first */
     size_t waiting_count;       /* frames that wait for the answer before them, of all sessions */
     size_t waiting_max;         /* this shard's share of queued.max.requests */
     int64_t log_second;         /* of the last "refused" line: one a second */
     uint64_t log_dropped;
 };
+
+/* ---- the requests of a session ---- */
+
+static inline void session_push(struct session *session, struct request *request)
+{
+    list_init(&request->node);
+    if (session->requests)
+        list_push_back(session->requests, &request->node);
+    else
+        session->requests = &request->node;
+}
+
+static inline void session_remove(struct session *session, struct request *request)
+{
+    if (session->requests == &request->node)
+        session->requests = list_first(&request->node); /* NULL: it was the last one */
+    list_remove(&request->node);
+}
+
+/* NULL: none. */
+static inline struct request *session_oldest(const struct session *session)
+{
+    return session->requests ? LIST_ITEM(session->requests, struct request, node) : NULL;
+}
 
 /* session.c */
 /* Sends what is answered in order, then begins what may begin now. */

@@ -21,72 +21,90 @@
 struct session_throttle {
     struct timer unmute;
     struct session *session;
+    struct frame *waiting; /* that of the session before and after */
     int64_t until_ms;
 };
 
-static_assert(sizeof(struct session) <= 96, "what each idle connection holds");
+static_assert(CONNECTION_IDLE_BYTES + sizeof(struct session) <= 136,
+              "what each idle connection holds; with the heap's own 8 bytes it is a block of 144");
+
+static struct connection *connection_of(const struct session *session)
+{
+    return connection_of_user(session);
+}
+
+static struct frame **waiting_of(struct session *session)
+{
+    return session->is_throttled ? &session->throttle->waiting : &session->waiting;
+}
 
 static bool all_passed(const struct session *session)
 {
+    struct list_node *node = session->requests;
     size_t count = 0;
 
-    LIST_EACH (node, &session->requests) {
+    do {
         const struct request *request = LIST_ITEM(node, struct request, node);
 
         if (request->api->key != API_PRODUCE || !(request->has_passed || request->is_answered))
             return false;
         count++;
-    }
+        node = node->next;
+    } while (node != session->requests);
     return count < SESSION_REQUESTS_MAX;
 }
 
 static bool may_begin(const struct session *session, const struct frame *frame)
 {
-    if (session->throttle)
+    if (session->is_throttled)
         return false;
-    if (list_is_empty(&session->requests))
+    if (!session->requests)
         return true;
     return frame_api_key(frame) == API_PRODUCE && all_passed(session);
 }
 
 static void wait_push(struct session *session, struct frame *frame)
 {
-    ASSERT(!session->waiting);
-    session->waiting = frame;
-    session->shard->requests->waiting_count++;
-    connection_pause(session->connection);
+    struct frame **waiting = waiting_of(session);
+
+    ASSERT(!*waiting);
+    *waiting = frame;
+    session->kind->shard->requests->waiting_count++;
+    connection_pause(connection_of(session));
 }
 
 static struct frame *wait_pop(struct session *session)
 {
-    ASSERT(session->shard->requests->waiting_count > 0);
-    session->shard->requests->waiting_count--;
-    return TAKE(session->waiting);
+    ASSERT(session->kind->shard->requests->waiting_count > 0);
+    session->kind->shard->requests->waiting_count--;
+    return TAKE(*waiting_of(session));
 }
 
 /* One that already has a frame waiting is paused for that. */
 static void hold_update(struct session *session)
 {
-    const struct request_service *service = session->shard->requests;
-    bool holds = !list_is_empty(&session->requests) && !session->waiting &&
+    const struct request_service *service = session->kind->shard->requests;
+    bool holds = session->requests && !*waiting_of(session) &&
                  service->waiting_count >= service->waiting_max;
 
     if (holds == session->is_held)
         return;
     session->is_held = holds;
     if (holds)
-        connection_pause(session->connection);
+        connection_pause(connection_of(session));
     else
-        connection_resume(session->connection);
+        connection_resume(connection_of(session));
 }
 
 static void throttle_end(struct session *session)
 {
-    struct session_throttle *throttle = TAKE(session->throttle);
+    struct session_throttle *throttle = session->throttle;
 
-    if (!throttle)
+    if (!session->is_throttled)
         return;
-    timer_cancel(session->shard->reactor, &throttle->unmute);
+    session->is_throttled = false;
+    session->waiting = throttle->waiting;
+    timer_cancel(session->kind->shard->reactor, &throttle->unmute);
     SERVER_DELETE(throttle);
 }
 
@@ -95,17 +113,21 @@ static void unmute(struct timer *timer)
     struct session_throttle *throttle = CONTAINER_OF(timer, struct session_throttle, unmute);
     struct session *session = throttle->session;
 
-    if (reactor_now_ms(session->shard->reactor) >= throttle->until_ms)
+    if (reactor_now_ms(session->kind->shard->reactor) >= throttle->until_ms)
         throttle_end(session);
     session_flush(session);
 }
 
 static void throttle_extend(struct session *session, int64_t until_ms)
 {
-    if (!session->throttle) {
-        session->throttle = SERVER_NEW(struct session_throttle);
-        session->throttle->session = session;
-        timer_init(&session->throttle->unmute, unmute);
+    if (!session->is_throttled) {
+        struct session_throttle *throttle = SERVER_NEW(struct session_throttle);
+
+        throttle->session = session;
+        throttle->waiting = session->waiting;
+        timer_init(&throttle->unmute, unmute);
+        session->throttle = throttle;
+        session->is_throttled = true;
     }
     session->throttle->until_ms = MAX(session->throttle->until_ms, until_ms);
 }
@@ -113,22 +135,19 @@ static void throttle_extend(struct session *session, int64_t until_ms)
 /* The answered requests at the head of the list leave. */
 static void answers_send(struct session *session)
 {
-    struct list_node *first;
+    struct request *request;
 
-    while ((first = list_first(&session->requests))) {
-        struct request *request = LIST_ITEM(first, struct request, node);
-
-        if (BUG_IS(answers_out_of_order) && !request->is_answered &&
-            first->next != &session->requests)
-            request = LIST_ITEM(first->next, struct request, node);
+    while ((request = session_oldest(session))) {
+        if (BUG_IS(answers_out_of_order) && !request->is_answered)
+            request = LIST_ITEM(request->node.next, struct request, node);
         if (!request->is_answered)
             return;
-        list_remove(&request->node);
+        session_remove(session, request);
         if (!session->is_closing)
             request_send(request);
         if (request->throttle_ms > 0)
             throttle_extend(session,
-                            reactor_now_ms(session->shard->reactor) + request->throttle_ms);
+                            reactor_now_ms(session->kind->shard->reactor) + request->throttle_ms);
         request->session = NULL;
         request_settle(request);
     }
@@ -136,22 +155,23 @@ static void answers_send(struct session *session)
 
 void session_flush(struct session *session)
 {
-    struct session_throttle *throttle;
+    struct frame *waiting;
 
     if (session->is_flushing) /* a handler that answered at once: the loop below goes on */
         return;
     session->is_flushing = true;
     for (;;) {
         answers_send(session);
-        if (session->is_closing || !session->waiting || !may_begin(session, session->waiting))
+        waiting = *waiting_of(session);
+        if (session->is_closing || !waiting || !may_begin(session, waiting))
             break;
-        connection_resume(session->connection);
+        connection_resume(connection_of(session));
         dispatch_frame(session, wait_pop(session));
     }
     hold_update(session);
-    throttle = session->throttle;
-    if (throttle && !timer_is_set(&throttle->unmute) && !session->is_closing)
-        timer_set(session->shard->reactor, &throttle->unmute, throttle->until_ms);
+    if (session->is_throttled && !timer_is_set(&session->throttle->unmute) && !session->is_closing)
+        timer_set(session->kind->shard->reactor, &session->throttle->unmute,
+                  session->throttle->until_ms);
     session->is_flushing = false;
 }
 
@@ -160,7 +180,7 @@ void session_close(struct session *session, const char *why)
     if (session->is_closing)
         return;
     session->is_closing = true;
-    connection_close(session->connection, NETWORK_REASON_REQUEST, true, why);
+    connection_close(connection_of(session), NETWORK_REASON_REQUEST, true, why);
 }
 
 /* ---- what clients say of themselves ---- */
@@ -214,7 +234,7 @@ void session_set_software(struct session *session, struct slice name, struct sli
 
     session->software = NULL;
     if (name.size_bytes + version.size_bytes > 0) {
-        session->software = software_get(session->shard->requests, name, version);
+        session->software = software_get(session->kind->shard->requests, name, version);
         session->software->sessions++;
     }
     if (!before || --before->sessions > 0)
@@ -230,18 +250,11 @@ void session_set_software(struct session *session, struct slice name, struct sli
 static void session_opened(struct network_handler *handler, struct connection *connection)
 {
     struct request_service *service = CONTAINER_OF(handler, struct request_service, handler);
-    struct session *session = SERVER_NEW(struct session);
-    const struct node *node = service->shard->node;
+    struct session *session = connection_user(connection);
     int listener = connection_listener(connection);
 
-    ASSERT(listener >= 0 && (size_t)listener < node->config.listener_count);
-    session->shard = service->shard;
-    session->connection = connection;
-    session->listener = &node->config.listeners[listener];
-    session->is_controller_listener = session->listener->controller;
-    session->principal = SLICE("User:ANONYMOUS");
-    list_init(&session->requests);
-    connection_set_user(connection, session);
+    ASSERT(listener >= 0 && (size_t)listener < service->kind_count);
+    session->kind = &service->kinds[listener];
 }
 
 static void session_frame(struct network_handler *handler, struct connection *connection,
@@ -254,7 +267,7 @@ static void session_frame(struct network_handler *handler, struct connection *co
         frame_release(&frame);
         return;
     }
-    if (session->waiting || !may_begin(session, frame)) {
+    if (*waiting_of(session) || !may_begin(session, frame)) {
         wait_push(session, frame);
         return;
     }
@@ -262,10 +275,21 @@ static void session_frame(struct network_handler *handler, struct connection *co
     hold_update(session);
 }
 
+/* Before any of them is told. */
+static void requests_disown(struct session *session)
+{
+    struct list_node *node = session->requests;
+
+    while (node && LIST_ITEM(node, struct request, node)->session) {
+        LIST_ITEM(node, struct request, node)->session = NULL;
+        node = node->next;
+    }
+}
+
 static void session_closed(struct network_handler *handler, struct connection *connection)
 {
     struct session *session = connection_user(connection);
-    struct list_node gone;
+    struct request *request;
 
     UNUSED(handler);
     session->is_closing = true;
@@ -275,14 +299,11 @@ static void session_closed(struct network_handler *handler, struct connection *c
 
         frame_release(&frame);
     }
-    list_init(&gone);
-    LIST_EACH (node, &session->requests)
-        LIST_ITEM(node, struct request, node)->session = NULL;
-    list_splice_back(&gone, &session->requests);
-    while (!list_is_empty(&gone)) {
-        struct request *request = LIST_ITEM(list_pop_front(&gone), struct request, node);
+    requests_disown(session);
+    while ((request = session_oldest(session))) {
         void (*cancelled)(struct request *) = request->cancelled;
 
+        session_remove(session, request);
         if (request->is_answered) {
             request_settle(request);
             continue;
@@ -292,7 +313,6 @@ static void session_closed(struct network_handler *handler, struct connection *c
             cancelled(request);
     }
     session_set_software(session, SLICE_EMPTY, SLICE_EMPTY);
-    SERVER_DELETE(session);
 }
 
 static size_t waiting_max_of(const struct node *node)
@@ -300,6 +320,23 @@ static size_t waiting_max_of(const struct node *node)
     int64_t queued = config_int(node->boot_config, BROKER_QUEUED_MAX_REQUESTS);
 
     return (size_t)MAX(queued / MAX((int64_t)node->shard_count, 1), 1);
+}
+
+static void kinds_make(struct request_service *service)
+{
+    const struct node *node = service->shard->node;
+    size_t count = node->config.listener_count;
+
+    if (count > 0)
+        service->kinds = server_allocate(count * sizeof(*service->kinds));
+    service->kind_count = count;
+    for (size_t i = 0; i < count; i++)
+        service->kinds[i] = (struct session_kind){
+            .shard = service->shard,
+            .listener = &node->config.listeners[i],
+            .is_controller_listener = node->config.listeners[i].controller,
+            .principal = SLICE("User:ANONYMOUS"),
+        };
 }
 
 enum err request_service_create(struct shard *shard, struct request_service **out)
@@ -310,10 +347,12 @@ enum err request_service_create(struct shard *shard, struct request_service **ou
     service->handler.opened = session_opened;
     service->handler.frame = session_frame;
     service->handler.closed = session_closed;
+    service->handler.user_bytes = sizeof(struct session);
     list_init(&service->spare);
     list_init(&service->softwares);
     writer_init(&service->scratch, &heap_allocator, SIZE_MAX);
     service->waiting_max = waiting_max_of(shard->node);
+    kinds_make(service);
     *out = service;
     return OK;
 }

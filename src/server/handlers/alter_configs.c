@@ -249,7 +249,7 @@ static void rest_send(struct alterations *alterations, bool is_controller)
 
 void handle_alter_configs(struct request *request)
 {
-    bool is_controller = request->session->is_controller_listener;
+    bool is_controller = request->session->kind->is_controller_listener;
     struct alterations *alterations = ARENA_NEW(&request->arena, struct alterations);
     enum err err = alterations ? alterations_read(request, alterations) : ERR_NO_MEMORY;
 

@@ -43,7 +43,7 @@ static enum err request_check(const struct request *request)
         return OK;
     if (slice_is_null(body->cluster_id) != (body->node_id == -1))
         return ERR_INVALID_REQUEST;
-    if (slice_is_null(body->cluster_id) || request->session->is_controller_listener)
+    if (slice_is_null(body->cluster_id) || request->session->kind->is_controller_listener)
         return OK;
     if (!slice_equal(body->cluster_id, node->cluster_id) || body->node_id != node->config.node_id)
         return ERR_REBOOTSTRAP_REQUIRED;
@@ -52,8 +52,9 @@ static enum err request_check(const struct request *request)
 
 static enum err apis_fill(struct request *request, struct api_versions_response *response)
 {
-    const struct served_api *served =
-        request->session->is_controller_listener ? served_controller_apis : served_broker_apis;
+    const struct served_api *served = request->session->kind->is_controller_listener
+                                          ? served_controller_apis
+                                          : served_broker_apis;
     size_t count = 0;
 
     while (served[count].api_key >= 0)

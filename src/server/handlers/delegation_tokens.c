@@ -18,7 +18,7 @@
 
 static enum err refusal(const struct request *request)
 {
-    return slice_equal_text(request->session->principal, "User:ANONYMOUS")
+    return slice_equal_text(request->session->kind->principal, "User:ANONYMOUS")
                ? ERR_DELEGATION_TOKEN_REQUEST_NOT_ALLOWED
                : ERR_DELEGATION_TOKEN_AUTH_DISABLED;
 }
@@ -39,7 +39,7 @@ static void create_refuse(struct request *request, enum err err)
     struct create_delegation_token_response *response = request_response(request);
 
     response->error_code = err_wire_code(err);
-    principal_split(request->session->principal, &response->principal_type,
+    principal_split(request->session->kind->principal, &response->principal_type,
                     &response->principal_name);
     if (request->header.api_version >= REQUESTER_VERSION) {
         response->token_requester_principal_type = response->principal_type;

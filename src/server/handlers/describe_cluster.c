@@ -87,7 +87,7 @@ static void controller_set(struct describe_cluster_response *response, int32_t i
 static void brokers_describe(struct request *request, const struct publication *publication)
 {
     struct describe_cluster_response *response = response_start(request, ENDPOINT_BROKER);
-    struct image_view view = {publication->image, request->session->listener->name};
+    struct image_view view = {publication->image, request->session->kind->listener->name};
     enum err err = brokers_fill(request, publication->image, response);
 
     if (err != OK) {
@@ -121,7 +121,7 @@ static enum err controllers_fill(struct request *request, const struct metadata_
             struct describe_cluster_response_describe_cluster_broker *out =
                 &response->brokers[response->brokers_count];
 
-            if (!slice_equal(controller->endpoints[i].name, request->session->listener->name))
+            if (!slice_equal(controller->endpoints[i].name, request->session->kind->listener->name))
                 continue;
             out->broker_id = controller->id;
             out->host = controller->endpoints[i].host;
@@ -179,7 +179,7 @@ static void controllers_describe(struct request *request, const struct publicati
 
 void handle_describe_cluster(struct request *request)
 {
-    bool is_controller = request->session->is_controller_listener;
+    bool is_controller = request->session->kind->is_controller_listener;
     const struct publication *publication = image_view_publication(request);
     struct why why = {0};
     enum err err;

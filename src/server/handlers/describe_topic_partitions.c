@@ -217,7 +217,7 @@ void handle_describe_topic_partitions(struct request *request)
         return;
     limit = config_int(publication->config, BROKER_MAX_REQUEST_PARTITION_SIZE_LIMIT);
     work.left = MAX(MIN(limit, work.asked->response_partition_limit), 1);
-    work.view = (struct image_view){publication->image, request->session->listener->name};
+    work.view = (struct image_view){publication->image, request->session->kind->listener->name};
     err = answer_fill(&work, &why);
     if (err != OK)
         request_answer_failed(request, err, why.text[0] ? why.text : NULL);

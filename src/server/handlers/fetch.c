@@ -133,7 +133,7 @@ static void fetch_cancelled(struct request *request)
 
 static struct slice user_of(const struct request *request)
 {
-    struct slice principal = request->session->principal;
+    struct slice principal = request->session->kind->principal;
 
     return slice_starts_with(principal, SLICE("User:")) ? slice_sub(principal, 5, SIZE_MAX)
                                                         : principal;

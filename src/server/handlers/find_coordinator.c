@@ -58,7 +58,7 @@ static struct found leader_find(struct request *request, const struct coordinato
     struct found found = {.err = OK};
 
     if (!topic) {
-        auto_create_topics(request->shard, &name, 1, request->session->principal,
+        auto_create_topics(request->shard, &name, 1, request->session->kind->principal,
                            request->header.client_id);
         return nobody(ERR_COORDINATOR_NOT_AVAILABLE);
     }
@@ -66,7 +66,7 @@ static struct found leader_find(struct request *request, const struct coordinato
     if (!partition || partition->leader < 0)
         return nobody(ERR_COORDINATOR_NOT_AVAILABLE);
     found.node_id = partition->leader;
-    if (!image_view_alive(&(struct image_view){image, request->session->listener->name},
+    if (!image_view_alive(&(struct image_view){image, request->session->kind->listener->name},
                           partition->leader) ||
         !request_broker_endpoint(request, partition->leader, &found.host, &found.port))
         return nobody(ERR_COORDINATOR_NOT_AVAILABLE);

@@ -60,7 +60,8 @@ static struct slice ipv6_spelt_out(struct arena *arena, struct slice text)
 
 static struct slice client_host(const struct request *request)
 {
-    const struct os_address *address = connection_peer_address(request->session->connection);
+    const struct os_address *address =
+        connection_peer_address(connection_of_user(request->session));
     struct arena *arena = (struct arena *)(uintptr_t)&request->arena;
     struct slice text = slice_from_text(address->text);
     struct slice v4;

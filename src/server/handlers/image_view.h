@@ -15,7 +15,6 @@
 /* Every operation is allowed where there is no authorizer: bit n is operation n. */
 #define OPERATIONS_TOPIC 3576
 #define OPERATIONS_CLUSTER 8096
-#define OPERATIONS_NOT_ASKED INT32_MIN
 
 /* What to answer from. NULL: the node has no metadata yet, and the request was failed. */
 const struct publication *image_view_publication(struct request *request);

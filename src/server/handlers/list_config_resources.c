@@ -133,7 +133,7 @@ void handle_list_config_resources(struct request *request)
 
     if (!publication)
         return;
-    work.view = (struct image_view){publication->image, request->session->listener->name};
+    work.view = (struct image_view){publication->image, request->session->kind->listener->name};
     err = answer_fill(&work);
     if (err != OK)
         request_answer_failed(request, err, NULL);

@@ -191,7 +191,8 @@ static enum err names_fill(struct work *work, struct slice *names, size_t count)
         names[to_make++] = name; /* never beyond i */
     }
     if (work->creates && to_make > 0)
-        auto_create_topics(work->request->shard, names, to_make, work->request->session->principal,
+        auto_create_topics(work->request->shard, names, to_make,
+                           work->request->session->kind->principal,
                            work->request->header.client_id);
     return OK;
 }
@@ -293,7 +294,8 @@ void handle_metadata(struct request *request)
 
     if (!work.publication)
         return;
-    work.view = (struct image_view){work.publication->image, request->session->listener->name};
+    work.view =
+        (struct image_view){work.publication->image, request->session->kind->listener->name};
     work.all = work.asked->topics_count < 0 || (work.version == 0 && work.asked->topics_count == 0);
     work.creates = (work.version < 4 || work.asked->allow_auto_topic_creation) &&
                    config_boolean(work.publication->config, BROKER_AUTO_CREATE_TOPICS_ENABLE);

@@ -122,7 +122,7 @@ static void endpoints_answer(struct produce_state *state)
 
 static struct slice user_of(const struct request *request)
 {
-    struct slice principal = request->session ? request->session->principal : SLICE_EMPTY;
+    struct slice principal = request->session ? request->session->kind->principal : SLICE_EMPTY;
 
     return slice_starts_with(principal, SLICE("User:")) ? slice_sub(principal, 5, SIZE_MAX)
                                                         : principal;

@@ -22,7 +22,7 @@ void handle_raft(struct request *request)
     struct quorum_bridge *bridge;
     enum err err;
 
-    if (!request->session->is_controller_listener) {
+    if (!request->session->kind->is_controller_listener) {
         handle_forwarded(request);
         return;
     }

@@ -22,14 +22,14 @@ static void on_opened(struct network_handler *handler, struct connection *connec
     own->network = shard->index;
     list_push_back(&shard->bench->connections, &own->node);
     shard->bench->opened++;
-    connection_set_user(connection, own);
+    *(struct bench_connection **)connection_user(connection) = own;
 }
 
 static void on_frame(struct network_handler *handler, struct connection *connection,
                      struct frame *frame)
 {
     struct bench *bench = shard_of(handler)->bench;
-    struct bench_connection *own = connection_user(connection);
+    struct bench_connection *own = *(struct bench_connection **)connection_user(connection);
 
     assert_false(bench->is_in_call);
     assert_ptr_equal(own->connection, connection);
@@ -48,7 +48,7 @@ static void on_frame(struct network_handler *handler, struct connection *connect
 static void on_closed(struct network_handler *handler, struct connection *connection)
 {
     struct bench *bench = shard_of(handler)->bench;
-    struct bench_connection *own = connection_user(connection);
+    struct bench_connection *own = *(struct bench_connection **)connection_user(connection);
 
     assert_false(bench->is_in_call);
     assert_ptr_equal(own->connection, connection); /* once */
@@ -92,7 +92,7 @@ void bench_start(struct bench *bench, size_t shard_count, const struct network_o
     for (size_t i = 0; i < shard_count; i++) {
         struct bench_shard *shard = &bench->shards[i];
 
-        shard->handler = (struct network_handler){on_opened, on_frame, on_closed};
+        shard->handler = (struct network_handler){on_opened, on_frame, on_closed, sizeof(void *)};
         shard->bench = bench;
         shard->index = (int)i;
         assert_int_equal(reactor_create(&bench->os.base, (int)i, 1, NULL, &shard->reactor), OK);

@@ -9,6 +9,9 @@
 #include <stdlib.h>
 
 #define CONNECTIONS 100
+#define HELD_BYTES           \
+    (CONNECTION_IDLE_BYTES + \
+     (int64_t)sizeof(void *)) /* the handle and what the bench has of each */
 
 /* The heap of this program is asked by one thread. */
 static struct {
@@ -93,10 +96,10 @@ static void an_idle_connection_holds_its_handle_and_no_buffer(void **state)
     for (size_t i = 0; i < CONNECTIONS; i++)
         sockets[i] = bench_connect(&bench);
     bench_run(&bench);
-    assert_true(counted.bytes - before <= CONNECTIONS * CONNECTION_IDLE_BYTES);
+    assert_true(counted.bytes - before <= CONNECTIONS * HELD_BYTES);
     talk(&bench, sockets, CONNECTIONS, 300);
     idle = counted.bytes;
-    assert_true(idle - before <= CONNECTIONS * CONNECTION_IDLE_BYTES);
+    assert_true(idle - before <= CONNECTIONS * HELD_BYTES);
     talk(&bench, sockets, CONNECTIONS, 100000);
     assert_int_equal(counted.bytes, idle);
     bench_end(&bench);
@@ -230,10 +233,11 @@ static void one_local_address_is_shared_however_many_others_there_are(void **sta
     connect_to(&bench, 1000);
     for (int i = 0; i < OTHERS; i++)
         connect_to(&bench, i);
+    connect_to(&bench, 1000); /* its entry is behind those that are looked at: one more */
     before = counted.bytes;
     for (size_t i = 0; i < CONNECTIONS; i++)
         connect_to(&bench, 1000);
-    assert_true(counted.bytes - before <= CONNECTIONS * CONNECTION_IDLE_BYTES);
+    assert_true(counted.bytes - before <= CONNECTIONS * HELD_BYTES);
     own = bench_connection(&bench, OTHERS + CONNECTIONS);
     assert_string_equal(connection_local_address(own->connection)->text, "127.0.4.0");
     own = bench_connection(&bench, 17);

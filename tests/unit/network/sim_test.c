@@ -101,7 +101,7 @@ static void broker_start(struct bench *bench, const struct network_options *opti
     for (int i = 0; i < SHARDS; i++) {
         struct shard *shard = &bench->shards[i];
 
-        shard->handler = (struct network_handler){on_opened, on_frame, on_closed};
+        shard->handler = (struct network_handler){on_opened, on_frame, on_closed, 0};
         assert_int_equal(reactor_create(bench->broker, i, 1, NULL, &shard->reactor), OK);
         assert_int_equal(
             network_create(shard->reactor, NULL, options, &shard->handler, &shard->network), OK);

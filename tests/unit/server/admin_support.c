@@ -113,7 +113,10 @@ void request_throttle(struct request *request, int32_t throttle_ms)
 
 const struct os_address *connection_local_address(const struct connection *connection)
 {
-    return (const struct os_address *)(const void *)connection;
+    const struct session *session =
+        (const void *)((const uint8_t *)connection + CONNECTION_IDLE_BYTES);
+
+    return &desk_of(session->kind->shard->node)->local;
 }
 
 int32_t quota_controller_check(struct quota_service *service, struct slice user,
@@ -224,18 +227,18 @@ static void config_make(struct desk *desk, const char *properties)
         fail_msg("configuration: %s", report.first ? report.first->text : err_name(err));
 }
 
-static struct session session_of(struct desk *desk, int home, const char *name)
+static struct session session_of(struct desk *desk, int home, const char *name,
+                                 struct session_kind *kind)
 {
-    struct session session = {.shard = &desk->shards[home],
-                              .connection = (struct connection *)(void *)&desk->local,
-                              .principal = SLICE("User:ANONYMOUS")};
+    *kind =
+        (struct session_kind){.shard = &desk->shards[home], .principal = SLICE("User:ANONYMOUS")};
 
     for (size_t i = 0; i < desk->node.config.listener_count; i++)
         if (slice_equal_text(desk->node.config.listeners[i].name, name))
-            session.listener = &desk->node.config.listeners[i];
-    assert_non_null(session.listener);
-    session.is_controller_listener = session.listener->controller;
-    return session;
+            kind->listener = &desk->node.config.listeners[i];
+    assert_non_null(kind->listener);
+    kind->is_controller_listener = kind->listener->controller;
+    return (struct session){.kind = kind};
 }
 
 void desk_open(struct desk *desk, const char *properties, int home)
@@ -262,8 +265,8 @@ void desk_open(struct desk *desk, const char *properties, int home)
             .node = &desk->node, .index = i, .quotas = (struct quota_service *)(void *)desk};
         OKAY(reactor_create(desk->os, i, 42, &desk->logger, &desk->shards[i].reactor));
     }
-    desk->session = session_of(desk, home, "PLAINTEXT");
-    desk->controller = session_of(desk, home, "CONTROLLER");
+    desk->session = session_of(desk, home, "PLAINTEXT", &desk->kinds[0]);
+    desk->controller = session_of(desk, home, "CONTROLLER", &desk->kinds[1]);
     memset(desk->levels.level, -1, sizeof desk->levels.level);
     desk->levels.level[CONFIG_LOGGER_ROOT] = LOG_LEVEL_INFO;
     OKAY(metadata_state_create(&heap_allocator, NULL, &desk->state));
@@ -415,11 +418,11 @@ void desk_ask_on(struct desk *desk, struct session *session, struct desk_request
     writer_init(&writer, &heap_allocator, SIZE_MAX);
     OKAY(message_encode(api->request, version, body, &writer));
     *request = (struct request){
-        .shard = session->shard,
+        .shard = session->kind->shard,
         .session = session,
         .api = api,
         .header = {api_key, version, 77, SLICE("tester")},
-        .received_ms = reactor_now_ms(session->shard->reactor),
+        .received_ms = reactor_now_ms(session->kind->shard->reactor),
     };
     arena_init(&request->arena, &heap_allocator, SIZE_MAX);
     cursor = cursor_of(arena_copy(&request->arena, writer_slice(&writer)));

@@ -39,6 +39,7 @@ struct desk {
     struct arena arena;
     struct node node;
     struct shard shards[DESK_SHARDS];
+    struct session_kind kinds[2];
     struct session session;    /* of shard `home` on listener PLAINTEXT */
     struct session controller; /* of the same shard on listener CONTROLLER */
     const struct config *config;

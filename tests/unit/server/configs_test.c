@@ -185,7 +185,8 @@ static void alter_on(struct session *session, const struct change *changes, size
         body.resources[i].configs->value = slice_from_text(changes[i].value);
     }
     desk_ask_on(&desk, session, &asked, API_INCREMENTAL_ALTER_CONFIGS, 1, &body,
-                session->is_controller_listener ? handle_controller_api : handle_alter_configs);
+                session->kind->is_controller_listener ? handle_controller_api
+                                                      : handle_alter_configs);
 }
 
 static void what_the_broker_refuses_never_reaches_the_controller(void **state)

@@ -96,9 +96,10 @@ static void shards_start(struct rig *rig)
         OKAY(fetch_service_create(shard, &shard->fetches));
         OKAY(compress_context_open(&shard->compress, &heap_allocator));
         shard->quotas = (struct quota_service *)(void *)rig;
-        rig->sessions[i] = (struct session){.shard = shard,
-                                            .listener = &rig->listener_config,
-                                            .principal = SLICE("User:ANONYMOUS")};
+        rig->kinds[i] = (struct session_kind){.shard = shard,
+                                              .listener = &rig->listener_config,
+                                              .principal = SLICE("User:ANONYMOUS")};
+        rig->sessions[i] = (struct session){.kind = &rig->kinds[i]};
     }
 }
 

@@ -45,6 +45,7 @@ struct rig {
     size_t shard_count;
     struct node node;
     struct shard shards[RIG_SHARDS_MAX];
+    struct session_kind kinds[RIG_SHARDS_MAX];
     struct session sessions[RIG_SHARDS_MAX];
     struct session others[RIG_SHARDS_MAX]; /* second clients, on the same terms */
     bool is_other;                         /* the next requests come from them */
@@ -94,6 +95,13 @@ void rig_topic_remove(struct rig *rig, uint32_t id);
 void rig_topic_config(struct rig *rig, const char *topic, const char *key, const char *value);
 void rig_publish(struct rig *rig);
 
+/* ---- coordinators, where the test links them (data_coordinators.c) ---- */
+struct coordinator_kind;
+void rig_coordinators_create(struct rig *rig, const struct coordinator_kind *kind);
+void rig_coordinators_publish(struct rig *rig); /* rig_publish, and they hear of it */
+void rig_coordinators_stop(struct rig *rig);
+void rig_coordinators_release(struct rig *rig);
+
 /* ---- running ---- */
 void rig_pass(struct rig *rig, int64_t time_ms);
 bool rig_run_until(struct rig *rig, bool (*until)(void *context), void *context);
@@ -138,5 +146,17 @@ struct rig_batch {
     enum compression codec;
 };
 struct slice rig_batch(struct rig *rig, const struct rig_batch *batch); /* in the arena */
+
+/* ---- topic "t", whose id is 1, and requests to it (data_requests.c) ---- */
+struct produce_request;
+struct fetch_request;
+/* A rig whose only topic it is; all partitions are open. */
+void rig_start(struct rig *rig, size_t shard_count, int32_t partitions);
+/* One batch to one partition, for acks=all. Topic name and id are both given. */
+struct produce_request *rig_produce_body(struct rig *rig, int32_t index, struct slice records);
+void rig_produce(struct rig *rig, int32_t index, const struct rig_batch *batch); /* it succeeds */
+/* Partitions 0 … partitions-1 from offset 0, at once. */
+struct fetch_request *rig_fetch_body(struct rig *rig, int32_t partitions);
+const char *rig_log_path(struct rig *rig); /* of partition 0, its first segment */
 
 #endif

@@ -244,7 +244,7 @@ static void tokens_are_refused_by_connection_first(void **state)
     assert_int_equal(
         ((struct renew_delegation_token_response *)asked.response)->expiry_timestamp_ms, -1);
     desk_request_end(&asked);
-    desk.session.principal = SLICE("User:alice");
+    desk.kinds[0].principal = SLICE("User:alice");
     describe_delegation_token_request_init(&describe);
     desk_ask(&desk, &asked, API_DESCRIBE_DELEGATION_TOKEN, 3, &describe, handle_delegation_tokens);
     assert_int_equal(((struct describe_delegation_token_response *)asked.response)->error_code,

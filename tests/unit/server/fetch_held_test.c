@@ -8,46 +8,14 @@
 #include "protocol/generated/api_keys.h"
 #include "protocol/generated/fetch_request.h"
 #include "protocol/generated/fetch_response.h"
-#include "protocol/generated/produce_request.h"
 #include "server/fetch_internal.h"
-
-static void produce(struct rig *rig, int32_t index)
-{
-    struct produce_request *body = produce_request_array(&rig->arena, 1);
-    struct produce_request_topic_produce_data *topic =
-        produce_request_topic_produce_data_array(&rig->arena, 1);
-    struct rig_request *request;
-
-    body->acks = -1;
-    body->timeout_ms = 30000;
-    body->topic_data = topic;
-    body->topic_data_count = 1;
-    topic->name = SLICE("t");
-    topic->partition_data = produce_request_partition_produce_data_array(&rig->arena, 1);
-    topic->partition_data_count = 1;
-    topic->partition_data->index = index;
-    topic->partition_data->records =
-        rig_batch(rig, &(struct rig_batch){.count = 3, .value_bytes = 100});
-    request = rig_begin(rig, 0, API_PRODUCE, 9, body, handle_produce);
-    assert_non_null(rig_wait(request));
-    rig_request_free(request);
-}
 
 static struct rig_request *fetch(struct rig *rig, int32_t index)
 {
-    struct fetch_request *body = fetch_request_array(&rig->arena, 1);
+    struct fetch_request *body = rig_fetch_body(rig, 1);
     struct rig_request *request;
 
-    body->max_bytes = 1 << 20;
-    body->min_bytes = 1;
-    body->session_epoch = -1;
-    body->topics = fetch_request_fetch_topic_array(&rig->arena, 1);
-    body->topics_count = 1;
-    body->topics->topic_id = rig_id(1);
-    body->topics->partitions = fetch_request_fetch_partition_array(&rig->arena, 1);
-    body->topics->partitions_count = 1;
     body->topics->partitions->partition = index;
-    body->topics->partitions->partition_max_bytes = 1 << 20;
     request = rig_begin(rig, 0, API_FETCH, 13, body, handle_fetch);
     assert_non_null(rig_wait(request));
     return request;
@@ -67,13 +35,9 @@ static const struct fetch_response_partition_data *answer_of(const struct rig_re
 
 static void start(struct rig *rig)
 {
-    rig_open(rig, 1, NULL);
-    rig_topic(rig, "t", 1, 3);
-    rig_publish(rig);
-    for (int32_t i = 0; i < 3; i++) {
-        (void)rig_partition_open(rig, 1, i);
-        produce(rig, i);
-    }
+    rig_start(rig, 1, 3);
+    for (int32_t i = 0; i < 3; i++)
+        rig_produce(rig, i, &(struct rig_batch){.count = 3, .value_bytes = 100});
 }
 
 static void what_clients_do_not_read_has_a_limit_behind_which_fetches_bring_no_records(void **state)

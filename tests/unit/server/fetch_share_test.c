@@ -8,41 +8,18 @@
 #include "protocol/generated/api_keys.h"
 #include "protocol/generated/fetch_request.h"
 #include "protocol/generated/fetch_response.h"
-#include "protocol/generated/produce_request.h"
-#include "protocol/generated/produce_response.h"
 #include "server/fetch_internal.h"
 
 #define VALUE_BYTES 20000
 
 static void produce(struct rig *rig, int records, size_t value_bytes)
 {
-    struct produce_request *body = produce_request_array(&rig->arena, 1);
-    struct produce_request_topic_produce_data *topic =
-        produce_request_topic_produce_data_array(&rig->arena, 1);
-    struct rig_request *request;
-    struct produce_response *response;
-
-    body->acks = -1;
-    body->timeout_ms = 30000;
-    body->topic_data = topic;
-    body->topic_data_count = 1;
-    topic->name = SLICE("t");
-    topic->partition_data = produce_request_partition_produce_data_array(&rig->arena, 1);
-    topic->partition_data_count = 1;
-    topic->partition_data->records =
-        rig_batch(rig, &(struct rig_batch){.count = records, .value_bytes = value_bytes});
-    request = rig_begin(rig, 0, API_PRODUCE, 9, body, handle_produce);
-    response = rig_wait(request);
-    rig_request_free(request);
-    assert_int_equal(response->responses[0].partition_responses[0].error_code, 0);
+    rig_produce(rig, 0, &(struct rig_batch){.count = records, .value_bytes = value_bytes});
 }
 
 static void start(struct rig *rig, size_t shards, int batches)
 {
-    rig_open(rig, shards, NULL);
-    rig_topic(rig, "t", 1, 1);
-    rig_publish(rig);
-    (void)rig_partition_open(rig, 1, 0);
+    rig_start(rig, shards, 1);
     for (int i = 0; i < batches; i++)
         produce(rig, 1, VALUE_BYTES);
 }
@@ -51,17 +28,8 @@ static void start(struct rig *rig, size_t shards, int batches)
 static struct rig_request *begin(struct rig *rig, int home, int reader, int64_t offset,
                                  int32_t bytes_max)
 {
-    struct fetch_request *body = fetch_request_array(&rig->arena, 1);
+    struct fetch_request *body = rig_fetch_body(rig, 1);
 
-    body->max_bytes = 1 << 20;
-    body->min_bytes = 1;
-    body->session_epoch = -1;
-    body->topics = fetch_request_fetch_topic_array(&rig->arena, 1);
-    body->topics_count = 1;
-    body->topics->topic = SLICE("t");
-    body->topics->topic_id = rig_id(1);
-    body->topics->partitions = fetch_request_fetch_partition_array(&rig->arena, 1);
-    body->topics->partitions_count = 1;
     body->topics->partitions->fetch_offset = offset;
     body->topics->partitions->partition_max_bytes = bytes_max;
     rig->is_other = reader == 1;
@@ -101,19 +69,6 @@ static int fetch(struct rig *rig, int home, int reader, int64_t offset)
     return end(begin(rig, home, reader, offset, 1 << 20), offset, 1);
 }
 
-static const char *log_path(struct rig *rig)
-{
-    static const char *const paths[] = {"/data/t-0/00000000000000000000.log",
-                                        "/data1/t-0/00000000000000000000.log"};
-    struct slice content;
-
-    for (size_t i = 0; i < ARRAY_COUNT(paths); i++)
-        if (sim_disk_peek(rig->os, paths[i], &rig->arena, &content) == OK)
-            return paths[i];
-    fail();
-    return NULL;
-}
-
 static void what_was_read_before_the_disk_rotted_is_still_right(void **state)
 {
     UNUSED(state);
@@ -125,7 +80,7 @@ static void what_was_read_before_the_disk_rotted_is_still_right(void **state)
             assert_int_equal(fetch(&rig, home, 0, 0), 5);
             assert_int_equal(fetch(&rig, home, 1, 0), 5); /* there are two: kept */
             for (int64_t i = 0; i < 5; i++)
-                OKAY(sim_disk_flip(rig.os, log_path(&rig), 1000 + i * VALUE_BYTES, 0x10));
+                OKAY(sim_disk_flip(rig.os, rig_log_path(&rig), 1000 + i * VALUE_BYTES, 0x10));
             assert_int_equal(fetch(&rig, home, 0, 0), 5);
             assert_int_equal(fetch(&rig, home, 1, 2), 3); /* from the midst of it */
             rig_pass(&rig, 12000);
@@ -209,7 +164,7 @@ static void who_waited_for_a_read_that_failed_reads_by_itself(void **state)
     assert_int_equal(fetch(&rig, 0, 0, 0), 5);
     assert_int_equal(fetch(&rig, 0, 1, 0), 5);
     produce(&rig, 1, VALUE_BYTES);
-    OKAY(sim_disk_flip(rig.os, log_path(&rig), 1000 + 5 * VALUE_BYTES, 0x10));
+    OKAY(sim_disk_flip(rig.os, rig_log_path(&rig), 1000 + 5 * VALUE_BYTES, 0x10));
     for (int i = 0; i < 4; i++)
         requests[i] = begin(&rig, 0, i % 2, 5, 1 << 20);
     for (int i = 0; i < 4; i++)

@@ -8,66 +8,43 @@
 #include "protocol/generated/api_keys.h"
 #include "protocol/generated/fetch_request.h"
 #include "protocol/generated/fetch_response.h"
-#include "protocol/generated/produce_request.h"
-#include "protocol/generated/produce_response.h"
 #include "records/control_record.h"
 
 typedef struct fetch_response_partition_data data;
 
 static void produce_to(struct rig *rig, int32_t index, int count, size_t value_bytes)
 {
-    struct produce_request *body = produce_request_array(&rig->arena, 1);
-    struct produce_request_topic_produce_data *topic =
-        produce_request_topic_produce_data_array(&rig->arena, 1);
-    struct rig_request *request;
-    struct produce_response *response;
-
-    body->acks = -1;
-    body->timeout_ms = 30000;
-    body->topic_data = topic;
-    body->topic_data_count = 1;
-    topic->name = SLICE("t");
-    topic->partition_data = produce_request_partition_produce_data_array(&rig->arena, 1);
-    topic->partition_data_count = 1;
-    topic->partition_data->index = index;
-    topic->partition_data->records =
-        rig_batch(rig, &(struct rig_batch){.count = count, .value_bytes = value_bytes});
-    request = rig_begin(rig, 0, API_PRODUCE, 9, body, handle_produce);
-    response = rig_wait(request);
-    rig_request_free(request);
-    assert_int_equal(response->responses[0].partition_responses[0].error_code, 0);
+    rig_produce(rig, index, &(struct rig_batch){.count = count, .value_bytes = value_bytes});
 }
 
-/* Partitions 0 … count-1 of "t" (id 1) from offset 0, at once. */
-static struct fetch_request *ask(struct rig *rig, int32_t count)
+static struct rig_request *begin(struct rig *rig, struct fetch_request *body)
 {
-    struct fetch_request *body = fetch_request_array(&rig->arena, 1);
-
-    body->max_bytes = 1 << 20;
-    body->min_bytes = 1;
-    body->session_epoch = -1;
-    body->topics = fetch_request_fetch_topic_array(&rig->arena, 1);
-    body->topics_count = 1;
-    body->topics->topic = SLICE("t");
-    body->topics->topic_id = rig_id(1);
-    body->topics->partitions = fetch_request_fetch_partition_array(&rig->arena, (size_t)count);
-    body->topics->partitions_count = count;
-    for (int32_t i = 0; i < count; i++) {
-        body->topics->partitions[i].partition = i;
-        body->topics->partitions[i].partition_max_bytes = 1 << 20;
-    }
-    return body;
+    return rig_begin(rig, 0, API_FETCH, 12, body, handle_fetch);
 }
 
-static struct fetch_response *fetch_on(struct rig *rig, int home, int16_t version,
-                                       struct fetch_request *body)
+/* Of the first partitions; it waits so long for its records. */
+static struct rig_request *park(struct rig *rig, int32_t partitions, int32_t max_wait_ms)
 {
-    struct rig_request *request = rig_begin(rig, home, API_FETCH, version, body, handle_fetch);
+    struct fetch_request *body = rig_fetch_body(rig, partitions);
+
+    body->max_wait_ms = max_wait_ms;
+    return begin(rig, body);
+}
+
+/* The answer stays in the rig's arena. */
+static struct fetch_response *end(struct rig_request *request)
+{
     struct fetch_response *response = rig_wait(request);
 
     rig_request_free(request);
     assert_non_null(response);
     return response;
+}
+
+static struct fetch_response *fetch_on(struct rig *rig, int home, int16_t version,
+                                       struct fetch_request *body)
+{
+    return end(rig_begin(rig, home, API_FETCH, version, body, handle_fetch));
 }
 
 static struct fetch_response *fetch(struct rig *rig, int16_t version, struct fetch_request *body)
@@ -82,15 +59,6 @@ static data *part_of(struct fetch_response *response, int32_t index)
             if (response->responses[i].partitions[j].partition_index == index)
                 return &response->responses[i].partitions[j];
     return NULL;
-}
-
-static void start(struct rig *rig, size_t shards, int32_t partitions)
-{
-    rig_open(rig, shards, NULL);
-    rig_topic(rig, "t", 1, partitions);
-    rig_publish(rig);
-    for (int32_t i = 0; i < partitions; i++)
-        (void)rig_partition_open(rig, 1, i);
 }
 
 static int64_t first_offset(struct slice records)
@@ -110,11 +78,11 @@ static void what_was_written_is_read_in_every_version(void **state)
     for (size_t shards = 1; shards <= 2; shards++) {
         struct rig rig;
 
-        start(&rig, shards, 2);
+        rig_start(&rig, shards, 2);
         produce_to(&rig, 0, 5, 10);
         produce_to(&rig, 1, 7, 10);
         for (int16_t version = 4; version <= 18; version++) {
-            struct fetch_response *response = fetch(&rig, version, ask(&rig, 2));
+            struct fetch_response *response = fetch(&rig, version, rig_fetch_body(&rig, 2));
 
             assert_int_equal(part_of(response, 0)->high_watermark, 5);
             assert_int_equal(part_of(response, 1)->high_watermark, 7);
@@ -142,8 +110,8 @@ static void a_fetch_that_waits_for_its_log_names_the_topic_by_its_own_bytes(void
         rig_topic(&rig, "t", 1, 1);
         rig_publish(&rig);
         assert_int_not_equal(rig_partition(&rig, 1, 0)->stage, PARTITION_OPEN);
-        body = ask(&rig, 1);
-        request = rig_begin(&rig, 0, API_FETCH, 12, body, handle_fetch);
+        body = rig_fetch_body(&rig, 1);
+        request = begin(&rig, body);
         assert_false(request->is_answered);
         name =
             (uint8_t *)(uintptr_t)metadata_image_topic(rig.shards[0].publication->image, SLICE("t"))
@@ -165,8 +133,8 @@ static void empty_records_are_never_null(void **state)
     struct fetch_request *body;
 
     UNUSED(state);
-    start(&rig, 1, 1);
-    body = ask(&rig, 1);
+    rig_start(&rig, 1, 1);
+    body = rig_fetch_body(&rig, 1);
     body->isolation_level = 1;
     response = fetch(&rig, 13, body);
     assert_false(slice_is_null(part_of(response, 0)->records));
@@ -198,7 +166,7 @@ static void nobody_reads_records_without_the_list_of_aborted_transactions(void *
     struct rig rig;
 
     UNUSED(state);
-    start(&rig, 1, 1);
+    rig_start(&rig, 1, 1);
     for (int i = 0; i < ABORTED; i++) {
         CLEANUP(writer_release) struct writer writer;
         struct end_transaction_marker marker = {.is_abort = true};
@@ -211,7 +179,7 @@ static void nobody_reads_records_without_the_list_of_aborted_transactions(void *
                                          partition->replica.leader_epoch, 7 + i, 0, 1000, &writer));
         append(&rig, arena_copy(&rig.arena, writer_slice(&writer)));
     }
-    body = ask(&rig, 1);
+    body = rig_fetch_body(&rig, 1);
     body->isolation_level = 1;
     body->max_bytes = body->topics->partitions->partition_max_bytes = 8 << 20;
     for (rig.request_bytes_max = 4096; whole == 0; rig.request_bytes_max += 512) {
@@ -240,9 +208,9 @@ static void errors_are_kafkas(void **state)
     data *got;
 
     UNUSED(state);
-    start(&rig, 1, 1);
+    rig_start(&rig, 1, 1);
     produce_to(&rig, 0, 5, 10);
-    body = ask(&rig, 1);
+    body = rig_fetch_body(&rig, 1);
     body->topics->partitions->fetch_offset = 6;
     assert_int_equal(part_of(fetch(&rig, 12, body), 0)->error_code, 1);
     body->topics->partitions->fetch_offset = 0;
@@ -258,7 +226,7 @@ static void errors_are_kafkas(void **state)
     body->topics->topic = SLICE("missing");
     assert_int_equal(part_of(fetch(&rig, 12, body), 0)->error_code, 3);
     body->isolation_level = 2;
-    request = rig_begin(&rig, 0, API_FETCH, 12, body, handle_fetch);
+    request = begin(&rig, body);
     assert_true(request->is_failed);
     assert_int_equal(request->failed_err, ERR_UNKNOWN_SERVER_ERROR);
     rig_request_free(request);
@@ -274,18 +242,18 @@ static void a_consumers_fetch_leaves_its_time_and_offset_in_the_partition(void *
     int64_t led_ms;
 
     UNUSED(state);
-    start(&rig, 1, 1);
+    rig_start(&rig, 1, 1);
     partition = rig_partition(&rig, 1, 0);
     led_ms = partition->fetched_ms;
     assert_int_equal(partition->fetched_offset, -1);
     produce_to(&rig, 0, 3, 10);
     rig_pass(&rig, 1000);
     assert_int_equal(partition->fetched_ms, led_ms); /* since it is led here */
-    body = ask(&rig, 1);
+    body = rig_fetch_body(&rig, 1);
     body->replica_id = 7;
     (void)fetch(&rig, 12, body);
     assert_int_equal(partition->fetched_offset, -1); /* a replica is no consumer */
-    body = ask(&rig, 1);
+    body = rig_fetch_body(&rig, 1);
     body->replica_id = -1;
     body->topics->partitions->fetch_offset = 2;
     (void)fetch(&rig, 12, body);
@@ -301,12 +269,12 @@ static void divergence_is_told_with_the_end_of_the_epoch(void **state)
     data *got;
 
     UNUSED(state);
-    start(&rig, 1, 1);
+    rig_start(&rig, 1, 1);
     produce_to(&rig, 0, 3, 10);
     rig_leader(&rig, 1, 0, RIG_NODE);
     rig_publish(&rig);
     produce_to(&rig, 0, 3, 10);
-    body = ask(&rig, 1);
+    body = rig_fetch_body(&rig, 1);
     body->topics->partitions->fetch_offset = 5;
     body->topics->partitions->last_fetched_epoch = 0;
     got = part_of(fetch(&rig, 12, body), 0);
@@ -328,10 +296,10 @@ static void limits_let_the_first_batch_pass_whole(void **state)
         struct fetch_request *body;
         struct fetch_response *response;
 
-        start(&rig, shards, 3);
+        rig_start(&rig, shards, 3);
         for (int32_t i = 0; i < 3; i++)
             produce_to(&rig, i, 1, 5000);
-        body = ask(&rig, 3);
+        body = rig_fetch_body(&rig, 3);
         body->max_bytes = 100;
         response = fetch(&rig, 12, body);
         assert_true(part_of(response, 0)->records.size_bytes > 5000);
@@ -358,19 +326,15 @@ static void fetch_at_the_end_waits_until_a_record_is_committed(void **state)
     UNUSED(state);
     for (size_t shards = 1; shards <= 2; shards++) {
         struct rig rig;
-        struct fetch_request *body;
         struct rig_request *request;
         struct fetch_response *response;
 
-        start(&rig, shards, 4);
-        body = ask(&rig, 4);
-        body->max_wait_ms = 30000;
-        request = rig_begin(&rig, 0, API_FETCH, 12, body, handle_fetch);
+        rig_start(&rig, shards, 4);
+        request = park(&rig, 4, 30000);
         rig_pass(&rig, 1000);
         assert_false(request->is_answered);
         produce_to(&rig, 3, 2, 10);
-        response = rig_wait(request);
-        rig_request_free(request);
+        response = end(request);
         assert_int_equal(part_of(response, 3)->high_watermark, 2);
         assert_int_equal(first_offset(part_of(response, 3)->records), 0);
         assert_true(sim_now_ns(rig.sim) < INT64_C(10) * 1000000000);
@@ -387,12 +351,12 @@ static void fetch_waits_for_its_least_bytes_over_all_partitions(void **state)
         struct rig_request *request;
         struct fetch_response *response;
 
-        start(&rig, shards, 2);
+        rig_start(&rig, shards, 2);
         produce_to(&rig, 0, 1, 1000); /* planned, and not enough */
-        body = ask(&rig, 2);
+        body = rig_fetch_body(&rig, 2);
         body->max_wait_ms = 600000;
         body->min_bytes = 4000;
-        request = rig_begin(&rig, 0, API_FETCH, 12, body, handle_fetch);
+        request = begin(&rig, body);
         rig_pass(&rig, 1000);
         produce_to(&rig, 1, 1, 1000);
         rig_pass(&rig, 1000);
@@ -403,8 +367,7 @@ static void fetch_waits_for_its_least_bytes_over_all_partitions(void **state)
         produce_to(&rig, 1, 1, 1000);
         rig_pass(&rig, 1000);
         assert_true(request->is_answered);
-        response = rig_wait(request);
-        rig_request_free(request);
+        response = end(request);
         assert_true(part_of(response, 0)->records.size_bytes > 2000);
         assert_true(part_of(response, 1)->records.size_bytes > 2000);
         rig_close(&rig);
@@ -420,18 +383,17 @@ static void time_out_answers_with_what_there_is(void **state)
         struct rig_request *request;
         struct fetch_response *response;
 
-        start(&rig, shards, 2);
+        rig_start(&rig, shards, 2);
         produce_to(&rig, 1, 1, 100);
-        body = ask(&rig, 2);
+        body = rig_fetch_body(&rig, 2);
         body->max_wait_ms = 500;
         body->min_bytes = 100000;
-        request = rig_begin(&rig, 0, API_FETCH, 12, body, handle_fetch);
+        request = begin(&rig, body);
         rig_pass(&rig, 400);
         assert_false(request->is_answered);
         rig_pass(&rig, 200);
         assert_true(request->is_answered);
-        response = rig_wait(request);
-        rig_request_free(request);
+        response = end(request);
         assert_int_equal(part_of(response, 1)->high_watermark, 1);
         assert_true(part_of(response, 1)->records.size_bytes > 100);
         rig_close(&rig);
@@ -443,21 +405,17 @@ static void parked_fetch_of_a_deleted_topic_is_answered_at_once(void **state)
     UNUSED(state);
     for (size_t shards = 1; shards <= 2; shards++) {
         struct rig rig;
-        struct fetch_request *body;
         struct rig_request *request;
         struct fetch_response *response;
 
-        start(&rig, shards, 2);
-        body = ask(&rig, 2);
-        body->max_wait_ms = 600000;
-        request = rig_begin(&rig, 0, API_FETCH, 12, body, handle_fetch);
+        rig_start(&rig, shards, 2);
+        request = park(&rig, 2, 600000);
         rig_pass(&rig, 100);
         rig_topic_remove(&rig, 1);
         rig_publish(&rig);
         rig_pass(&rig, 1000);
         assert_true(request->is_answered);
-        response = rig_wait(request);
-        rig_request_free(request);
+        response = end(request);
         assert_int_equal(part_of(response, 0)->error_code, 3);
         rig_close(&rig);
     }
@@ -468,13 +426,10 @@ static void parked_fetch_is_dropped_when_the_client_hangs_up(void **state)
     UNUSED(state);
     for (size_t shards = 1; shards <= 2; shards++) {
         struct rig rig;
-        struct fetch_request *body;
         struct rig_request *request;
 
-        start(&rig, shards, 2);
-        body = ask(&rig, 2);
-        body->max_wait_ms = 600000;
-        request = rig_begin(&rig, 0, API_FETCH, 12, body, handle_fetch);
+        rig_start(&rig, shards, 2);
+        request = park(&rig, 2, 600000);
         rig_pass(&rig, 100);
         assert_int_equal(rig.shards[0].metrics.fetch_delayed, 1);
         rig_hang_up(request);
@@ -500,16 +455,16 @@ static void session_replies_hold_only_what_changed(void **state)
             struct fetch_response *response;
             int32_t id;
 
-            start(&rig, shards, 3);
+            rig_start(&rig, shards, 3);
             produce_to(&rig, 1, 2, 10);
-            body = ask(&rig, 3);
+            body = rig_fetch_body(&rig, 3);
             body->session_epoch = 0;
             response = fetch(&rig, 13, body);
             id = response->session_id;
             assert_true(id > 0);
             assert_non_null(part_of(response, 0));
             assert_non_null(part_of(response, 1));
-            body = ask(&rig, 0);
+            body = rig_fetch_body(&rig, 0);
             body->topics_count = 0;
             body->session_id = id;
             body->session_epoch = 1;
@@ -517,14 +472,14 @@ static void session_replies_hold_only_what_changed(void **state)
             assert_int_equal(response->session_id, id);
             assert_null(part_of(response, 0));
             assert_non_null(part_of(response, 1));
-            body = ask(&rig, 2);
+            body = rig_fetch_body(&rig, 2);
             body->topics->partitions[1].fetch_offset = 2;
             body->session_id = id;
             body->session_epoch = 2;
             response = fetch_on(&rig, home, 13, body);
             assert_int_equal(response->responses_count, 0);
             produce_to(&rig, 2, 1, 10);
-            body = ask(&rig, 0);
+            body = rig_fetch_body(&rig, 0);
             body->topics_count = 0;
             body->session_id = id;
             body->session_epoch = 3;
@@ -548,11 +503,11 @@ static void session_without_partitions_ends(void **state)
     int32_t id;
 
     UNUSED(state);
-    start(&rig, 1, 1);
-    body = ask(&rig, 1);
+    rig_start(&rig, 1, 1);
+    body = rig_fetch_body(&rig, 1);
     body->session_epoch = 0;
     id = fetch(&rig, 12, body)->session_id;
-    body = ask(&rig, 0);
+    body = rig_fetch_body(&rig, 0);
     body->topics_count = 0;
     body->session_id = id;
     body->session_epoch = 1;
@@ -579,13 +534,13 @@ static void throttled_fetch_is_empty_and_nothing_is_remembered(void **state)
     int32_t id;
 
     UNUSED(state);
-    start(&rig, 1, 1);
+    rig_start(&rig, 1, 1);
     produce_to(&rig, 0, 5, 10);
     rig.quota_fetch_max = 1000000;
     rig.quota_throttle_ms = 100;
-    body = ask(&rig, 1);
+    body = rig_fetch_body(&rig, 1);
     body->session_epoch = 0;
-    request = rig_begin(&rig, 0, API_FETCH, 12, body, handle_fetch);
+    request = begin(&rig, body);
     response = rig_wait(request);
     assert_int_equal(response->error_code, 0);
     assert_int_equal(response->responses_count, 0);
@@ -614,14 +569,11 @@ static void throttled_fetch_is_empty_and_nothing_is_remembered(void **state)
 static void stop_answers_parked_fetches(void **state)
 {
     struct rig rig;
-    struct fetch_request *body;
     struct rig_request *request;
 
     UNUSED(state);
-    start(&rig, 1, 1);
-    body = ask(&rig, 1);
-    body->max_wait_ms = 600000;
-    request = rig_begin(&rig, 0, API_FETCH, 12, body, handle_fetch);
+    rig_start(&rig, 1, 1);
+    request = park(&rig, 1, 600000);
     rig_pass(&rig, 100);
     fetch_service_stop(rig.shards[0].fetches);
     rig_pass(&rig, 100);
@@ -634,38 +586,32 @@ static void stop_answers_parked_fetches(void **state)
  * for, and whoever took it would ask for the same offset for ever. */
 static void a_batch_whose_base_offset_rotted_is_not_served(void **state)
 {
-    static const char *const paths[] = {"/data/t-0/00000000000000000000.log",
-                                        "/data1/t-0/00000000000000000000.log"};
     struct rig rig;
     struct fetch_request *body;
     struct fetch_response *response;
-    struct slice content = SLICE_NULL, rest, batch;
-    const char *path = NULL;
+    struct slice rest, batch;
+    const char *path;
 
     UNUSED(state);
-    start(&rig, 1, 1);
+    rig_start(&rig, 1, 1);
     produce_to(&rig, 0, 10, 10);
     produce_to(&rig, 0, 2, 10);
     produce_to(&rig, 0, 10, 10);
-    for (size_t i = 0; i < ARRAY_COUNT(paths); i++)
-        if (sim_disk_peek(rig.os, paths[i], &rig.arena, &content) == OK)
-            path = paths[i];
-    assert_non_null(path);
-    OKAY(sim_disk_peek(rig.os, path, &rig.arena, &content));
-    rest = content;
+    path = rig_log_path(&rig);
+    OKAY(sim_disk_peek(rig.os, path, &rig.arena, &rest));
     OKAY(batch_next(&rest, &batch));
     OKAY(sim_disk_flip(rig.os, path, (int64_t)batch.size_bytes + 7, 0x08)); /* 10 becomes 2 */
-    body = ask(&rig, 1);
+    body = rig_fetch_body(&rig, 1);
     body->topics->partitions[0].fetch_offset = 10;
     response = fetch(&rig, 12, body);
     assert_int_equal(part_of(response, 0)->error_code, 2); /* CORRUPT_MESSAGE */
     assert_int_equal(part_of(response, 0)->records.size_bytes, 0);
-    body = ask(&rig, 1);
+    body = rig_fetch_body(&rig, 1);
     response = fetch(&rig, 12, body);
     assert_int_equal(part_of(response, 0)->error_code, 0); /* what lies before it */
     assert_int_equal(part_of(response, 0)->records.size_bytes, batch.size_bytes);
     OKAY(sim_disk_flip(rig.os, path, (int64_t)batch.size_bytes + 7, 0x08 ^ 0x03)); /* 9 */
-    response = fetch(&rig, 12, ask(&rig, 1));
+    response = fetch(&rig, 12, rig_fetch_body(&rig, 1));
     assert_int_equal(part_of(response, 0)->records.size_bytes, batch.size_bytes); /* no overlap */
     rig_close(&rig);
 }

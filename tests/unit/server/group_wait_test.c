@@ -95,15 +95,20 @@ void session_close(struct session *session, const char *why)
 
 void session_flush(struct session *session)
 {
-    LIST_EACH_SAFE (node, &session->requests) {
-        struct request *request = LIST_ITEM(node, struct request, node);
+    struct list_node later = {&later, &later};
+    struct request *request;
 
-        if (!request->is_answered)
-            continue;
-        list_remove(&request->node);
-        request->session = NULL;
-        request_settle(request);
+    while ((request = session_oldest(session))) {
+        session_remove(session, request);
+        if (request->is_answered) {
+            request->session = NULL;
+            request_settle(request);
+        } else {
+            list_push_back(&later, &request->node);
+        }
     }
+    while (!list_is_empty(&later))
+        session_push(session, LIST_ITEM(list_pop_front(&later), struct request, node));
 }
 
 enum err request_encode(struct request *request, const void *response)
@@ -134,12 +139,7 @@ void request_answer_drop(struct request *request)
 
 static void publish(void)
 {
-    struct rig *rig = &fixture.rig;
-    const struct publication *before = rig->shards[0].publication;
-
-    rig_publish(rig);
-    for (size_t i = 0; i < SHARDS; i++)
-        coordinator_service_apply(rig->shards[i].coordinators, before, rig->shards[i].publication);
+    rig_coordinators_publish(&fixture.rig);
 }
 
 static void lead(int32_t leader)
@@ -149,19 +149,9 @@ static void lead(int32_t leader)
     publish();
 }
 
-static void stopped(void *context)
-{
-    ++*(size_t *)context;
-}
-
 static void stop(void)
 {
-    size_t count = 0;
-
-    for (size_t i = 0; i < SHARDS; i++)
-        coordinator_service_stop(fixture.rig.shards[i].coordinators, stopped, &count);
-    rig_pass(&fixture.rig, 200);
-    assert_int_equal(count, SHARDS);
+    rig_coordinators_stop(&fixture.rig);
     fixture.is_stopped = true;
 }
 
@@ -174,12 +164,10 @@ static int setup(void **state)
     fake_load_err = OK;
     fake_told = NULL;
     rig_open(rig, SHARDS, NULL);
+    rig_coordinators_create(rig, &coordinator_kind_group);
     for (size_t i = 0; i < SHARDS; i++) {
-        OKAY(coordinator_service_create(&rig->shards[i], &coordinator_kind_group,
-                                        &rig->shards[i].coordinators));
         fixture.services[i].shard = &rig->shards[i];
         list_init(&fixture.services[i].spare);
-        list_init(&rig->sessions[i].requests);
         rig->shards[i].requests = &fixture.services[i];
     }
     rig_topic(rig, "other", TOPIC_ID + 2, 1);
@@ -207,8 +195,8 @@ static int teardown(void **state)
         for (size_t k = 0; k < METRICS_API_KEYS; k++)
             if (shard->metrics.apis[k])
                 SERVER_DELETE(shard->metrics.apis[k]);
-        coordinator_service_release(&shard->coordinators);
     }
+    rig_coordinators_release(&fixture.rig);
     rig_close(&fixture.rig);
     return 0;
 }

@@ -6,9 +6,6 @@
 #include "data_support.h"
 
 #include "base/assert.h"
-#include "protocol/generated/api_keys.h"
-#include "protocol/generated/produce_request.h"
-#include "protocol/generated/produce_response.h"
 #include "server/coordinator_internal.h"
 #include "server/lag_times.h"
 
@@ -26,7 +23,6 @@ struct fixture {
     struct group_offset_sample offsets[MANY];
     struct shard_sample shards[SHARDS];
     int64_t first_ms; /* of the first batch; each later one a second later */
-    size_t stopped;
 };
 
 static struct fixture fixture;
@@ -49,27 +45,8 @@ static void nothing(void *context)
 
 static void produce(int count, int64_t timestamp)
 {
-    struct rig *rig = &fixture.rig;
-    struct produce_request *body = produce_request_array(&rig->arena, 1);
-    struct produce_request_topic_produce_data *topic =
-        produce_request_topic_produce_data_array(&rig->arena, 1);
-    struct rig_request *request;
-    struct produce_response *response;
-
-    body->acks = -1;
-    body->timeout_ms = 30000;
-    body->topic_data = topic;
-    body->topic_data_count = 1;
-    topic->name = SLICE("t");
-    topic->partition_data = produce_request_partition_produce_data_array(&rig->arena, 1);
-    topic->partition_data_count = 1;
-    topic->partition_data->records =
-        rig_batch(rig, &(struct rig_batch){.count = count, .timestamp = timestamp});
-    request = rig_begin(rig, 0, API_PRODUCE, 9, body, handle_produce);
-    response = rig_wait(request);
-    assert_int_equal(response->responses[0].partition_responses[0].error_code, 0);
+    rig_produce(&fixture.rig, 0, &(struct rig_batch){.count = count, .timestamp = timestamp});
     fixture.log.high_watermark += count;
-    rig_request_free(request);
 }
 
 static int setup(void **state)
@@ -79,9 +56,7 @@ static int setup(void **state)
     UNUSED(state);
     memset(&fixture, 0, sizeof fixture);
     rig_open(rig, SHARDS, NULL);
-    for (size_t i = 0; i < SHARDS; i++)
-        OKAY(coordinator_service_create(&rig->shards[i], &coordinator_kind_group,
-                                        &rig->shards[i].coordinators));
+    rig_coordinators_create(rig, &coordinator_kind_group);
     rig_topic(rig, "t", 1, 1);
     rig_publish(rig);
     (void)rig_partition_open(rig, 1, 0);
@@ -101,23 +76,14 @@ static int setup(void **state)
     return 0;
 }
 
-static void stopped(void *context)
-{
-    ++*(size_t *)context;
-}
-
 static int teardown(void **state)
 {
     struct rig *rig = &fixture.rig;
 
     UNUSED(state);
     lag_times_release(&fixture.times);
-    for (size_t i = 0; i < SHARDS; i++)
-        coordinator_service_stop(rig->shards[i].coordinators, stopped, &fixture.stopped);
-    rig_pass(rig, 200);
-    assert_int_equal(fixture.stopped, SHARDS);
-    for (size_t i = 0; i < SHARDS; i++)
-        coordinator_service_release(&rig->shards[i].coordinators);
+    rig_coordinators_stop(rig);
+    rig_coordinators_release(rig);
     os_port_release(&fixture.port);
     rig_close(rig);
     return 0;

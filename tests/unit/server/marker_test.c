@@ -28,11 +28,7 @@ static size_t call_count, calls_ended;
 
 static void publish(void)
 {
-    const struct publication *before = rig.shards[0].publication;
-
-    rig_publish(&rig);
-    for (size_t i = 0; i < rig.shard_count; i++)
-        coordinator_service_apply(rig.shards[i].coordinators, before, rig.shards[i].publication);
+    rig_coordinators_publish(&rig);
     rig_pass(&rig, 500);
 }
 
@@ -42,32 +38,19 @@ static void start(size_t shards, const char *properties)
     sent_count = call_count = calls_ended = 0;
     fake_load_err = OK;
     rig_open(&rig, shards, properties);
-    for (size_t i = 0; i < shards; i++)
-        OKAY(coordinator_service_create(&rig.shards[i], &coordinator_kind_group,
-                                        &rig.shards[i].coordinators));
+    rig_coordinators_create(&rig, &coordinator_kind_group);
     rig_topic(&rig, "t", TOPIC, 2);
     rig_topic(&rig, "__consumer_offsets", OFFSETS, 2);
     publish();
 }
 
-static void stopped(void *context)
-{
-    ++*(size_t *)context;
-}
-
 static void finish(void)
 {
-    size_t count = 0;
-
-    for (size_t i = 0; i < rig.shard_count; i++)
-        coordinator_service_stop(rig.shards[i].coordinators, stopped, &count);
-    rig_pass(&rig, 200);
-    assert_int_equal(count, rig.shard_count);
+    rig_coordinators_stop(&rig);
     for (size_t i = 0; i < sent_count; i++)
         assert_true(sent[i].is_done);
     assert_int_equal(calls_ended, call_count);
-    for (size_t i = 0; i < rig.shard_count; i++)
-        coordinator_service_release(&rig.shards[i].coordinators);
+    rig_coordinators_release(&rig);
     assert_int_equal(fake_live, 0);
     rig_close(&rig);
 }

@@ -10,8 +10,6 @@
 #include "protocol/generated/alter_replica_log_dirs_request.h"
 #include "protocol/generated/alter_replica_log_dirs_response.h"
 #include "protocol/generated/api_keys.h"
-#include "protocol/generated/describe_log_dirs_request.h"
-#include "protocol/generated/describe_log_dirs_response.h"
 #include "protocol/generated/produce_request.h"
 #include "protocol/generated/produce_response.h"
 
@@ -41,25 +39,14 @@ static int names_count(struct rig *rig, const char *directory, const char *start
 
 static int64_t produce(struct rig *rig, uint32_t id, int32_t index, int count)
 {
-    struct produce_request *body = produce_request_array(&rig->arena, 1);
-    struct produce_request_topic_produce_data *topic =
-        produce_request_topic_produce_data_array(&rig->arena, 1);
-    struct produce_request_partition_produce_data *partition =
-        produce_request_partition_produce_data_array(&rig->arena, 1);
+    struct produce_request *body = rig_produce_body(
+        rig, index, rig_batch(rig, &(struct rig_batch){.count = count, .value_bytes = 10}));
     struct rig_request *request;
     struct produce_response *response;
     struct produce_response_partition_produce_response *answer;
     int64_t offset;
 
-    body->acks = -1;
-    body->timeout_ms = 30000;
-    body->topic_data = topic;
-    body->topic_data_count = 1;
-    topic->topic_id = rig_id(id);
-    topic->partition_data = partition;
-    topic->partition_data_count = 1;
-    partition->index = index;
-    partition->records = rig_batch(rig, &(struct rig_batch){.count = count, .value_bytes = 10});
+    body->topic_data->topic_id = rig_id(id);
     request = rig_begin(rig, 0, API_PRODUCE, 13, body, handle_produce);
     response = rig_wait(request);
     assert_non_null(response);
@@ -67,6 +54,14 @@ static int64_t produce(struct rig *rig, uint32_t id, int32_t index, int count)
     offset = answer->error_code == 0 ? answer->base_offset : -1 - answer->error_code;
     rig_request_free(request);
     return offset;
+}
+
+/* "t", whose logs are being opened. */
+static void begin(struct rig *rig, size_t shards, int32_t partitions)
+{
+    rig_open(rig, shards, NULL);
+    rig_topic(rig, "t", 1, partitions);
+    rig_publish(rig);
 }
 
 static void new_replica_is_made_in_the_directory_that_metadata_names(void **state)
@@ -120,9 +115,7 @@ static void each_shard_hosts_its_own_partitions(void **state)
     struct rig rig;
 
     UNUSED(state);
-    rig_open(&rig, 2, NULL);
-    rig_topic(&rig, "t", 1, 4);
-    rig_publish(&rig);
+    begin(&rig, 2, 4);
     for (int32_t i = 0; i < 4; i++) {
         int owner = shard_of_partition(&rig.node, rig_id(1), i);
 
@@ -139,10 +132,7 @@ static void deleted_topic_leaves_a_delete_directory(void **state)
     struct rig rig;
 
     UNUSED(state);
-    rig_open(&rig, 1, NULL);
-    rig_topic(&rig, "t", 1, 1);
-    rig_publish(&rig);
-    (void)rig_partition_open(&rig, 1, 0);
+    rig_start(&rig, 1, 1);
     rig_topic_remove(&rig, 1);
     rig_publish(&rig);
     assert_null(rig_partition(&rig, 1, 0));
@@ -162,9 +152,7 @@ static void topic_made_again_in_one_step_gets_a_fresh_log(void **state)
         struct rig rig;
         struct partition *partition;
 
-        rig_open(&rig, shards, NULL);
-        rig_topic(&rig, "t", 1, 1);
-        rig_publish(&rig);
+        begin(&rig, shards, 1);
         assert_int_equal(produce(&rig, 1, 0, 5), 0);
         rig_topic_remove(&rig, 1);
         rig_topic(&rig, "t", 2, 1);
@@ -183,10 +171,7 @@ static void topic_made_and_removed_again_while_the_name_is_taken_leaves_nothing(
     struct rig rig;
 
     UNUSED(state);
-    rig_open(&rig, 2, NULL);
-    rig_topic(&rig, "t", 1, 1);
-    rig_publish(&rig);
-    (void)rig_partition_open(&rig, 1, 0);
+    rig_start(&rig, 2, 1);
     rig_topic_remove(&rig, 1);
     rig_topic(&rig, "t", 2, 1);
     rig_publish(&rig);
@@ -204,9 +189,7 @@ static void logs_are_found_again_after_a_clean_and_an_unclean_stop(void **state)
     struct rig rig;
 
     UNUSED(state);
-    rig_open(&rig, 2, NULL);
-    rig_topic(&rig, "t", 1, 3);
-    rig_publish(&rig);
+    begin(&rig, 2, 3);
     for (int32_t i = 0; i < 3; i++)
         assert_int_equal(produce(&rig, 1, i, 4), 0);
     rig_restart(&rig, true);
@@ -234,11 +217,7 @@ static void node_is_ready_when_all_logs_of_an_unclean_stop_are_open(void **state
     bool is_ready = false;
 
     UNUSED(state);
-    rig_open(&rig, 1, NULL);
-    rig_topic(&rig, "t", 1, 40);
-    rig_publish(&rig);
-    for (int32_t i = 0; i < 40; i++)
-        (void)rig_partition_open(&rig, 1, i);
+    rig_start(&rig, 1, 40);
     rig_restart(&rig, false);
     partition_table_ready(rig.shards[0].partitions, ready_done, &is_ready);
     assert_true(rig_run_until(&rig, flag_is_set, &is_ready));
@@ -329,6 +308,20 @@ static void remains_in_the_other(struct rig *rig)
     assert_true(is_found);
 }
 
+/* A topic that was removed while no process ran, made again, and removed: the second one's log is in its place. */
+static void made_twice(struct rig *rig)
+{
+    rig_topic_in(rig, "again", 1, 1, rig_directory_id(0));
+    rig_publish(rig);
+    assert_int_equal(produce(rig, 1, 0, 1), 0);
+    rig_topic_remove(rig, 1);
+    rig_topic_in(rig, "again", 2, 1, rig_directory_id(0));
+    rig_restart(rig, false);
+    assert_int_equal(produce(rig, 2, 0, 1), 0);
+    rig_pass(rig, 1000);
+    rig_topic_remove(rig, 2);
+}
+
 static void remains_in_two_directories_are_put_aside_before_the_new_replica_is_made(void **state)
 {
     UNUSED(state);
@@ -337,15 +330,7 @@ static void remains_in_two_directories_are_put_aside_before_the_new_replica_is_m
         struct rig rig;
 
         rig_open(&rig, 1, NULL);
-        rig_topic_in(&rig, "again", 1, 1, rig_directory_id(0));
-        rig_publish(&rig);
-        assert_int_equal(produce(&rig, 1, 0, 1), 0);
-        rig_topic_remove(&rig, 1);
-        rig_topic_in(&rig, "again", 2, 1, rig_directory_id(0));
-        rig_restart(&rig, false);
-        assert_int_equal(produce(&rig, 2, 0, 1), 0);
-        rig_pass(&rig, 1000);
-        rig_topic_remove(&rig, 2);
+        made_twice(&rig);
         rig_topic_in(&rig, "again", 3, 1, rig_directory_id(first));
         rig_restart_with(&rig, false, remains_in_the_other);
         assert_int_equal(produce(&rig, 3, 0, 1), 0);
@@ -370,15 +355,7 @@ static void topic_that_is_made_while_its_remains_are_put_aside_waits_for_all_of_
             struct rig rig;
 
             rig_open(&rig, shards, NULL);
-            rig_topic_in(&rig, "again", 1, 1, rig_directory_id(0));
-            rig_publish(&rig);
-            assert_int_equal(produce(&rig, 1, 0, 1), 0);
-            rig_topic_remove(&rig, 1);
-            rig_topic_in(&rig, "again", 2, 1, rig_directory_id(0));
-            rig_restart(&rig, false);
-            assert_int_equal(produce(&rig, 2, 0, 1), 0);
-            rig_pass(&rig, 1000);
-            rig_topic_remove(&rig, 2);
+            made_twice(&rig);
             rig_restart_with(&rig, false, remains_in_the_other);
             rig_topic_in(&rig, "again", 3, 1, rig_directory_id(first));
             rig_publish(&rig);
@@ -421,9 +398,7 @@ static void topic_config_reaches_open_logs(void **state)
     struct partition *partition;
 
     UNUSED(state);
-    rig_open(&rig, 1, NULL);
-    rig_topic(&rig, "t", 1, 1);
-    rig_publish(&rig);
+    begin(&rig, 1, 1);
     partition = rig_partition_open(&rig, 1, 0);
     rig_topic_config(&rig, "t", "max.message.bytes", "200");
     rig_publish(&rig);
@@ -469,9 +444,7 @@ static void replica_moves_to_another_directory_with_all_its_records(void **state
         struct rig rig;
         struct partition *partition;
 
-        rig_open(&rig, shards, NULL);
-        rig_topic(&rig, "t", 1, 1);
-        rig_publish(&rig);
+        begin(&rig, shards, 1);
         for (int i = 0; i < 20; i++)
             assert_int_equal(produce(&rig, 1, 0, 10), i * 10);
         assert_int_equal(move(&rig, "t", 0, "/data1"), 0);
@@ -499,9 +472,7 @@ static void impossible_moves_are_refused(void **state)
     struct rig rig;
 
     UNUSED(state);
-    rig_open(&rig, 1, NULL);
-    rig_topic(&rig, "t", 1, 1);
-    rig_publish(&rig);
+    begin(&rig, 1, 1);
     assert_int_equal(move(&rig, "t", 0, "/nowhere"), 57);
     assert_int_equal(move(&rig, "t", 7, "/data1"), 3);
     assert_int_equal(move(&rig, "t", 0, "/data"), 0); /* it is there already */
@@ -533,9 +504,7 @@ static void crash_between_the_renames_of_a_move_loses_nothing(void **state)
     struct rig rig;
 
     UNUSED(state);
-    rig_open(&rig, 1, NULL);
-    rig_topic(&rig, "t", 1, 1);
-    rig_publish(&rig);
+    begin(&rig, 1, 1);
     assert_int_equal(produce(&rig, 1, 0, 10), 0);
     rig_restart_with(&rig, false, old_one_gone);
     assert_int_equal(produce(&rig, 1, 0, 10), 10);
@@ -544,117 +513,9 @@ static void crash_between_the_renames_of_a_move_loses_nothing(void **state)
     rig_close(&rig);
 }
 
-static void directories_are_described_with_their_replicas(void **state)
-{
-    struct rig rig;
-    struct describe_log_dirs_request *body;
-    struct describe_log_dirs_response *response;
-    struct rig_request *request;
-
-    UNUSED(state);
-    rig_open(&rig, 2, NULL);
-    rig_topic(&rig, "t", 1, 3);
-    rig_publish(&rig);
-    for (int32_t i = 0; i < 3; i++)
-        assert_int_equal(produce(&rig, 1, i, 4), 0);
-    rig_restart(&rig, true); /* the logs are closed: they are opened to be described */
-    body = describe_log_dirs_request_array(&rig.arena, 1);
-    body->topics_count = -1;
-    request = rig_begin(&rig, 1, API_DESCRIBE_LOG_DIRS, 5, body, handle_describe_log_dirs);
-    response = rig_wait(request);
-    assert_int_equal(response->results_count, 2);
-    assert_int_equal(response->results[0].topics_count, 1);
-    assert_int_equal(response->results[0].topics[0].partitions_count, 3);
-    for (int32_t i = 0; i < 3; i++) {
-        assert_int_equal(response->results[0].topics[0].partitions[i].partition_index, i);
-        assert_true(response->results[0].topics[0].partitions[i].partition_size > 61);
-        assert_int_equal(response->results[0].topics[0].partitions[i].offset_lag, 0);
-    }
-    assert_int_equal(response->results[1].topics_count, 0);
-    assert_true(response->results[0].total_bytes > 0);
-    rig_request_free(request);
-    rig_close(&rig);
-}
-
-/* In whatever order, twice, or with names nobody has: a request may hold millions of them. */
-static void of_the_logs_those_are_described_that_are_asked_for(void **state)
-{
-    enum { ASKED = 5 };
-    static const int32_t numbers[ASKED] = {2, 7, 0, 2, -1};
-    struct rig rig;
-    struct describe_log_dirs_request *body;
-    struct describe_log_dirs_response *response;
-    struct rig_request *request;
-
-    UNUSED(state);
-    rig_open(&rig, 2, NULL);
-    rig_topic(&rig, "t", 1, 3);
-    rig_topic(&rig, "u", 2, 1);
-    rig_publish(&rig);
-    body = describe_log_dirs_request_array(&rig.arena, 1);
-    body->topics = describe_log_dirs_request_describable_log_dir_topic_array(&rig.arena, 3);
-    body->topics_count = 3;
-    body->topics[0].topic = SLICE("unknown");
-    body->topics[1].topic = SLICE("t");
-    body->topics[2].topic = SLICE("a");
-    for (int32_t i = 0; i < 3; i++) {
-        body->topics[i].partitions = ARENA_ARRAY(&rig.arena, int32_t, ASKED);
-        memcpy(body->topics[i].partitions, numbers, sizeof numbers);
-        body->topics[i].partitions_count = ASKED;
-    }
-    request = rig_begin(&rig, 1, API_DESCRIBE_LOG_DIRS, 5, body, handle_describe_log_dirs);
-    response = rig_wait(request);
-    assert_int_equal(response->results[0].topics_count, 1);
-    assert_true(slice_equal(response->results[0].topics[0].name, SLICE("t")));
-    assert_int_equal(response->results[0].topics[0].partitions_count, 2);
-    assert_int_equal(response->results[0].topics[0].partitions[0].partition_index, 0);
-    assert_int_equal(response->results[0].topics[0].partitions[1].partition_index, 2);
-    rig_request_free(request);
-    rig_close(&rig);
-}
-
-/* What is asked is kept in memory that the image bounds, not the request, and is not compared by names. */
-static void a_request_may_name_logs_as_often_as_it_likes(void **state)
-{
-    enum { ASKED = 200000 };
-    struct describe_log_dirs_response *response;
-    struct describe_log_dirs_request *body;
-    struct rig_request *request;
-    struct rig rig;
-
-    UNUSED(state);
-    rig_open(&rig, 2, NULL);
-    rig_topic(&rig, "t", 1, 3);
-    rig_publish(&rig);
-    body = describe_log_dirs_request_array(&rig.arena, 1);
-    body->topics = describe_log_dirs_request_describable_log_dir_topic_array(&rig.arena, 3);
-    body->topics_count = 3;
-    body->topics[0].topic = SLICE("t");
-    body->topics[1].topic = slice_of(arena_zeroed(&rig.arena, 1, INT16_MAX), INT16_MAX);
-    body->topics[2].topic = SLICE("t");
-    for (int32_t i = 0; i < 3; i++) {
-        int32_t *numbers = ARENA_ARRAY(&rig.arena, int32_t, ASKED);
-
-        for (int32_t k = 0; k < ASKED; k++)
-            numbers[k] = (k * 7919) % ASKED - 100;
-        body->topics[i].partitions = numbers;
-        body->topics[i].partitions_count = ASKED;
-    }
-    rig.request_bytes_max = 64 * KIB;
-    request = rig_begin(&rig, 1, API_DESCRIBE_LOG_DIRS, 5, body, handle_describe_log_dirs);
-    response = rig_wait(request);
-    assert_non_null(response);
-    assert_int_equal(response->results[0].topics_count, 1);
-    assert_int_equal(response->results[0].topics[0].partitions_count, 3);
-    rig_request_free(request);
-    rig_close(&rig);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_request_may_name_logs_as_often_as_it_likes),
-        cmocka_unit_test(of_the_logs_those_are_described_that_are_asked_for),
         cmocka_unit_test(new_replica_is_made_in_the_directory_that_metadata_names),
         cmocka_unit_test(unassigned_replica_is_reported_where_it_went),
         cmocka_unit_test(cordoned_directory_takes_no_new_replica),
@@ -674,7 +535,6 @@ int main(void)
         cmocka_unit_test(impossible_moves_are_refused),
         cmocka_unit_test(directory_named_before_the_topic_exists_is_remembered),
         cmocka_unit_test(crash_between_the_renames_of_a_move_loses_nothing),
-        cmocka_unit_test(directories_are_described_with_their_replicas),
     };
 
     return cmocka_run_group_tests_name("server/partition", tests, NULL, NULL);

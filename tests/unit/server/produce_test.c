@@ -24,22 +24,12 @@ typedef struct produce_response_partition_produce_response answer;
 static struct rig_request *begin(struct rig *rig, int16_t version, int16_t acks, int32_t timeout_ms,
                                  uint32_t id, const char *name, int32_t index, struct slice records)
 {
-    struct produce_request *body = produce_request_array(&rig->arena, 1);
-    struct produce_request_topic_produce_data *topic =
-        produce_request_topic_produce_data_array(&rig->arena, 1);
-    struct produce_request_partition_produce_data *partition =
-        produce_request_partition_produce_data_array(&rig->arena, 1);
+    struct produce_request *body = rig_produce_body(rig, index, records);
 
     body->acks = acks;
     body->timeout_ms = timeout_ms;
-    body->topic_data = topic;
-    body->topic_data_count = 1;
-    topic->topic_id = rig_id(id);
-    topic->name = slice_from_text(name);
-    topic->partition_data = partition;
-    topic->partition_data_count = 1;
-    partition->index = index;
-    partition->records = records;
+    body->topic_data->topic_id = rig_id(id);
+    body->topic_data->name = slice_from_text(name);
     return rig_begin(rig, 0, API_PRODUCE, version, body, handle_produce);
 }
 
@@ -219,23 +209,13 @@ static void transactional_batches_need_an_id_and_a_coordinator(void **state)
     struct rig rig;
     struct rig_batch batch = {.count = 1, .producer_id = 7, .transactional = true};
     struct produce_request *body;
-    struct produce_request_topic_produce_data *topic;
 
     UNUSED(state);
     start(&rig, 1);
     rig.check_err = ERR_COORDINATOR_NOT_AVAILABLE;
     assert_int_equal(produce(&rig, 9, rig_batch(&rig, &batch))->error_code, 53);
-    body = produce_request_array(&rig.arena, 1);
-    topic = produce_request_topic_produce_data_array(&rig.arena, 1);
+    body = rig_produce_body(&rig, 0, rig_batch(&rig, &batch));
     body->transactional_id = SLICE("tx");
-    body->acks = -1;
-    body->timeout_ms = 30000;
-    body->topic_data = topic;
-    body->topic_data_count = 1;
-    topic->name = SLICE("t");
-    topic->partition_data = produce_request_partition_produce_data_array(&rig.arena, 1);
-    topic->partition_data_count = 1;
-    topic->partition_data->records = rig_batch(&rig, &batch);
     assert_int_equal(end(rig_begin(&rig, 0, API_PRODUCE, 9, body, handle_produce))->error_code, 19);
     rig_close(&rig);
 }
@@ -372,12 +352,8 @@ static void many_partitions_in_one_request_are_all_answered(void **state)
         rig_open(&rig, shards, NULL);
         rig_topic(&rig, "wide", 1, 100);
         rig_publish(&rig);
-        body = produce_request_array(&rig.arena, 1);
-        topic = produce_request_topic_produce_data_array(&rig.arena, 1);
-        body->acks = -1;
-        body->timeout_ms = 30000;
-        body->topic_data = topic;
-        body->topic_data_count = 1;
+        body = rig_produce_body(&rig, 0, SLICE_NULL);
+        topic = body->topic_data;
         topic->name = SLICE("wide");
         topic->partition_data = produce_request_partition_produce_data_array(&rig.arena, 100);
         topic->partition_data_count = 100;
@@ -394,6 +370,87 @@ static void many_partitions_in_one_request_are_all_answered(void **state)
         }
         rig_close(&rig);
     }
+}
+
+/* A request for one record of each of `count` partitions of "wide". */
+static struct rig_request *wide_begin(struct rig *rig, int32_t count)
+{
+    struct produce_request *body = rig_produce_body(rig, 0, SLICE_NULL);
+    struct produce_request_topic_produce_data *topic = body->topic_data;
+
+    topic->name = SLICE("wide");
+    topic->partition_data =
+        produce_request_partition_produce_data_array(&rig->arena, (size_t)count);
+    topic->partition_data_count = count;
+    for (int32_t i = 0; i < count; i++) {
+        topic->partition_data[i].index = i;
+        topic->partition_data[i].records = plain(rig, 1);
+    }
+    return rig_begin(rig, 0, API_PRODUCE, 9, body, handle_produce);
+}
+
+static void change_over(struct log_change_op *op)
+{
+    *(bool *)op->context = true;
+}
+
+static void a_partition_amid_a_change_is_refused_among_many(void **state)
+{
+    UNUSED(state);
+    for (size_t shards = 1; shards <= 2; shards++) {
+        bool is_over = false;
+        struct log_change_op truncation = {.done = change_over, .context = &is_over};
+        struct rig rig;
+        struct rig_request *request;
+        struct produce_response *response;
+
+        rig_open(&rig, shards, NULL);
+        rig_topic(&rig, "wide", 1, 40);
+        rig_publish(&rig);
+        request = wide_begin(&rig, 40);
+        assert_non_null(rig_wait(request));
+        rig_request_free(request);
+        log_truncate_fully(rig_partition_open(&rig, 1, 3)->log, 0, &truncation);
+        request = wide_begin(&rig, 41); /* and one that is not there */
+        response = rig_wait(request);
+        rig_request_free(request);
+        for (int32_t i = 0; i < 41; i++) {
+            const answer *got = &response->responses[0].partition_responses[i];
+
+            if (i == 40)
+                assert_int_equal(got->error_code, err_wire_code(ERR_UNKNOWN_TOPIC_OR_PARTITION));
+            else if (i != 3)
+                assert_int_equal(got->base_offset, 1);
+            else if (got->error_code == 0) /* its owner is another shard: the change may be over */
+                assert_true(shards > 1 && is_over);
+            else
+                assert_int_equal(got->error_code, err_wire_code(ERR_NOT_LEADER_OR_FOLLOWER));
+        }
+        rig_close(&rig);
+    }
+}
+
+static void many_partitions_are_refused_once_the_table_has_stopped(void **state)
+{
+    struct rig rig;
+    struct rig_request *request;
+    struct produce_response *response;
+
+    UNUSED(state);
+    rig_open(&rig, 1, NULL);
+    rig_topic(&rig, "wide", 1, 40);
+    rig_publish(&rig);
+    request = wide_begin(&rig, 40);
+    assert_non_null(rig_wait(request));
+    rig_request_free(request);
+    partition_table_stop(rig.shards[0].partitions);
+    request = wide_begin(&rig, 40);
+    response = rig_wait(request);
+    rig_request_free(request);
+    for (int32_t i = 0; i < 40; i++)
+        assert_int_equal(response->responses[0].partition_responses[i].error_code,
+                         err_wire_code(ERR_NOT_LEADER_OR_FOLLOWER));
+    rig_close(&rig);
 }
 
 /* ---- neighbours ---- */
@@ -775,6 +832,8 @@ int main(void)
         cmocka_unit_test(timeout_answers_with_the_offset_and_the_write_goes_on),
         cmocka_unit_test(quota_throttles_after_the_answer),
         cmocka_unit_test(many_partitions_in_one_request_are_all_answered),
+        cmocka_unit_test(a_partition_amid_a_change_is_refused_among_many),
+        cmocka_unit_test(many_partitions_are_refused_once_the_table_has_stopped),
         cmocka_unit_test(offsets_are_listed_by_time_and_special_values),
         cmocka_unit_test(a_partition_asked_twice_for_its_offset_is_answered_once_and_refused),
         cmocka_unit_test(records_are_deleted_up_to_an_offset),

@@ -24,7 +24,6 @@ struct fixture {
     struct request request;
     struct fake_call body;
     struct coordinator_call call;
-    size_t stopped;
 };
 
 static struct fixture fixture;
@@ -41,16 +40,6 @@ static void log_take(struct logger *self, enum log_level level, const char *modu
         snprintf(fixture.last, sizeof fixture.last, "%s", fields);
 }
 
-static void publish(void)
-{
-    struct rig *rig = &fixture.rig;
-    const struct publication *before = rig->shards[0].publication;
-
-    rig_publish(rig);
-    for (size_t i = 0; i < rig->shard_count; i++)
-        coordinator_service_apply(rig->shards[i].coordinators, before, rig->shards[i].publication);
-}
-
 static void open_with(size_t shards, int32_t partitions)
 {
     struct rig *rig = &fixture.rig;
@@ -60,20 +49,13 @@ static void open_with(size_t shards, int32_t partitions)
     fake_assigned_count = 0;
     rig_open(rig, shards, LIMIT);
     rig->logger.write = log_take;
-    for (size_t i = 0; i < shards; i++)
-        OKAY(coordinator_service_create(&rig->shards[i], &coordinator_kind_group,
-                                        &rig->shards[i].coordinators));
+    rig_coordinators_create(rig, &coordinator_kind_group);
     rig_topic(rig, "__consumer_offsets", OFFSETS_ID, 1);
     rig_topic(rig, "t", 1, partitions);
-    publish();
+    rig_coordinators_publish(&fixture.rig);
     for (int32_t i = 0; i < partitions; i++)
         (void)rig_partition_open(rig, 1, i);
     rig_pass(rig, 500);
-}
-
-static void stopped(void *context)
-{
-    ++*(size_t *)context;
 }
 
 static int teardown(void **state)
@@ -81,12 +63,8 @@ static int teardown(void **state)
     struct rig *rig = &fixture.rig;
 
     UNUSED(state);
-    for (size_t i = 0; i < rig->shard_count; i++)
-        coordinator_service_stop(rig->shards[i].coordinators, stopped, &fixture.stopped);
-    rig_pass(rig, 200);
-    assert_int_equal(fixture.stopped, rig->shard_count);
-    for (size_t i = 0; i < rig->shard_count; i++)
-        coordinator_service_release(&rig->shards[i].coordinators);
+    rig_coordinators_stop(rig);
+    rig_coordinators_release(rig);
     rig_close(rig);
     return 0;
 }
@@ -224,7 +202,7 @@ static void what_another_node_leads_is_not_judged(void **state)
     UNUSED(state);
     open_with(2, 2);
     rig_leader(&fixture.rig, 1, 1, 2);
-    publish();
+    rig_coordinators_publish(&fixture.rig);
     rig_pass(&fixture.rig, 100);
     give(0);
     give(1);

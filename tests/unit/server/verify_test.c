@@ -20,10 +20,7 @@ static struct rig rig;
 static void start(size_t shards)
 {
     rig = (struct rig){0};
-    rig_open(&rig, shards, NULL);
-    rig_topic(&rig, "t", 1, 2);
-    rig_publish(&rig);
-    (void)rig_partition_open(&rig, 1, 0);
+    rig_start(&rig, shards, 2);
     rig.checks_held = true;
 }
 
@@ -38,26 +35,17 @@ struct sent {
 
 static struct rig_request *send_batch(const struct sent *sent)
 {
-    struct produce_request *body = produce_request_array(&rig.arena, 1);
-    struct produce_request_topic_produce_data *topic =
-        produce_request_topic_produce_data_array(&rig.arena, 1);
     struct rig_batch batch = {.count = 1,
                               .producer_id = sent->producer_id,
                               .producer_epoch = sent->epoch,
                               .sequence = sent->sequence,
                               .transactional = !sent->plain};
+    struct produce_request *body = rig_produce_body(&rig, 0, rig_batch(&rig, &batch));
     int16_t version = sent->version ? sent->version : 12;
 
     body->transactional_id = SLICE("tx");
-    body->acks = -1;
-    body->timeout_ms = sent->timeout_ms ? sent->timeout_ms : 30000;
-    body->topic_data = topic;
-    body->topic_data_count = 1;
-    topic->name = SLICE("t");
-    topic->topic_id = rig_id(1);
-    topic->partition_data = produce_request_partition_produce_data_array(&rig.arena, 1);
-    topic->partition_data_count = 1;
-    topic->partition_data->records = rig_batch(&rig, &batch);
+    if (sent->timeout_ms)
+        body->timeout_ms = sent->timeout_ms;
     return rig_begin(&rig, 0, API_PRODUCE, version, body, handle_produce);
 }
 #define SEND(...) send_batch(&(struct sent){__VA_ARGS__})
