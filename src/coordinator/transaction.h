@@ -103,11 +103,21 @@ struct transaction_added {
         *partition_errs; /* verify_only: OK or ERR_TRANSACTION_ABORTABLE, as asked; else NULL */
 };
 /* A regular expression for a whole id; NULL: all. */
+enum { TRANSACTION_LIST_STATES = 8 };
 struct transaction_list {
     const struct list_transactions_request *request; /* filters by state, producer, duration */
-    bool (*matches)(void *context, struct slice transactional_id);
+    bool (*matches)(void *context, struct slice transactional_id); /* NULL: all do */
     void *context;
+    /* made of the request by transaction_list_init, once for all partitions */
+    bool states[TRANSACTION_LIST_STATES];
+    struct slice *producers; /* the bytes of an id each: any order finds them again */
+    uint32_t *producer_order;
+    size_t producer_count;
 };
+/* `out` is good as long as request and arena are. Only ERR_NO_MEMORY. */
+MUST_USE enum err transaction_list_init(struct arena *arena,
+                                        const struct list_transactions_request *request,
+                                        struct transaction_list *out);
 MUST_USE enum err transaction_coordinator_handle(struct transaction_coordinator *coordinator,
                                                  const struct coordinator_request *request,
                                                  const struct coordinator_moment *moment,

@@ -37,12 +37,39 @@ static bool filter_is(struct slice filter, const char *text)
     return true;
 }
 
-static bool passes(const struct slice *filters, int32_t count, const char *text)
+/* Of a filter that may have a million names: what it said of each text, of which there are few. */
+#define FILTER_TEXTS_MAX 16
+struct filter {
+    const struct slice *names;
+    int32_t count;
+    struct {
+        const char *text; /* static: told apart by its address */
+        bool passes;
+    } seen[FILTER_TEXTS_MAX];
+    size_t seen_count;
+};
+
+static bool filter_has(const struct filter *filter, const char *text)
 {
-    for (int32_t i = 0; i < count; i++)
-        if (filter_is(filters[i], text))
+    for (int32_t i = 0; i < filter->count; i++)
+        if (filter_is(filter->names[i], text))
             return true;
-    return count <= 0;
+    return filter->count <= 0;
+}
+
+static bool passes(struct filter *filter, const char *text)
+{
+    bool result;
+
+    for (size_t i = 0; i < filter->seen_count; i++)
+        if (filter->seen[i].text == text)
+            return filter->seen[i].passes;
+    result = filter_has(filter, text);
+    if (filter->seen_count < FILTER_TEXTS_MAX) {
+        filter->seen[filter->seen_count].text = text;
+        filter->seen[filter->seen_count++].passes = result;
+    }
+    return result;
 }
 
 static const char *kind_name(const struct group *group)
@@ -72,6 +99,8 @@ static enum err list_fill(struct group_call *call, struct group *group,
 static enum err handle_list(struct group_call *call, const struct list_groups_request *request)
 {
     struct list_groups_response *response = list_groups_response_array(call->arena, 1);
+    struct filter types = {.names = request->types_filter, .count = request->types_filter_count};
+    struct filter states = {.names = request->states_filter, .count = request->states_filter_count};
 
     if (!response)
         return ERR_NO_MEMORY;
@@ -82,8 +111,7 @@ static enum err handle_list(struct group_call *call, const struct list_groups_re
     HASH_MAP_EACH (node, &call->coordinator->groups) {
         struct group *group = HASH_MAP_ITEM(node, struct group, node);
 
-        if (!passes(request->types_filter, request->types_filter_count, kind_name(group)) ||
-            !passes(request->states_filter, request->states_filter_count, state_of(group)))
+        if (!passes(&types, kind_name(group)) || !passes(&states, state_of(group)))
             continue;
         TRY(list_fill(call, group, &response->groups[response->groups_count++]));
     }

@@ -5,6 +5,8 @@
  */
 #include "coordinator/transaction_internal.h"
 
+#include "base/name_order.h"
+
 /* ---- describe ---- */
 
 /* While markers are written: the partitions that still wait for theirs. */
@@ -66,10 +68,14 @@ enum err transaction_handle_describe(struct transaction_call *call, struct slice
 
 /* ---- list ---- */
 
-static bool state_is_asked(const struct list_transactions_request *request,
-                           const struct transaction *t)
+static struct slice id_bytes(const int64_t *id)
 {
-    const char *name = transaction_state_name((enum transaction_state)t->value.state);
+    return (struct slice){.data = (const uint8_t *)id, .size_bytes = sizeof *id};
+}
+
+static bool state_is_named(const struct list_transactions_request *request, int state)
+{
+    const char *name = transaction_state_name((enum transaction_state)state);
 
     for (int32_t i = 0; i < request->state_filters_count; i++)
         if (slice_equal_text(request->state_filters[i], name))
@@ -77,13 +83,34 @@ static bool state_is_asked(const struct list_transactions_request *request,
     return request->state_filters_count <= 0;
 }
 
-static bool producer_is_asked(const struct list_transactions_request *request,
-                              const struct transaction *t)
+_Static_assert((int)TRANSACTION_STATE_COUNT <= (int)TRANSACTION_LIST_STATES,
+               "one filter for each state");
+
+/* Held against the few states once, and ids in order: a request may name a million of each. */
+enum err transaction_list_init(struct arena *arena, const struct list_transactions_request *request,
+                               struct transaction_list *out)
 {
-    for (int32_t i = 0; i < request->producer_id_filters_count; i++)
-        if (request->producer_id_filters[i] == t->value.producer_id)
-            return true;
-    return request->producer_id_filters_count <= 0;
+    *out = (struct transaction_list){
+        .request = request, .producer_count = (size_t)MAX(request->producer_id_filters_count, 0)};
+    for (int state = 0; state < TRANSACTION_STATE_COUNT; state++)
+        out->states[state] = state_is_named(request, state);
+    if (out->producer_count == 0)
+        return OK;
+    out->producers = ARENA_ARRAY(arena, struct slice, out->producer_count);
+    if (!out->producers)
+        return ERR_NO_MEMORY;
+    for (size_t i = 0; i < out->producer_count; i++)
+        out->producers[i] = id_bytes(&request->producer_id_filters[i]);
+    return name_order(arena, out->producers, out->producer_count, &out->producer_order);
+}
+
+static bool producer_is_asked(const struct transaction_list *list, const struct transaction *t)
+{
+    uint32_t at;
+
+    return list->producer_count == 0 ||
+           name_find(list->producers, list->producer_order, list->producer_count,
+                     id_bytes(&t->value.producer_id), &at);
 }
 
 /* Ids that never had a transaction started at -1: longer ago than anybody asks for. */
@@ -97,8 +124,8 @@ static bool duration_is_asked(const struct list_transactions_request *request,
 static bool is_asked(const struct transaction_call *call, const struct transaction_list *list,
                      const struct transaction *t)
 {
-    return t->value.state != TRANSACTION_DEAD && producer_is_asked(list->request, t) &&
-           state_is_asked(list->request, t) &&
+    return t->value.state != TRANSACTION_DEAD && producer_is_asked(list, t) &&
+           list->states[t->value.state] &&
            duration_is_asked(list->request, t, call->moment->wall_ms) &&
            (!list->matches || list->matches(list->context, transaction_id(t)));
 }

@@ -110,11 +110,10 @@ void handle_list_transactions(struct request *request)
     if (!parts)
         return;
     work = ARENA_NEW(&request->arena, struct list_work);
-    if (!work) {
+    if (!work || transaction_list_init(&request->arena, body, &work->list) != OK) {
         request_close(request, "no memory for ListTransactions");
         return;
     }
-    work->list.request = body;
     if (body->transactional_id_pattern.size_bytes > 0)
         err = regex_compile(body->transactional_id_pattern, &work->regex, &why);
     if (err != OK) {

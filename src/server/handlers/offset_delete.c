@@ -9,6 +9,7 @@
 #include "server/handlers/group_request.h"
 #include "server/handlers/handlers.h"
 #include "server/handlers/image_view.h"
+#include "server/handlers/offset_topics.h"
 
 typedef struct offset_delete_request_offset_delete_request_topic asked_topic;
 typedef struct offset_delete_response_offset_delete_response_topic told_topic;
@@ -17,7 +18,7 @@ typedef struct offset_delete_response_offset_delete_response_partition told_part
 struct delete_work {
     struct request *request;
     struct arena *arena;
-    int32_t own_count; /* topics that were answered here, wholly or in part */
+    struct told_topics own; /* topics that were answered here, wholly or in part */
     struct offset_delete_request body;
     struct offset_delete_response *response;
 };
@@ -54,30 +55,47 @@ static enum err topic_split(struct delete_work *work, const asked_topic *asked,
     return OK;
 }
 
+static enum err own_index(struct delete_work *work)
+{
+    size_t count = (size_t)work->response->topics_count;
+    struct slice *names;
+    size_t *room;
+
+    if (count == 0)
+        return OK; /* as nearly always */
+    names = ARENA_ARRAY(work->arena, struct slice, count);
+    room = ARENA_ARRAY(work->arena, size_t, count);
+    if (!names || !room)
+        return ERR_NO_MEMORY;
+    for (size_t i = 0; i < count; i++) {
+        names[i] = work->response->topics[i].name;
+        room[i] = (size_t)work->response->topics[i].partitions_count;
+    }
+    return told_topics_index(&work->own, work->arena, names, room, count);
+}
+
 static enum err topic_merge(struct delete_work *work, const told_topic *from)
 {
     struct offset_delete_response *response = work->response;
-    size_t added = (size_t)MAX(from->partitions_count, 0);
+    size_t old, added = (size_t)MAX(from->partitions_count, 0);
+    told_partition *partitions;
+    told_topic *to;
+    uint32_t index;
 
-    for (int32_t i = 0; i < work->own_count; i++) {
-        told_topic *to = &response->topics[i];
-        size_t old = (size_t)to->partitions_count;
-        told_partition *merged;
-
-        if (!slice_equal(to->name, from->name))
-            continue;
-        merged =
-            offset_delete_response_offset_delete_response_partition_array(work->arena, old + added);
-        if (!merged)
-            return ERR_NO_MEMORY;
-        memcpy(merged, to->partitions, old * sizeof *merged);
-        if (added > 0)
-            memcpy(merged + old, from->partitions, added * sizeof *merged);
-        to->partitions = merged;
-        to->partitions_count = (int32_t)(old + added);
+    if (!told_topics_find(&work->own, from->name, &index)) {
+        response->topics[response->topics_count++] = *from;
         return OK;
     }
-    response->topics[response->topics_count++] = *from;
+    to = &response->topics[index];
+    old = (size_t)to->partitions_count;
+    partitions =
+        told_topics_grow(&work->own, index, to->partitions, old, added, sizeof *partitions);
+    if (!partitions)
+        return ERR_NO_MEMORY;
+    if (added > 0)
+        memcpy(partitions + old, from->partitions, added * sizeof *partitions);
+    to->partitions = partitions;
+    to->partitions_count = (int32_t)(old + added);
     return OK;
 }
 
@@ -128,7 +146,8 @@ void handle_offset_delete(struct request *request)
     for (size_t i = 0; err == OK && i < count; i++)
         err = topic_split(work, &asked->topics[i],
                           metadata_image_topic(publication->image, asked->topics[i].name));
-    work->own_count = work->response->topics_count;
+    if (err == OK)
+        err = own_index(work);
     if (err != OK)
         request_answer_failed(request, err, NULL);
     else

@@ -4,6 +4,42 @@
  */
 #include "server/handlers/offset_topics.h"
 
+#include "base/name_order.h"
+
+/* ---- topics by name ---- */
+
+enum err told_topics_index(struct told_topics *told, struct arena *arena, struct slice *names,
+                           size_t *room, size_t count)
+{
+    *told = (struct told_topics){.arena = arena, .names = names, .room = room, .count = count};
+    return name_order(arena, names, count, &told->order);
+}
+
+bool told_topics_find(const struct told_topics *told, struct slice name, uint32_t *index_out)
+{
+    return name_find(told->names, told->order, told->count, name, index_out);
+}
+
+void *told_topics_grow(struct told_topics *told, uint32_t index, void *partitions, size_t old,
+                       size_t added, size_t partition_bytes)
+{
+    size_t room = told->room[index];
+    void *grown;
+
+    if (old + added <= room)
+        return partitions;
+    room = MAX(2 * room, old + added);
+    grown = arena_zeroed(told->arena, room, partition_bytes);
+    if (!grown)
+        return NULL;
+    if (old > 0)
+        memcpy(grown, partitions, old * partition_bytes);
+    told->room[index] = room;
+    return grown;
+}
+
+/* ---- what is answered here ---- */
+
 static offsets_told_topic *topic_answered(struct offset_topics *topics,
                                           const offsets_asked_topic *asked)
 {
@@ -69,6 +105,31 @@ static enum err topic_split(struct offset_topics *topics, const offsets_asked_to
     return OK;
 }
 
+static struct slice topic_key(const struct offset_topics *topics, const offsets_told_topic *topic)
+{
+    return topics->by_id ? slice_of(topic->topic_id.bytes, sizeof topic->topic_id.bytes)
+                         : topic->name;
+}
+
+static enum err own_index(struct offset_topics *topics)
+{
+    size_t count = (size_t)topics->own_count;
+    struct slice *names;
+    size_t *room;
+
+    if (count == 0)
+        return OK; /* as nearly always */
+    names = ARENA_ARRAY(topics->arena, struct slice, count);
+    room = ARENA_ARRAY(topics->arena, size_t, count);
+    if (!names || !room)
+        return ERR_NO_MEMORY;
+    for (size_t i = 0; i < count; i++) {
+        names[i] = topic_key(topics, &topics->told[i]);
+        room[i] = (size_t)topics->told[i].partitions_count;
+    }
+    return told_topics_index(&topics->own, topics->arena, names, room, count);
+}
+
 enum err offset_topics_split(struct offset_topics *topics, const struct metadata_image *image,
                              const offsets_asked_topic *asked, int32_t count)
 {
@@ -98,41 +159,32 @@ enum err offset_topics_split(struct offset_topics *topics, const struct metadata
         if (slice_is_null(topics->kept[i].name))
             return ERR_NO_MEMORY;
     }
-    return OK;
+    return own_index(topics);
 }
 
 /* ---- the coordinator's part ---- */
 
-static bool same_topic(const struct offset_topics *topics, const offsets_told_topic *a,
-                       const offsets_told_topic *b)
-{
-    return topics->by_id ? uuid_equal(a->topic_id, b->topic_id) : slice_equal(a->name, b->name);
-}
-
 /* Behind what was answered for the same topic here, else as a topic of its own. */
 static enum err topic_merge(struct offset_topics *topics, const offsets_told_topic *from)
 {
-    offsets_told_topic *to = NULL;
-    offsets_told_partition *merged;
     size_t old, added = (size_t)MAX(from->partitions_count, 0);
+    offsets_told_partition *partitions;
+    offsets_told_topic *to;
+    uint32_t index;
 
-    for (int32_t i = 0; i < topics->own_count && !to; i++)
-        if (same_topic(topics, &topics->told[i], from))
-            to = &topics->told[i];
-    if (!to) {
+    if (!told_topics_find(&topics->own, topic_key(topics, from), &index)) {
         topics->told[topics->told_count++] = *from;
         return OK;
     }
+    to = &topics->told[index];
     old = (size_t)to->partitions_count;
-    merged =
-        offset_commit_response_offset_commit_response_partition_array(topics->arena, old + added);
-    if (!merged)
+    partitions =
+        told_topics_grow(&topics->own, index, to->partitions, old, added, sizeof *partitions);
+    if (!partitions)
         return ERR_NO_MEMORY;
-    if (old > 0)
-        memcpy(merged, to->partitions, old * sizeof *merged);
     if (added > 0)
-        memcpy(merged + old, from->partitions, added * sizeof *merged);
-    to->partitions = merged;
+        memcpy(partitions + old, from->partitions, added * sizeof *partitions);
+    to->partitions = partitions;
     to->partitions_count = (int32_t)(old + added);
     return OK;
 }

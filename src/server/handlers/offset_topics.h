@@ -11,6 +11,25 @@
 #include "coordinator/txn_offsets.h"
 #include "metadata/metadata.h"
 
+/* Topics that were answered here, by name: a request may name a million of them, and a topic again and again. */
+struct told_topics {
+    struct arena *arena;
+    struct slice *names; /* an id is a name of 16 bytes */
+    uint32_t *order;
+    size_t *room; /* of the partitions of each */
+    size_t count;
+};
+
+/* `names` in the arena, as many as `room`, which tells how many partitions each has got. ERR_NO_MEMORY. */
+MUST_USE enum err told_topics_index(struct told_topics *told, struct arena *arena,
+                                    struct slice *names, size_t *room, size_t count);
+/* The first of that name; false: none. */
+bool told_topics_find(const struct told_topics *told, struct slice name, uint32_t *index_out);
+/* The partitions of a topic with room for `added` more behind `old`: moved when they have to grow, so that many small
+ * additions do not cost a copy each. NULL: no memory. */
+void *told_topics_grow(struct told_topics *told, uint32_t index, void *partitions, size_t old,
+                       size_t added, size_t partition_bytes);
+
 struct offset_topics {
     struct arena *arena;
     bool by_id;                /* topics are named by id */
@@ -19,6 +38,7 @@ struct offset_topics {
     int32_t kept_count;
     offsets_told_topic *told;
     int32_t told_count;
+    struct told_topics own; /* the first own_count of `told` */
 };
 
 /* `topics` has arena and by_id. The image is not needed any more afterwards. ERR_NO_MEMORY. */

@@ -61,6 +61,26 @@ static void groups_are_listed_by_state_and_type(void **state) /* 27 */
     assert_string_equal(listed(fixture, NULL, "share"), "");
 }
 
+static void many_filters_are_not_held_against_each_of_many_groups(void **state)
+{
+    enum { GROUPS = 8000, FILTERS = 1000000 }; /* each with each: minutes */
+    struct fixture *fixture = *state;
+    struct list_groups_request request = {.states_filter_count = FILTERS};
+    struct list_groups_response *response;
+
+    for (int i = 0; i < GROUPS; i++)
+        commit(fixture, (struct commit){.group = arena_format(&fixture->arena, "g%d", i)});
+    request.states_filter = ARENA_ARRAY(&fixture->arena, struct slice, FILTERS);
+    assert_non_null(request.states_filter);
+    for (int i = 0; i < FILTERS; i++)
+        request.states_filter[i] = text("      emptz      ");
+    response = fixture_reply(fixture, fixture_send(fixture, API_LIST_GROUPS, 5, &request));
+    assert_int_equal(response->groups_count, 0);
+    request.states_filter[FILTERS - 1] = text("Empty");
+    response = fixture_reply(fixture, fixture_send(fixture, API_LIST_GROUPS, 5, &request));
+    assert_int_equal(response->groups_count, GROUPS);
+}
+
 /* ---- DescribeGroups ---- */
 
 static struct describe_groups_response_described_group *describe(struct fixture *fixture,
@@ -363,6 +383,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(groups_are_listed_by_state_and_type),
+        TEST(many_filters_are_not_held_against_each_of_many_groups),
         TEST(a_missing_group_is_dead_and_from_version_6_an_error),
         TEST(members_show_metadata_in_stable_only_and_what_they_were_assigned_last),
         TEST(groups_are_deleted_when_empty_with_their_offsets),

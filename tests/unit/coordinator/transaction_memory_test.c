@@ -76,9 +76,10 @@ static void scenario(struct fixture *fixture)
     if (fixture->failure == OK) {
         struct slice id = text("x");
         struct list_transactions_request all;
-        struct transaction_list body = {&all, NULL, NULL};
+        struct transaction_list body;
 
         list_transactions_request_init(&all);
+        assert_int_equal(transaction_list_init(NULL, &all, &body), OK);
         fixture_send(fixture, API_DESCRIBE_TRANSACTIONS, 0, &id);
         fixture_send(fixture, API_LIST_TRANSACTIONS, 0, &body);
     }

@@ -216,12 +216,17 @@ const char *list(struct fixture *fixture, const struct list_transactions_request
 {
     static char out[2048];
     struct list_transactions_request all;
-    struct transaction_list body = {request ? request : &all, matches, NULL};
+    struct transaction_list body;
+    struct arena arena;
     const struct list_transactions_response *response;
     struct text line;
 
     list_transactions_request_init(&all);
+    arena_init(&arena, &heap_allocator, SIZE_MAX);
+    assert_int_equal(transaction_list_init(&arena, request ? request : &all, &body), OK);
+    body.matches = matches;
     response = fixture_reply(fixture, fixture_send(fixture, API_LIST_TRANSACTIONS, 2, &body));
+    arena_release(&arena);
     assert_non_null(response);
     assert_int_equal(response->error_code, 0);
     text_init(&line, out, sizeof out);
