@@ -91,6 +91,10 @@ static int arguments_read(struct start *start, int argc, char **argv)
         if (strcmp(argv[i], "--override") != 0)
             continue;
         err = config_file_override(&start->arena, &start->file, slice_from_text(argv[++i]), &why);
+        if (err == ERR_USAGE) {
+            fprintf(stderr, "barnabas start: %s\n%s", why.text, usage);
+            return CLI_USAGE;
+        }
         if (err != OK)
             return fail(argv[i], &why, err);
     }

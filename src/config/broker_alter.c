@@ -216,24 +216,28 @@ enum err config_broker_alter_check(struct arena *arena, const struct config *con
 {
     const struct config_set *layer = per_broker ? &config->node : &config->cluster;
     struct config_pair *pairs = ARENA_ARRAY(arena, struct config_pair, layer->count + count + 1);
+    struct config_pair *asked = ARENA_ARRAY(arena, struct config_pair, count);
+    struct config_keys layer_keys, asked_keys;
     size_t kept = 0;
 
-    if (!pairs)
+    if (!pairs || !asked)
         return ERR_NO_MEMORY;
-    TRY(config_operations_check(operations, count, why));
+    TRY(config_operations_check(arena, operations, count, why));
+    for (size_t i = 0; i < count; i++)
+        asked[i] = (struct config_pair){operations[i].key, operations[i].value};
+    TRY(config_keys_order(arena, &(struct config_set){asked, count}, &asked_keys));
+    TRY(config_keys_order(arena, layer, &layer_keys));
     for (size_t i = 0; i < layer->count; i++) {
-        bool touched = false;
+        uint32_t at;
 
-        for (size_t j = 0; j < count; j++)
-            touched = touched || slice_equal(operations[j].key, layer->pairs[i].key);
-        if (!touched)
+        if (!config_keys_find(&asked_keys, layer->pairs[i].key, &at))
             pairs[kept++] = layer->pairs[i];
     }
     for (size_t i = 0; i < count; i++) {
         struct slice value;
 
-        TRY(operation_apply(arena, &operations[i], config_set_get(layer, operations[i].key), &value,
-                            why));
+        TRY(operation_apply(arena, &operations[i],
+                            config_keys_value(&layer_keys, operations[i].key), &value, why));
         if (!slice_is_null(value))
             pairs[kept++] = (struct config_pair){operations[i].key, value};
     }

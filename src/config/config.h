@@ -410,10 +410,6 @@ struct config_operation {
     struct slice value;
 };
 
-/* What both stages refuse first: repeated keys, null values, unknown operations: ERR_INVALID_REQUEST. */
-MUST_USE enum err config_operations_check(const struct config_operation *operations, size_t count,
-                                          struct why *why);
-
 struct config_rules {
     bool elr;              /* eligible.leader.replicas.version > 0 */
     bool cordoned_allowed; /* metadata.version >= 4.3-IV0 */

@@ -4,6 +4,8 @@
  */
 #include "config/config_internal.h"
 
+#include "base/name_order.h"
+
 struct slice config_trim(struct slice text)
 {
     while (text.size_bytes > 0 && text.data[0] <= ' ') {
@@ -138,6 +140,24 @@ bool config_list_has(struct config_list list, struct slice item)
         if (slice_equal(list.items[i], item))
             return true;
     return false;
+}
+
+enum err config_list_firsts(struct arena *arena, struct config_list list, uint32_t **firsts_out)
+{
+    uint32_t *firsts = ARENA_ARRAY(arena, uint32_t, list.count);
+    uint32_t *order;
+    uint32_t first = 0;
+
+    if (!firsts)
+        return ERR_NO_MEMORY;
+    TRY(name_order(arena, list.items, list.count, &order));
+    for (size_t i = 0; i < list.count; i++) {
+        if (i == 0 || !slice_equal(list.items[order[i]], list.items[first]))
+            first = order[i];
+        firsts[order[i]] = first;
+    }
+    *firsts_out = firsts;
+    return OK;
 }
 
 struct slice config_set_get(const struct config_set *set, struct slice key)

@@ -108,17 +108,17 @@ static enum err check_word(const struct config_key *key, struct slice value, str
 }
 
 /* Repeats are dropped, as Kafka does with a warning. */
-static enum err check_list(const struct config_key *key, struct config_list *list, struct why *why)
+static enum err check_list(struct arena *arena, const struct config_key *key,
+                           struct config_list *list, struct why *why)
 {
     struct slice *items = (struct slice *)list->items;
+    uint32_t *firsts;
     size_t count = 0;
 
-    for (size_t i = 0; i < list->count; i++) {
-        struct config_list kept = {items, count};
-
-        if (!config_list_has(kept, items[i]))
+    TRY(config_list_firsts(arena, *list, &firsts));
+    for (size_t i = 0; i < list->count; i++)
+        if (firsts[i] == i)
             items[count++] = items[i];
-    }
     list->count = count;
     if (count == 0 && !key->check.empty_allowed) {
         char valid[256] = "any non-empty value";
@@ -268,7 +268,7 @@ static enum err check_items(struct arena *arena, const struct config_key *key,
 
     switch (key->check.kind) {
     case CONFIG_CHECK_LIST:
-        return check_list(key, list, why);
+        return check_list(arena, key, list, why);
     case CONFIG_CHECK_THROTTLED_REPLICAS:
         return check_throttled(arena, key, *list, why);
     case CONFIG_CHECK_VOTERS:
@@ -395,10 +395,16 @@ static struct decimal decimal_of(struct slice text)
 
 struct slice config_double_text(struct arena *arena, struct slice text)
 {
-    struct decimal d = decimal_of(text);
+    struct decimal d = {0};
     char buffer[2 * DIGITS_MAX];
     struct text out;
+    double value = 0;
 
+    /* What is too small is zero, however its digits are written. */
+    if (parse_f64(without_plus(text), &value) == OK && (value < 0 || value > 0))
+        d = decimal_of(text);
+    else
+        d.negative = text.size_bytes > 0 && text.data[0] == '-';
     text_init(&out, buffer, sizeof buffer);
     if (d.negative)
         text_add(&out, "-");

@@ -190,3 +190,5 @@ def test_start_explains_itself():
     answer = subprocess.run([BINARY, "start", "--help"], stdout=subprocess.PIPE, text=True, check=True)
     assert "--override" in answer.stdout
     assert subprocess.run([BINARY, "start", "--nothing"], stderr=subprocess.DEVNULL).returncode == 2
+    assert subprocess.run([BINARY, "start", "--override", "no-equal-sign"],
+                          stderr=subprocess.DEVNULL).returncode == 2

@@ -65,7 +65,8 @@ static enum err keys_check(struct arena *arena, const struct alteration *item, s
     uint32_t *order;
 
     if (item->count > KEYS_MAX)
-        return why_set(why, ERR_INVALID_REQUEST, "More than %d config keys", KEYS_MAX);
+        return why_set(why, ERR_POLICY_VIOLATION,
+                       "Unable to perform excessively large batch operation.");
     keys = ARENA_ARRAY(arena, struct slice, item->count);
     if (!keys)
         return ERR_NO_MEMORY;

@@ -286,11 +286,76 @@ static void doubles_are_printed_as_java_prints_them(void **state)
         {"1.5e-7", "1.5E-7"},
         {"1.7976931348623157E308", "1.7976931348623157E308"},
         {"-2.50e1", "-25.0"},
+        {"1e-400", "0.0"}, /* too small for any but zero */
+        {"-0.01e-2147483648", "-0.0"},
     };
 
     UNUSED(state);
     for (size_t i = 0; i < ARRAY_COUNT(rows); i++)
         assert_slice(config_double_text(&arena, text(rows[i].source)), rows[i].printed);
+}
+
+/* The longest value that a request can hold, with as many different items as it has room for. */
+static struct slice many_items(void)
+{
+    char *data = arena_allocate(&arena, 32768);
+    size_t at = 0;
+
+    assert_non_null(data);
+    for (int i = 0; i < 8191; i++) {
+        data[at++] = (char)('a' + i % 26);
+        data[at++] = (char)('a' + i / 26 % 26);
+        data[at++] = (char)('a' + i / 676);
+        data[at++] = ',';
+    }
+    return slice_of(data, at - 1);
+}
+
+static void lists_of_many_items_are_not_compared_each_with_each(void **state)
+{
+    struct slice many = many_items();
+    struct config_value value;
+    struct slice out;
+
+    UNUSED(state);
+    for (int i = 0; i < 500; i++) { /* each with each: minutes */
+        arena_reset(&arena);
+        many = many_items();
+        assert_int_equal(
+            config_value_parse(&arena, config_topic_key(TOPIC_CLEANUP_POLICY), many, &value, NULL),
+            ERR_CONFIG);
+        assert_int_equal(config_list_change(&arena, many, many, true, &out), OK);
+        assert_true(slice_equal(out, many));
+        assert_int_equal(config_list_change(&arena, many, many, false, &out), OK);
+        assert_int_equal(out.size_bytes, 0);
+    }
+}
+
+static void a_changed_list_keeps_its_order_and_has_what_is_added_once(void **state)
+{
+    static const struct {
+        const char *before, *change;
+        bool append;
+        const char *after;
+    } rows[] = {
+        {"a,b", "c,a,c", true, "a,b,c"},
+        {"a,,b", "x,,y", true, "a,b,x,,y"},
+        {"a,a", "a", true, "a,a"},
+        {"", "a,a", true, "a"},
+        {"a,b,a,c", "a,d", false, "b,c"},
+        {"a,,b", ",", false, "a,b"},
+        {"a", "a", false, ""},
+        {"", "a", false, ""},
+    };
+    struct slice out;
+
+    UNUSED(state);
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        assert_int_equal(config_list_change(&arena, text(rows[i].before), text(rows[i].change),
+                                            rows[i].append, &out),
+                         OK);
+        assert_slice(out, rows[i].after);
+    }
 }
 
 static void values_are_parsed_as_kafka_parses_them(void **state)
@@ -392,6 +457,8 @@ int main(void)
         TEST(a_value_is_at_most_32767_bytes),
         TEST(tiering_a_topic_can_not_be_undone_silently),
         TEST(doubles_are_printed_as_java_prints_them),
+        TEST(lists_of_many_items_are_not_compared_each_with_each),
+        TEST(a_changed_list_keeps_its_order_and_has_what_is_added_once),
         TEST(a_printed_value_parses_to_itself),
         TEST(values_are_parsed_as_kafka_parses_them),
     };
