@@ -62,6 +62,9 @@ static enum err directories_check(struct call *call,
         return OK;
     if (request->log_dirs_count <= 0)
         return why_set(call->why, ERR_INVALID_REGISTRATION, "No directories specified in request");
+    if (request->log_dirs_count > BROKER_DIRECTORIES_MAX)
+        return why_set(call->why, ERR_INVALID_REGISTRATION, "More than %d directories in request",
+                       BROKER_DIRECTORIES_MAX);
     for (int32_t i = 0; i < request->log_dirs_count; i++) {
         if (directory_is_reserved(request->log_dirs[i]))
             return why_set(call->why, ERR_INVALID_REGISTRATION, "Reserved directory ID in request");

@@ -183,13 +183,16 @@ static enum err entry_alter(struct call *call, entry asked, struct why *why)
     return OK;
 }
 
-/* The same entity gives the same text, whatever the order of its parts. */
+enum { TYPES = 3 }; /* of an entity's parts */
+
+/* The same entity gives the same text, whatever the order of its parts. None with more parts than there
+ * are types, which is refused: the text would grow with each. */
 static enum err entity_text(struct call *call, entry asked, struct slice *out)
 {
-    static const char *const types[] = {"client-id", "ip", "user"};
+    static const char *const types[TYPES] = {"client-id", "ip", "user"};
 
     *out = SLICE_EMPTY;
-    for (size_t t = 0; t < ARRAY_COUNT(types); t++) {
+    for (size_t t = 0; t < TYPES && asked->entity_count <= TYPES; t++) {
         for (int32_t i = 0; i < asked->entity_count; i++) {
             struct slice name = asked->entity[i].entity_name;
 
@@ -247,7 +250,7 @@ enum err decide_alter_client_quotas(struct call *call, const void *body, void *a
         enum err err;
 
         TRY(entry_answer(call, &request->entries[i], &response->entries[i]));
-        if (repeats[i] == NAME_AGAIN)
+        if (repeats[i] == NAME_AGAIN && request->entries[i].entity_count <= TYPES)
             err = why_set(&why, ERR_INVALID_REQUEST, "Ignoring duplicate entity");
         else if (request->entries[i].ops_count > OPS_MAX)
             err = why_set(&why, ERR_INVALID_REQUEST, "More quota keys than there are");

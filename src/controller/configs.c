@@ -169,6 +169,16 @@ static enum err resource_key(struct call *call, int8_t type, struct slice name, 
     return slice_is_null(*out) ? ERR_NO_MEMORY : OK;
 }
 
+/* Each resource is compared key by key with itself, so many keys are dear even when they change nothing. */
+#define CHANGES_CHECK(call, request)                                    \
+    do {                                                                \
+        int64_t changes_ = 0;                                           \
+                                                                        \
+        for (int32_t i_ = 0; i_ < (request)->resources_count; i_++)     \
+            changes_ += MAX((request)->resources[i_].configs_count, 0); \
+        TRY(call_changes_check((call), changes_));                      \
+    } while (0)
+
 enum err decide_incremental_alter_configs(struct call *call, const void *body, void *answer)
 {
     const struct incremental_alter_configs_request *request = body;
@@ -181,6 +191,7 @@ enum err decide_incremental_alter_configs(struct call *call, const void *body, v
         call->arena, count);
     if (!keys || !response->responses)
         return ERR_NO_MEMORY;
+    CHANGES_CHECK(call, request);
     for (size_t i = 0; i < count; i++)
         TRY(resource_key(call, request->resources[i].resource_type,
                          request->resources[i].resource_name, &keys[i]));
@@ -229,6 +240,7 @@ enum err decide_alter_configs(struct call *call, const void *body, void *answer)
         alter_configs_response_alter_configs_resource_response_array(call->arena, count);
     if (!keys || !response->responses)
         return ERR_NO_MEMORY;
+    CHANGES_CHECK(call, request);
     for (size_t i = 0; i < count; i++)
         TRY(resource_key(call, request->resources[i].resource_type,
                          request->resources[i].resource_name, &keys[i]));

@@ -183,12 +183,17 @@ enum err record_add(struct call *call, int16_t key, int16_t version, void *messa
     return OK;
 }
 
-enum err call_records_check(struct call *call)
+enum err call_changes_check(struct call *call, int64_t count)
 {
-    if (call->records->count <= CONTROLLER_RECORDS_MAX)
+    if (count <= CONTROLLER_RECORDS_MAX)
         return OK;
     return why_set(call->why, ERR_POLICY_VIOLATION,
                    "Unable to perform excessively large batch operation.");
+}
+
+enum err call_records_check(struct call *call)
+{
+    return call_changes_check(call, (int64_t)call->records->count);
 }
 
 bool call_allowed(const struct call *call, int8_t operation, int8_t resource_type,

@@ -18,6 +18,7 @@ struct heartbeat {
     int32_t id;
     int64_t epoch;
     int64_t contact_ms;      /* of the last heartbeat; -1: no session */
+    bool has_ended;          /* since that contact */
     int64_t metadata_offset; /* as the broker last reported; -1: not yet */
     int64_t
         shutdown_offset; /* records of its controlled shutdown end here; -1: not shutting down */
@@ -101,6 +102,9 @@ bool call_allowed(const struct call *call, int8_t operation, int8_t resource_typ
                   struct slice resource_name);
 /* Room in the records of a user's operation; ERR_POLICY_VIOLATION with Kafka's text. */
 MUST_USE enum err call_records_check(struct call *call);
+/* The same for changes that are asked for, before they are looked at: what they cost may grow with the
+ * square of their number. */
+MUST_USE enum err call_changes_check(struct call *call, int64_t count);
 /* `message_out` is the address of a pointer to the record's struct. */
 MUST_USE enum err record_add(struct call *call, int16_t key, int16_t version, void *message_out);
 
@@ -142,6 +146,8 @@ MUST_USE enum err names_repeated(struct arena *arena, const struct slice *names,
 
 /* ---- brokers ---- */
 
+/* More than any machine has; they are compared each with each. */
+#define BROKER_DIRECTORIES_MAX 1000
 /* Registered, neither fenced nor shutting down. */
 bool broker_is_active(const struct metadata_image *image, int32_t id);
 bool broker_has_uncordoned(const struct metadata_broker *broker);

@@ -255,6 +255,29 @@ static int8_t upgrade_type(const struct call *call,
     return call->request->api_version == 0 ? (int8_t)UPGRADE : asked->upgrade_type;
 }
 
+/* A feature that is named again is changed as it was named last, and once. */
+static enum err updates_settle(struct call *call, const struct update_features_request *request,
+                               struct update_features_request *out)
+{
+    size_t count = (size_t)MAX(request->feature_updates_count, 0);
+    struct slice *names = ARENA_ARRAY(call->arena, struct slice, count);
+    enum name_repeat *repeats;
+
+    *out = *request;
+    out->feature_updates = update_features_request_feature_update_key_array(call->arena, count);
+    out->feature_updates_count = 0;
+    if (!names || !out->feature_updates)
+        return ERR_NO_MEMORY;
+    for (size_t i = 0; i < count; i++)
+        names[i] = request->feature_updates[count - 1 - i].feature;
+    TRY(names_repeated(call->arena, names, count, &repeats));
+    for (size_t i = 0; i < count; i++) {
+        if (repeats[count - 1 - i] != NAME_AGAIN)
+            out->feature_updates[out->feature_updates_count++] = request->feature_updates[i];
+    }
+    return OK;
+}
+
 static enum err updates_run(struct call *call, const struct update_features_request *request,
                             struct why *why)
 {
@@ -298,12 +321,14 @@ enum err decide_update_features(struct call *call, const void *body, void *answe
 {
     const struct update_features_request *request = body;
     struct update_features_response *response = answer;
+    struct update_features_request settled;
     struct why why = {0};
     enum err err;
 
     if (!call_allowed(call, OPERATION_ALTER, RESOURCE_CLUSTER, CLUSTER_RESOURCE))
         return ERR_CLUSTER_AUTHORIZATION_FAILED;
-    err = updates_run(call, request, &why);
+    TRY(updates_settle(call, request, &settled));
+    err = updates_run(call, &settled, &why);
     if (err == ERR_NO_MEMORY)
         return err;
     if (err != OK || request->validate_only) {

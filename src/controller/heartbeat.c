@@ -205,10 +205,15 @@ enum err decide_broker_heartbeat(struct call *call, const void *body, void *answ
     const char *const names[] = {"FENCED", "UNFENCED", "CONTROLLED_SHUTDOWN", "SHUTDOWN_NOW"};
 
     TRY(broker_epoch_check(call, request->broker_id, request->broker_epoch));
+    if (request->offline_log_dirs_count > BROKER_DIRECTORIES_MAX ||
+        request->cordoned_log_dirs_count > BROKER_DIRECTORIES_MAX)
+        return why_set(call->why, ERR_INVALID_REQUEST, "More than %d directories in request",
+                       BROKER_DIRECTORIES_MAX);
     broker = metadata_image_broker(call->image, request->broker_id);
     heartbeat = heartbeat_find(call->controller, request->broker_id);
     ASSERT(broker && heartbeat); /* a registration makes both */
     heartbeat->contact_ms = call->moment->now_ms;
+    heartbeat->has_ended = false;
     if (call->moment->now_ms > call->request->deadline_ms) {
         /* The session lives, but the broker is to ask again: it may have moved on since. */
         heartbeat->metadata_offset = request->current_metadata_offset;

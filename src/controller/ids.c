@@ -46,14 +46,32 @@ enum err ids_difference(struct arena *arena, const int32_t *from, size_t count,
     return OK;
 }
 
+/* Lets an id sink in a heap whose parents are not less than their children. */
+static void id_sink(int32_t *items, size_t count, size_t at)
+{
+    int32_t id = items[at];
+
+    for (size_t child = 2 * at + 1; child < count; child = 2 * at + 1) {
+        if (child + 1 < count && items[child + 1] > items[child])
+            child++;
+        if (items[child] <= id)
+            break;
+        items[at] = items[child];
+        at = child;
+    }
+    items[at] = id;
+}
+
+/* A list from a request has as many ids as its sender likes: in n log n. */
 void ids_sort(struct ids *ids)
 {
-    for (size_t i = 1; i < ids->count; i++) {
-        int32_t id = ids->items[i];
-        size_t at = i;
+    for (size_t i = ids->count / 2; i-- > 0;)
+        id_sink(ids->items, ids->count, i);
+    for (size_t end = ids->count; end-- > 1;) {
+        int32_t greatest = ids->items[0];
 
-        for (; at > 0 && ids->items[at - 1] > id; at--)
-            ids->items[at] = ids->items[at - 1];
-        ids->items[at] = id;
+        ids->items[0] = ids->items[end];
+        ids->items[end] = greatest;
+        id_sink(ids->items, end, 0);
     }
 }

@@ -44,29 +44,45 @@ int64_t controller_deadline_ms(const struct controller *controller)
     return MIN(deadline, controller->task_deadline_ms[TASK_UNCLEAN]);
 }
 
-static enum err fence_one(struct call *call)
+static struct heartbeat *session_oldest(struct controller *controller)
 {
-    struct controller *controller = call->controller;
-    struct heartbeat *stale = NULL;
+    struct heartbeat *oldest = NULL;
 
     for (size_t i = 0; i < controller->heartbeat_count; i++) {
         struct heartbeat *heartbeat = &controller->heartbeats[i];
 
-        if (heartbeat->contact_ms >= 0 && (!stale || heartbeat->contact_ms < stale->contact_ms))
-            stale = heartbeat;
+        if (heartbeat->contact_ms >= 0 && (!oldest || heartbeat->contact_ms < oldest->contact_ms))
+            oldest = heartbeat;
     }
+    return oldest;
+}
+
+/* Told and counted once, however often its records are refused. */
+static void session_ended(struct controller *controller, struct heartbeat *heartbeat)
+{
+    if (heartbeat->has_ended)
+        return;
+    heartbeat->has_ended = true;
+    controller->sessions_expired++;
+    LOG_WARN(controller->logger, "controller", "session_ended", "broker=%d epoch=%lld",
+             heartbeat->id, (long long)heartbeat->epoch);
+}
+
+/* A session is forgotten when its broker's fencing is in the image: the records may not come into the log. */
+static enum err fence_one(struct call *call)
+{
+    struct controller *controller = call->controller;
+    struct heartbeat *stale;
+
     controller->task_deadline_ms[TASK_FENCE] = call->moment->now_ms + AGAIN_MS;
-    if (stale &&
-        call->moment->now_ms - stale->contact_ms >= controller->options.session_timeout_ms) {
+    while ((stale = session_oldest(controller)) != NULL &&
+           call->moment->now_ms - stale->contact_ms >= controller->options.session_timeout_ms) {
         const struct metadata_broker *broker = metadata_image_broker(call->image, stale->id);
 
-        stale->contact_ms = -1;
-        controller->sessions_expired++;
-        if (broker && broker->epoch == stale->epoch && !broker->fenced) {
-            LOG_WARN(controller->logger, "controller", "session_ended", "broker=%d epoch=%lld",
-                     broker->id, (long long)broker->epoch);
+        session_ended(controller, stale);
+        if (broker && broker->epoch == stale->epoch && !broker->fenced)
             return broker_fence_records(call, broker);
-        }
+        stale->contact_ms = -1;
     }
     return OK;
 }

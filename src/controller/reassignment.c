@@ -42,6 +42,20 @@ static enum err reassignment_cancel(struct call *call, struct partition_change *
     return OK;
 }
 
+/* Who of the target is not a settled replica yet: new to the partition, or what an earlier target was
+ * adding still. Who is not wanted any more must not be waited for. */
+static enum err newcomers(struct call *call, const struct metadata_partition *partition,
+                          const int32_t *target, size_t target_count, struct ids *out)
+{
+    struct ids settled;
+
+    TRY(ids_difference(call->arena, partition->replicas, partition->replica_count,
+                       partition->adding, partition->adding_count, &settled));
+    TRY(ids_difference(call->arena, target, target_count, settled.items, settled.count, out));
+    ids_sort(out);
+    return OK;
+}
+
 static enum err reassignment_begin(struct call *call, struct partition_change *change,
                                    const int32_t *target, int32_t target_count, struct why *why)
 {
@@ -58,10 +72,8 @@ static enum err reassignment_begin(struct call *call, struct partition_change *c
                        "The replication factor is changed from %zu to %d", kept, target_count);
     TRY(ids_difference(call->arena, partition->replicas, partition->replica_count, target,
                        (size_t)target_count, &removing));
-    TRY(ids_difference(call->arena, target, (size_t)target_count, partition->replicas,
-                       partition->replica_count, &adding));
+    TRY(newcomers(call, partition, target, (size_t)target_count, &adding));
     ids_sort(&removing);
-    ids_sort(&adding);
     replicas.items = ARENA_ARRAY(call->arena, int32_t, (size_t)target_count + removing.count);
     if (!replicas.items)
         return ERR_NO_MEMORY;
@@ -70,7 +82,6 @@ static enum err reassignment_begin(struct call *call, struct partition_change *c
     for (size_t i = 0; i < removing.count; i++)
         replicas.items[replicas.count++] = removing.items[i];
     change->replicas = replicas;
-    /* Also when empty: what an earlier target was adding must not be waited for. */
     change->removing = removing;
     change->adding = adding;
     return OK;

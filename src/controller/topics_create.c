@@ -4,6 +4,7 @@
  * accepted goes into one atomic batch: topic, its configs, its partitions. The checks come in Kafka's
  * order, and the first that fails is told.
  */
+#include "base/fmt.h"
 #include "controller/controller_internal.h"
 #include "metadata/topic_name.h"
 
@@ -69,25 +70,24 @@ static enum err name_is_free(struct call *call, struct slice name, struct why *w
 
 /* ---- configs ---- */
 
-static enum err configs_null_check(struct call *call, creatable topic, struct why *why)
+/* Names as many as the text of an error has room for. */
+static enum err configs_null_check(creatable topic, struct why *why)
 {
-    struct slice names = SLICE_NULL;
+    struct why names = {0};
+    size_t length = 0;
+    bool found = false;
 
-    for (int32_t i = 0; i < topic->configs_count; i++) {
-        struct slice name = topic->configs[i].name;
-
+    for (int32_t i = 0; i < topic->configs_count && length < sizeof names.text; i++) {
         if (!slice_is_null(topic->configs[i].value))
             continue;
-        names = slice_is_null(names) ? arena_copy(call->arena, name)
-                                     : arena_format_slice(call->arena, "%.*s,%.*s",
-                                                          SLICE_ARGS(names), SLICE_ARGS(name));
-        if (slice_is_null(names))
-            return ERR_NO_MEMORY;
+        length += fmt(names.text + length, sizeof names.text - length, "%s%.*s", found ? "," : "",
+                      SLICE_ARGS(topic->configs[i].name));
+        found = true;
     }
-    if (slice_is_null(names))
+    if (!found)
         return OK;
-    return why_set(why, ERR_INVALID_CONFIG, "Null value not supported for topic configs: %.*s",
-                   SLICE_ARGS(names));
+    return why_set(why, ERR_INVALID_CONFIG, "Null value not supported for topic configs: %s",
+                   names.text);
 }
 
 static enum err configs_check(struct call *call, creatable topic, struct config_set *out,
@@ -105,7 +105,7 @@ static enum err configs_check(struct call *call, creatable topic, struct config_
     *out = nothing;
     if (!operations)
         return ERR_NO_MEMORY;
-    TRY(configs_null_check(call, topic, why));
+    TRY(configs_null_check(topic, why));
     if (count == 0)
         return OK;
     for (size_t i = 0; i < count; i++)
@@ -340,11 +340,10 @@ static enum err fates_find(struct call *call, const struct create_topics_request
     return OK;
 }
 
-static enum err partitions_total_check(struct call *call,
-                                       const struct create_topics_request *request,
-                                       const enum topic_fate *fates)
+static enum err totals_check(struct call *call, const struct create_topics_request *request,
+                             const enum topic_fate *fates)
 {
-    int64_t total = 0;
+    int64_t total = 0, configs = 0;
 
     for (int32_t i = 0; i < request->topics_count; i++) {
         creatable topic = &request->topics[i];
@@ -360,8 +359,9 @@ static enum err partitions_total_check(struct call *call,
         if (total > CONTROLLER_PARTITIONS_MAX)
             return why_set(call->why, ERR_POLICY_VIOLATION,
                            "Excessively large number of partitions per request.");
+        configs += MAX(topic->configs_count, 0);
     }
-    return OK;
+    return call_changes_check(call, configs);
 }
 
 static void result_refuse(struct create_topics_response_creatable_topic_result *result,
@@ -408,7 +408,7 @@ enum err decide_create_topics(struct call *call, const void *body, void *answer)
         return ERR_NO_MEMORY;
     response->topics_count = 0;
     TRY(fates_find(call, request, fates));
-    TRY(partitions_total_check(call, request, fates));
+    TRY(totals_check(call, request, fates));
     for (size_t i = 0; i < count; i++) {
         struct create_topics_response_creatable_topic_result *result =
             &response->topics[response->topics_count];

@@ -5,6 +5,7 @@
  */
 #include "metadata/metadata.h"
 
+#include "base/name_order.h"
 #include "protocol/generated/messages.h"
 
 /* ---- quotas ---- */
@@ -205,50 +206,56 @@ static enum err scram_describe_all(const struct metadata_image *image, struct ar
     return OK;
 }
 
-/* Once per name, at its first place; named again it is refused. */
+/* Once per name, at its first place; named again it is refused. In n log n: a request has as many as its
+ * sender likes. */
 static enum err scram_describe_some(const struct metadata_image *image,
                                     const struct describe_user_scram_credentials_request *request,
                                     struct arena *arena,
                                     struct describe_user_scram_credentials_response *response)
 {
-    for (int32_t i = 0; i < request->users_count; i++) {
-        struct slice user = request->users[i].name;
-        scram_result *result = NULL;
+    size_t count = (size_t)request->users_count;
+    struct slice *names = ARENA_ARRAY(arena, struct slice, count);
+    bool *again = ARENA_ARRAY(arena, bool, count);
+    bool *repeated = ARENA_ARRAY(arena, bool, count);
+    uint32_t *order;
 
-        for (int32_t j = 0; j < response->results_count && !result; j++) {
-            if (slice_equal(response->results[j].user, user))
-                result = &response->results[j];
-        }
-        if (result) {
+    if (!names || !again || !repeated)
+        return ERR_NO_MEMORY;
+    for (size_t i = 0; i < count; i++)
+        names[i] = request->users[i].name;
+    TRY(name_order(arena, names, count, &order));
+    for (size_t i = 1; i < count; i++) {
+        again[order[i]] = slice_compare(names[order[i]], names[order[i - 1]]) == 0;
+        repeated[order[i - 1]] = again[order[i]];
+    }
+    for (size_t i = 0; i < count; i++) {
+        scram_result *result = &response->results[response->results_count];
+
+        if (again[i])
+            continue;
+        response->results_count++;
+        TRY(scram_describe(image, names[i], arena, result));
+        if (repeated[i])
             TRY(scram_refuse(
                 result, arena, ERR_DUPLICATE_RESOURCE,
                 "Cannot describe SCRAM credentials for the same user twice in a single "
                 "request: "));
-            continue;
-        }
-        result = &response->results[response->results_count++];
-        TRY(scram_describe(image, user, arena, result));
-        if (result->credential_infos_count == 0)
+        else if (result->credential_infos_count == 0)
             TRY(scram_refuse(result, arena, ERR_RESOURCE_NOT_FOUND,
                              "Attempt to describe a user credential that does not exist: "));
     }
     return OK;
 }
 
-#define USERS_MAX 10000 /* bounds the search for repeated names */
-
 enum err metadata_describe_scram(const struct metadata_image *image,
                                  const struct describe_user_scram_credentials_request *request,
                                  struct arena *arena,
-                                 struct describe_user_scram_credentials_response *response,
-                                 struct why *why)
+                                 struct describe_user_scram_credentials_response *response)
 {
     response->error_message = SLICE_EMPTY; /* as Kafka has it: not null */
     response->results_count = 0;
     if (request->users_count <= 0)
         return scram_describe_all(image, arena, response);
-    if (request->users_count > USERS_MAX)
-        return why_set(why, ERR_INVALID_REQUEST, "More than %d users in one request", USERS_MAX);
     response->results =
         describe_user_scram_credentials_response_describe_user_scram_credentials_result_array(
             arena, (size_t)request->users_count);

@@ -396,6 +396,6 @@ MUST_USE enum err
 metadata_describe_scram(const struct metadata_image *image,
                         const struct describe_user_scram_credentials_request *request,
                         struct arena *arena,
-                        struct describe_user_scram_credentials_response *response, struct why *why);
+                        struct describe_user_scram_credentials_response *response);
 
 #endif

@@ -64,7 +64,7 @@ static void answer_fill(struct raft *raft, const struct raft_fetch_request *fetc
     if (finding == FINDING_VALID) {
         raft_progress_fetched(raft, fetch->replica, fetch->fetch_offset);
         if (fetch->fetch_offset < raft->log.written_offset)
-            answer->read_bytes_max = MAX(fetch->bytes_max, 1);
+            answer->read_bytes_max = MIN(MAX(fetch->bytes_max, 1), (int32_t)RAFT_BATCH_BYTES_MAX);
     }
     answer->high_watermark = raft->leadership.high_watermark;
 }

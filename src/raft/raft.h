@@ -30,7 +30,7 @@
 #include "base/uuid.h"
 #include "raft/quorum_state.h"
 
-/* A batch of the log is at most this long. */
+/* A batch of the log is at most this long, and so is what one Fetch or FetchSnapshot is given. */
 #define RAFT_BATCH_BYTES_MAX (8 * MIB)
 
 struct raft;

@@ -87,8 +87,10 @@ void raft_snapshot_request(struct raft *raft, uint64_t token, struct slice liste
     reply->fetch_snapshot.snapshot_id = snapshot->id;
     reply->fetch_snapshot.size_bytes = snapshot->size_bytes;
     reply->fetch_snapshot.position = fetch->position;
+    /* The shell holds a chunk in memory, whatever the peer asks for. */
     reply->fetch_snapshot.chunk_bytes =
-        (int32_t)MIN(snapshot->size_bytes - fetch->position, MAX(fetch->bytes_max, 0));
+        (int32_t)MIN(snapshot->size_bytes - fetch->position,
+                     MIN(MAX(fetch->bytes_max, 0), (int32_t)RAFT_BATCH_BYTES_MAX));
 }
 
 /* ---- follower ---- */

@@ -122,6 +122,7 @@ static enum err control_take(struct log_scan *scan, struct slice batch,
                              const struct batch_header *header)
 {
     struct slice records = batch_records(batch);
+    int64_t next_offset = header->base_offset;
     struct record_walk walk;
     struct record record;
     bool more;
@@ -138,6 +139,10 @@ static enum err control_take(struct log_scan *scan, struct slice batch,
         TRY(record_walk_next(&walk, &record, &more));
         if (!more)
             return OK;
+        /* Raft keeps what they set by their offsets, which rise. */
+        if (record.offset < next_offset || record.offset > batch_last_offset(header))
+            return ERR_CORRUPT;
+        next_offset = record.offset + 1;
         TRY(control_key_read(record.key, &type));
         if (type == CONTROL_KRAFT_VOTERS)
             TRY(voters_note(scan->loaded, &record));

@@ -12,15 +12,13 @@ void handle_describe_user_scram_credentials(struct request *request)
 {
     struct describe_user_scram_credentials_response *response = request_response(request);
     const struct publication *publication = image_view_publication(request);
-    struct why why = {0};
     enum err err;
 
     if (!publication)
         return;
-    err =
-        metadata_describe_scram(publication->image, request->body, &request->arena, response, &why);
+    err = metadata_describe_scram(publication->image, request->body, &request->arena, response);
     if (err != OK)
-        request_answer_failed(request, err, why.text[0] ? why.text : NULL);
+        request_answer_failed(request, err, NULL);
     else
         request_answer(request, response);
 }

@@ -378,6 +378,33 @@ static void a_silent_broker_is_fenced_after_its_session(void **state)
     fixture_end(&fixture);
 }
 
+static void a_fencing_that_could_not_be_written_is_tried_again(void **state)
+{
+    struct controller_result result;
+    struct fixture fixture;
+    struct arena arena;
+
+    (void)state;
+    fixture_start(&fixture, METADATA_VERSION_LATEST);
+    fixture_brokers(&fixture, 2);
+    fixture_create_on(&fixture, "a", (int32_t[]){0, 1}, 2);
+    fixture_wait(&fixture, 8000);
+    fixture_heartbeat(&fixture, 1, false, false);
+    fixture.moment.now_ms += 1100;
+    arena_init(&arena, &heap_allocator, 64);
+    assert_int_equal(controller_tick(fixture.controller, &fixture.moment, &arena, &result),
+                     ERR_NO_MEMORY);
+    arena_release(&arena);
+    fixture.refuses_writes = true;
+    fixture_wait(&fixture, 100);
+    assert_false(metadata_image_broker(controller_view(fixture.controller), 0)->fenced);
+    fixture.refuses_writes = false;
+    fixture_wait(&fixture, 100);
+    assert_true(metadata_image_broker(controller_view(fixture.controller), 0)->fenced);
+    assert_string_equal(fixture_describe(&fixture, "a", 0), "leader 1/1 isr 1");
+    fixture_end(&fixture);
+}
+
 static void a_controlled_shutdown_moves_leaders_first(void **state)
 {
     const struct broker_heartbeat_response *response;
@@ -590,6 +617,7 @@ int main(void)
         cmocka_unit_test(a_broker_is_unfenced_when_it_has_seen_its_registration),
         cmocka_unit_test(a_late_heartbeat_keeps_the_session_but_moves_nothing),
         cmocka_unit_test(a_silent_broker_is_fenced_after_its_session),
+        cmocka_unit_test(a_fencing_that_could_not_be_written_is_tried_again),
         cmocka_unit_test(a_controlled_shutdown_moves_leaders_first),
         cmocka_unit_test(a_single_broker_that_leads_ends_in_two_heartbeats),
         cmocka_unit_test(a_controlled_shutdown_whose_records_were_refused_writes_them_again),

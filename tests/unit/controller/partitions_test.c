@@ -510,6 +510,35 @@ static void a_new_target_replaces_a_running_one(void **state)
     fixture_end(&fixture);
 }
 
+/* As a tool does that had no answer. */
+static void a_reassignment_asked_for_again_goes_on_as_it_was(void **state)
+{
+    struct fixture fixture;
+
+    (void)state;
+    fixture_start(&fixture, METADATA_VERSION_LATEST);
+    fixture_brokers(&fixture, 4);
+    fixture_create_on(&fixture, "a", (int32_t[]){0, 1}, 2);
+    assert_int_equal(reassign(&fixture, "a", (int32_t[]){2, 3}, 2, true), 0);
+    assert_int_equal(reassign(&fixture, "a", (int32_t[]){2, 3}, 2, true), 0);
+    assert_int_equal(fixture.records_written, 0);
+    assert_string_equal(fixture_describe(&fixture, "a", 0),
+                        "leader 0/0 isr 0,1 adding 2,3 removing 0,1");
+    assert_int_equal(reassign(&fixture, "a", NULL, -1, true), 0);
+    assert_int_equal(fixture_partition(&fixture, "a", 0)->replica_count, 2);
+    fixture_create_on(&fixture, "b", (int32_t[]){0, 1}, 2);
+    assert_int_equal(reassign(&fixture, "b", (int32_t[]){0, 1, 2}, 3, true), 0);
+    assert_int_equal(reassign(&fixture, "b", (int32_t[]){0, 1, 2}, 3, true), 0);
+    assert_string_equal(fixture_describe(&fixture, "b", 0), "leader 0/0 isr 0,1 adding 2");
+    /* Another newcomer besides: both are waited for, and neither stays when it is called off. */
+    assert_int_equal(reassign(&fixture, "b", (int32_t[]){0, 2, 3}, 3, true), 0);
+    assert_string_equal(fixture_describe(&fixture, "b", 0),
+                        "leader 0/0 isr 0,1 adding 2,3 removing 1");
+    assert_int_equal(reassign(&fixture, "b", NULL, -1, true), 0);
+    assert_int_equal(fixture_partition(&fixture, "b", 0)->replica_count, 2);
+    fixture_end(&fixture);
+}
+
 static void a_partition_named_twice_is_changed_one_step_after_the_other(void **state)
 {
     int32_t first[] = {0, 2}, second[] = {0, 1};
@@ -600,6 +629,7 @@ int main(void)
         cmocka_unit_test(replicas_that_are_only_reordered_change_at_once),
         cmocka_unit_test(a_reassignment_can_be_refused_and_cancelled),
         cmocka_unit_test(a_new_target_replaces_a_running_one),
+        cmocka_unit_test(a_reassignment_asked_for_again_goes_on_as_it_was),
         cmocka_unit_test(a_partition_named_twice_is_changed_one_step_after_the_other),
         cmocka_unit_test(replicas_are_assigned_to_directories),
     };

@@ -235,6 +235,31 @@ static void features_move_within_what_every_node_supports(void **state)
     fixture_end(&fixture);
 }
 
+/* Kafka keeps them in a map: the last one counts. */
+static void a_feature_named_more_than_once_is_changed_once(void **state)
+{
+    struct update_features_request_feature_update_key keys[3] = {
+        {.feature = SLICE(FEATURE_ELR_VERSION), .max_version_level = 1, .upgrade_type = 1},
+        {.feature = SLICE(FEATURE_GROUP_VERSION), .max_version_level = 1, .upgrade_type = 1},
+        {.feature = SLICE(FEATURE_ELR_VERSION), .max_version_level = 0, .upgrade_type = 1}};
+    struct update_features_request request = {.feature_updates = keys, .feature_updates_count = 3};
+    const struct update_features_response *response;
+    struct fixture fixture;
+
+    (void)state;
+    fixture_start(&fixture, 23); /* where ELR may be, and is not by default */
+    fixture_brokers(&fixture, 1);
+    fixture.api_version = 1;
+    response = fixture_call(&fixture, API_UPDATE_FEATURES, &request);
+    assert_non_null(response);
+    assert_int_equal(response->error_code, 0);
+    assert_int_equal(response->results_count, 3);
+    assert_int_equal(fixture.records_written, 2); /* no min.insync.replicas for ELR */
+    assert_int_equal(metadata_image_level(controller_view(fixture.controller), FEATURE_ELR_VERSION),
+                     0);
+    fixture_end(&fixture);
+}
+
 static void an_old_broker_holds_the_features_of_all_back(void **state)
 {
     struct broker_registration_request_feature features[2] = {
@@ -517,7 +542,6 @@ static void credentials_are_derived_checked_and_listed(void **state)
     struct describe_user_scram_credentials_response listed;
     const struct alter_user_scram_credentials_response *response;
     struct fixture fixture;
-    struct why why;
 
     (void)state;
     fixture_start(&fixture, METADATA_VERSION_LATEST);
@@ -533,7 +557,7 @@ static void credentials_are_derived_checked_and_listed(void **state)
                      32);
     describe_user_scram_credentials_response_init(&listed);
     assert_int_equal(metadata_describe_scram(controller_view(fixture.controller), &describe,
-                                             &fixture.arena, &listed, &why),
+                                             &fixture.arena, &listed),
                      OK);
     assert_int_equal(listed.results_count, 1);
     assert_int_equal(listed.results[0].credential_infos[0].iterations, 4096);
@@ -545,7 +569,7 @@ static void credentials_are_derived_checked_and_listed(void **state)
         describe.users_count = 3;
         describe_user_scram_credentials_response_init(&listed);
         assert_int_equal(metadata_describe_scram(controller_view(fixture.controller), &describe,
-                                                 &fixture.arena, &listed, &why),
+                                                 &fixture.arena, &listed),
                          OK);
         assert_int_equal(listed.results_count, 2);
         assert_int_equal(listed.results[0].error_code, 92);
@@ -601,6 +625,7 @@ int main(void)
         cmocka_unit_test(alter_configs_replaces_the_whole_set),
         cmocka_unit_test(features_move_within_what_every_node_supports),
         cmocka_unit_test(a_feature_that_nobody_knows_is_refused_at_level_0),
+        cmocka_unit_test(a_feature_named_more_than_once_is_changed_once),
         cmocka_unit_test(an_old_broker_holds_the_features_of_all_back),
         cmocka_unit_test(enabling_elr_fixes_the_minimum_for_the_cluster),
         cmocka_unit_test(one_refused_feature_refuses_all),

@@ -271,6 +271,26 @@ static void snapshots_are_served_in_chunks_with_every_error(void **state)
                         "reply Fetch NONE leader=1 epoch=1 hw=3 snapshot=1/1\n");
 }
 
+/* The shell holds in memory what it reads: a peer may ask for two gigabytes at once. */
+static void what_a_peer_may_take_at_once_is_bounded(void **state)
+{
+    struct bench *bench = *state;
+    struct raft_request fetch = bench_fetch(5, 1, 2, 1);
+
+    bench_start_dynamic(bench, 1);
+    fetch.fetch.bytes_max = INT32_MAX;
+    bench_request(bench, fetch);
+    assert_int_equal(bench->last_reply.error, OK);
+    assert_int_equal(bench->last_reply.fetch.read_bytes_max, RAFT_BATCH_BYTES_MAX);
+    bench_feed(bench, (struct raft_event){.kind = RAFT_EVENT_SNAPSHOT_MADE,
+                                          .snapshot_made = {{1, 1}, INT64_C(3) << 30}});
+    bench_request(bench,
+                  (struct raft_request){.api = RAFT_API_FETCH_SNAPSHOT,
+                                        .fetch_snapshot = {bench_key(5), 1, {1, 1}, 0, INT32_MAX}});
+    assert_int_equal(bench->last_reply.error, OK);
+    assert_int_equal(bench->last_reply.fetch_snapshot.chunk_bytes, RAFT_BATCH_BYTES_MAX);
+}
+
 static void follower_downloads_and_installs_a_snapshot(void **state)
 {
     struct bench *bench = *state;
@@ -373,6 +393,7 @@ int main(void)
         TEST(observer_joins_by_itself_when_it_may),
         TEST(static_voters_become_dynamic_when_all_have_told),
         TEST(snapshots_are_served_in_chunks_with_every_error),
+        TEST(what_a_peer_may_take_at_once_is_bounded),
         TEST(follower_downloads_and_installs_a_snapshot),
         TEST(snapshot_that_vanished_is_dropped_and_asked_anew),
         cmocka_unit_test(out_of_memory_is_told_and_final),
