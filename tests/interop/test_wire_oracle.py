@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The same requests to Apache Kafka and to our node: the answers are equal field by field, once ids,
-times and places that must differ are named alike. The requests are in wire_cases.py."""
+"""The same requests to Apache Kafka and to our node: the answers are equal field by field. The requests are in
+wire_cases.py; what is compared how, in wire_sides.py."""
 import json
 import re
 import struct
@@ -8,31 +8,16 @@ import time
 
 import pytest
 
-import conftest
 import kafka
 import wire
 import wire_cases
 import wire_cases_groups
 import wire_cases_transactions
+import wire_sides
 from batches import batch
+from wire_sides import Side, differences
 
-# What differs from one run of the same node to the next, at whatever depth it stands.
-VARYING = {"clusterEpoch", "finalizedFeaturesEpoch", "lastFetchTimestamp", "lastCaughtUpTimestamp",
-           "totalBytes", "usableBytes", "producerId", "highWatermark", "logEndOffset", "logAppendTimeMs",
-           "incarnationId", "directoryId", "replicaDirectoryId"}
-STILL_COMPARED = {"Fetch": {"highWatermark"}, "DescribeProducers": {"producerId"}}
-ALSO_VARYING = {"DescribeQuorum": {"leaderEpoch"}}
-COORDINATOR_LOAD_IN_PROGRESS = 14  # of producer ids too, until the first block of them has come
-
-
-class Side:
-    """A node, and what its answers must not be compared by."""
-
-    def __init__(self, node, codec):
-        self.node = node
-        self.codec = codec
-        self.topic_ids = {}
-
+class OracleSide(Side):
     def set_up(self):
         topics = (("plain", "--partitions", 2), ("small", "--config", "max.message.bytes=300"),
                   ("compact", "--config", "cleanup.policy=compact"),
@@ -49,79 +34,20 @@ class Side:
             assert answer["partitionResponses"][0]["errorCode"] == 0
         return self
 
-    def ask(self, api, version, body):
-        text = json.dumps(body)
-        for name, topic_id in self.topic_ids.items():
-            text = text.replace(f"<id {name}>", topic_id)
-        with wire.Connection(self.node) as connection:
-            while True:
-                answer = connection.ask(self.codec, api, version, json.loads(text))
-                if api != "InitProducerId" or answer["errorCode"] != COORDINATOR_LOAD_IN_PROGRESS:
-                    return answer
-                time.sleep(0.05)
-
-    def compared(self, api, answer):
-        """An answer in the words that both sides share; lists of structures in a fixed order."""
-        text = json.dumps(answer)
-        for name, topic_id in self.topic_ids.items():
-            text = text.replace(topic_id, f"<id {name}>")
-        text = text.replace(str(self.node.folder), "<folder>")
-        text = re.sub(r"should be within \[[^]]*\]", "should be within <times>", text)
-        for name, port in (("port", self.node.port), ("controller port", self.node.controller_port)):
-            text = re.sub(rf"(?<!\d){port}(?!\d)", json.dumps(f"<{name}>")[1:-1], text)
-        return self.ordered(json.loads(re.sub(r'("port": )(<[^>]+>)', r'\1"\2"', text)),
-                            VARYING - STILL_COMPARED.get(api, set()) | ALSO_VARYING.get(api, set()))
-
-    def ordered(self, value, varying):
-        if isinstance(value, dict):
-            return {name: "<varying>" if name in varying and each != -1 else
-                    "<id>" if name == "topicId" and not each.startswith("<id") and each not in (
-                        wire.ZERO_ID, wire_cases.NO_ID) else self.ordered(each, varying)
-                    for name, each in value.items()}
-        if isinstance(value, list):
-            items = [self.ordered(each, varying) for each in value]
-            return sorted(items, key=json.dumps) if any(isinstance(each, dict) for each in items) else items
-        return value
-
-
-def differences(expected, found, path="answer"):
-    """Where two answers differ, a line each."""
-    if isinstance(expected, dict) and isinstance(found, dict) and set(expected) == set(found):
-        for name in expected:
-            yield from differences(expected[name], found[name], f"{path}.{name}")
-    elif isinstance(expected, list) and isinstance(found, list) and len(expected) == len(found):
-        for index, pair in enumerate(zip(expected, found)):
-            yield from differences(*pair, f"{path}[{index}]")
-    elif expected != found:
-        yield f"{path}: Apache has {json.dumps(expected)}, we have {json.dumps(found)}"
-
 
 @pytest.fixture(scope="module")
 def sides(tools, tmp_path_factory):
     made = []
     try:
-        for name, kind in (("oracle", "apache"), ("ours", conftest.KIND)):
-            if not kafka.KINDS[kind].available():
-                pytest.skip(f"there is no {kind} node")
-            node = kafka.KINDS[kind](tmp_path_factory.mktemp(name), tools)
-            made.append(Side(node, wire.Codec(tools)))
-            node.format()
-            node.start()
-            made[-1].set_up()
+        wire_sides.start(made, OracleSide, tools, tmp_path_factory)
         yield made
     finally:
-        for side in made:
-            side.node.close()
+        wire_sides.close(made)
 
 
 @pytest.fixture
 def node(sides):
-    """Both, alive before and after; a report of a failure shows their logs."""
-    both = [side.node for side in sides]
-    for each in both:
-        each.revive()
-    yield both
-    assert all(each.is_alive() for each in both), "a node ended during this test"
+    yield from wire_sides.alive(sides)
 
 
 @pytest.mark.parametrize("api, version, body", [case[1:] for case in wire_cases.CASES],
@@ -145,10 +71,7 @@ def test_the_names_of_the_cases_are_each_used_once():
 
 
 def test_every_version_that_is_advertised_is_swept(sides, node):
-    with wire.Connection(sides[1].node) as connection:
-        told = connection.ask(sides[1].codec, "ApiVersions", 0, {})["apiKeys"]
-    names = {key: name for name, (key, _, _) in wire.schema().items()}
-    ranges = {names.get(each["apiKey"]): (each["minVersion"], each["maxVersion"]) for each in told}
+    ranges = wire_sides.advertised(sides[1])
     swept = {api: (first, last) for api, first, last in wire_cases.SWEPT}
     elsewhere = {"ApiVersions", "Produce", "ListPartitionReassignments", "DescribeUserScramCredentials",
                  "AlterUserScramCredentials"}

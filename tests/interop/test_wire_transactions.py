@@ -9,12 +9,10 @@ import time
 import pytest
 
 import batches
-import conftest
 import kafka
 import wire
 import wire_cases_transactions as cases
-from test_wire_groups import GroupSide
-from test_wire_oracle import differences
+import wire_sides
 
 PROPERTIES = {"transaction.abort.timed.out.transaction.cleanup.interval.ms": 600000}
 SETTLE_SECONDS = 20
@@ -40,7 +38,7 @@ def passes(step, answer):
     return any(each in found if isinstance(each, int) else each in text for each in step.settle)
 
 
-class TransactionSide(GroupSide):
+class TransactionSide(wire_sides.Side):
     prefix = ""
 
     def set_up(self):
@@ -70,13 +68,9 @@ class TransactionSide(GroupSide):
             for step in scene:
                 deadline = time.monotonic() + SETTLE_SECONDS
                 while True:
-                    text = json.dumps(step.body)
-                    for name, value in names.items():
-                        text = text.replace(f'"<{name}>"', str(value))
-                    for name, value in self.topic_ids.items():
-                        text = text.replace(f"<id {name}>", value)
                     try:
-                        answer = connection.ask(self.codec, step.api, step.version, made(json.loads(text)))
+                        body = made(self.named(step.body, names))
+                        answer = connection.ask(self.codec, step.api, step.version, body)
                     except TimeoutError:
                         answer = "none in time"
                     if not isinstance(answer, dict):
@@ -85,11 +79,7 @@ class TransactionSide(GroupSide):
                     if not passes(step, answer) or time.monotonic() > deadline:
                         break
                     time.sleep(0.05)
-                for name, path in step.keep.items():
-                    value = answer
-                    for part in path:
-                        value = value[part]
-                    names[name] = value
+                wire_sides.keep(step, answer, names)
                 answers.append(self.ordered(self.shared(answer, {
                     value: f"<{name}>" for name, value in reversed(names.items()) if name.startswith("pid")}),
                     {"topicId"}))
@@ -122,26 +112,16 @@ def pairs(tools, tmp_path_factory):
     """Both nodes of a cluster with a level of transaction.version."""
     made_pairs = {}
 
-    def start(pair, level):
-        for name, kind in (("oracle", "apache"), ("ours", conftest.KIND)):
-            if not kafka.KINDS[kind].available():
-                pytest.skip(f"there is no {kind} node")
-            node = kafka.KINDS[kind](tmp_path_factory.mktemp(name), tools, properties=PROPERTIES)
-            pair.append(TransactionSide(node, wire.Codec(tools)))
-            node.format("--standalone", "--feature", f"transaction.version={level}")
-            node.start()
-            pair[-1].set_up()
-
     def get(level):
         if level not in made_pairs:
             made_pairs[level] = []
-            start(made_pairs[level], level)
+            wire_sides.start(made_pairs[level], TransactionSide, tools, tmp_path_factory, PROPERTIES,
+                             ("--standalone", "--feature", f"transaction.version={level}"))
         return made_pairs[level]
 
     yield get
     for pair in made_pairs.values():
-        for side in pair:
-            side.node.close()
+        wire_sides.close(pair)
 
 
 @pytest.fixture
@@ -156,31 +136,18 @@ def sides(pairs, level):
 
 @pytest.fixture
 def node(sides):
-    both = [side.node for side in sides]
-    for each in both:
-        each.revive()
-    yield both
-    assert all(each.is_alive() for each in both), "a node ended during this test"
+    yield from wire_sides.alive(sides)
 
 
 @pytest.mark.parametrize("level, scene", [(level, scene) for level, scenes in SCENES for scene in scenes.values()],
                          ids=[f"{name} at level {level}".replace(" ", "-") for level, scenes in SCENES for name in scenes])
 def test_the_answers_are_equal(sides, node, level, scene):
     expected, found = [side.play(scene) for side in sides]
-    wrong = [f"{number}. {step.api} {step.version} {json.dumps(step.body)}\n   {line}"
-             for number, step, *pair in zip(range(len(scene)), scene, expected, found)
-             for line in differences(*pair)]
+    wrong = wire_sides.step_differences(scene, expected, found)
     assert not wrong, "\n".join(wrong)
 
 
 def test_every_version_of_the_transactions_apis_is_asked(sides, node):
-    asked = {(step.api, step.version) for scene in cases.SCENES.values() for step in scene}
-    with wire.Connection(sides[1].node) as connection:
-        told = connection.ask(sides[1].codec, "ApiVersions", 0, {})["apiKeys"]
-    names = {key: name for name, (key, _, _) in wire.schema().items()}
-    ranges = {names.get(each["apiKey"]): (each["minVersion"], each["maxVersion"]) for each in told}
-    for api, span in cases.RANGES.items():
-        assert ranges[api] == span
-        assert {(api, version) for version in range(span[0], span[1] + 1)} <= asked
+    asked = wire_sides.expect_all_asked(sides[1], cases.SCENES, cases.RANGES)
     for api, versions in (("Produce", cases.PRODUCE), ("Fetch", cases.FETCH), ("ListOffsets", cases.LIST_OFFSETS)):
         assert {(api, version) for version in versions} <= asked
