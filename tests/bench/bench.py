@@ -4,6 +4,7 @@ import argparse
 import collections
 import itertools
 import json
+import os
 import pathlib
 import resource
 import shutil
@@ -30,7 +31,7 @@ import tools as apache_tools
 Row = collections.namedtuple("Row", "run quick final")
 ROWS = {
     "produce": Row(rows_load.produce, 120, 180),
-    "default": Row(rows_load.default, 20, 30),
+    "default": Row(rows_load.default, 20, 40),
     "ping": Row(rows_request.ping, 90, 140),
     "steady": Row(rows_steady.steady, 80, 130),
     "fetch": Row(rows_load.fetch, 50, 70),
@@ -41,12 +42,13 @@ ROWS = {
     "recover": Row(rows_life.recover, 0, 45),
     "scaling": Row(rows_scaling.scaling, 50, 60),
     "groups": Row(rows_group.groups, 30, 60),
-    "transactions": Row(rows_transaction.transactions, 0, 120),
+    "transactions": Row(rows_transaction.transactions, 0, 150),
     "clean": Row(rows_clean.clean, 0, 0),
 }
 FORMS = ("quick", "final")
 FINAL_MINUTES = 15
 DESCRIPTORS = 131072
+FORGOTTEN_SECONDS, SETTLED_SECONDS = 1.2, 0.3  # file.delete.delay.ms of both is 1000
 
 
 class Bench:
@@ -115,14 +117,19 @@ class Bench:
 
     # ---- figures ----
 
+    def few(self, short):
+        """Pairs of what matters less, or takes long, in the quick and the final form, unless their number was given."""
+        return None if self.pairs_wanted else self.choose(short, None)
+
     def pairs(self, row, case, run, most=None, floor=None, kinds=None):
         """To be run in pairs by flush(): run(kind) gives figures by name. `most`: more pairs tell no more."""
         wanted = self.pairs_wanted or {"quick": 3}.get(self.form, 5)
         self.schedule.add(schedule.Case(
             row, case, run, min(wanted, most or wanted), floor, kinds or self.kinds))
 
-    def flush(self):
-        self.schedule.flush()
+    def flush(self, share=1):
+        """Runs them, in this share of the time that the row has left."""
+        self.schedule.flush(share)
 
     def canary(self):
         """How fast the machine is just now: computing, and waking another process."""
@@ -137,11 +144,33 @@ class Bench:
                              capture_output=True, text=True, timeout=120)
         return json.loads(out.stdout)
 
+    def floor_broker(self, partitions, run, threads=None):
+        """The figures of run(node) of the least that can be sent the same as a broker: see floor_broker.c. `threads`:
+        numbers of those that sync, each tried, for the best of each figure is the floor; None: the page cache."""
+        best = {}
+        for number in threads or (0,):
+            with nodes.FloorBroker(self.folder, partitions, threads is not None, number) as node:
+                found = run(node)
+            for name, value in found.items():
+                if name.startswith(("user", "system")):  # hundredths of a second
+                    continue
+                better = max if report.is_more_better(name) else min
+                best[name] = better(best.get(name, value), value)
+        return best
+
     def wake(self, rate):
         """How late a process is that sleeps and does nothing else, in microseconds: p50_us, p99_us, p999_us."""
         out = subprocess.run([nodes.PROBE, "wake", str(rate), "2"], check=True, capture_output=True,
                              text=True)
         return json.loads(out.stdout)
+
+    @staticmethod
+    def settle():
+        """Nothing that was written before is written while the next is measured, nor are its blocks freed: topics that
+        went are deleted a second later."""
+        time.sleep(FORGOTTEN_SECONDS)
+        os.sync()
+        time.sleep(SETTLED_SECONDS)
 
     def sync(self):
         """The bare fdatasync of a small append, in microseconds."""

@@ -10,28 +10,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 
 #include "payload.h"
 #include "wire.h"
 
 enum { API_PRODUCE = 0, PRODUCE_VERSION = 3, VALUE_SIZE = 100, PARTITION_BYTES = 256 };
 enum { PARTITIONS_MAX = 20000, ANSWER_BYTES = 64, FETCH_ROOM = 4 << 20 };
-
-static void die(const char *why)
-{
-    fprintf(stderr, "calls: %s\n", why);
-    exit(1);
-}
-
-static double cpu_seconds(void)
-{
-    struct rusage usage;
-
-    getrusage(RUSAGE_SELF, &usage);
-    return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
-           (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
-}
 
 static void measure_wait(void)
 {
@@ -48,7 +32,7 @@ static int connect_to(const char *address)
     int fd = wire_connect(address);
 
     if (fd < 0)
-        die("cannot connect");
+        wire_die("cannot connect");
     return fd;
 }
 
@@ -96,15 +80,15 @@ static void wide_call(struct wide *wide)
     if (!wire_send(wide->fd, wide->frame, size) ||
         !wire_receive(wide->fd, wide->answer, (size_t)wide->partitions * ANSWER_BYTES + 1024,
                       &size))
-        die("connection lost");
+        wire_die("connection lost");
     if ((int32_t)wire_get(wide->answer, 4) != wide->correlation++ ||
         size < (size_t)wide->share * 22)
-        die("not the answer");
+        wire_die("not the answer");
     for (uint32_t i = 0; i < wide->share; i++, at += 22) {
         if (wire_get(at + 4, 2) != 0)
-            die("a record was refused");
+            wire_die("a record was refused");
         if ((int64_t)wire_get(at + 6, 8) != wide->round)
-            die("an offset that is not the next one");
+            wire_die("an offset that is not the next one");
     }
     wide->first += wide->share;
     if (wide->first == wide->partitions) {
@@ -126,20 +110,20 @@ static int run_wide(char **arguments)
 
     if (wide.partitions - 1 >= PARTITIONS_MAX || wide.acks == 0 || wide.share == 0 ||
         wide.partitions % wide.share != 0)
-        die("arguments out of range");
+        wire_die("arguments out of range");
     payload_init(&wide.payload);
     wide.frame = malloc((size_t)wide.partitions * PARTITION_BYTES + 1024);
     wide.answer = malloc((size_t)wide.partitions * ANSWER_BYTES + 1024);
     for (uint64_t i = 0; i < warm_up; i++)
         wide_call(&wide);
     measure_wait();
-    cpu = cpu_seconds();
+    cpu = wire_cpu_seconds();
     start_ns = wire_now_ns();
     for (uint64_t i = 0; i < count; i++)
         wide_call(&wide);
     printf("{\"count\": %llu, \"seconds\": %.6f, \"client_cpu\": %.6f}\n",
            (unsigned long long)count, (double)(wire_now_ns() - start_ns) / 1e9,
-           cpu_seconds() - cpu);
+           wire_cpu_seconds() - cpu);
     return 0;
 }
 
@@ -157,7 +141,7 @@ static void record_check(void *context, int64_t offset, const uint8_t *value, si
 
     (void)offset;
     if (!payload_check(&fetched->payload, value, size, &sequence))
-        die("a record came changed");
+        wire_die("a record came changed");
     fetched->count++;
 }
 
@@ -174,7 +158,7 @@ static int run_fetch(char **arguments)
 
     payload_init(&fetched.payload);
     measure_wait();
-    cpu = cpu_seconds();
+    cpu = wire_cpu_seconds();
     start_ns = wire_now_ns();
     for (uint64_t i = 0; i < count; i++) {
         size_t size = wire_fetch(frame, (int32_t)i, arguments[1], 0, offset, 1000, 1);
@@ -183,15 +167,15 @@ static int run_fetch(char **arguments)
         int64_t before = offset;
 
         if (!wire_send(fd, frame, size) || !wire_receive(fd, answer, FETCH_ROOM, &size))
-            die("connection lost");
+            wire_die("connection lost");
         if (!wire_fetch_answer(answer, size, &records, &records_size) ||
             !wire_records(records, records_size, record_check, &fetched, &offset) ||
             offset == before)
-            die("a fetch failed, or was broken");
+            wire_die("a fetch failed, or was broken");
     }
     printf("{\"count\": %llu, \"records\": %llu, \"seconds\": %.6f, \"client_cpu\": %.6f}\n",
            (unsigned long long)count, (unsigned long long)fetched.count,
-           (double)(wire_now_ns() - start_ns) / 1e9, cpu_seconds() - cpu);
+           (double)(wire_now_ns() - start_ns) / 1e9, wire_cpu_seconds() - cpu);
     return 0;
 }
 

@@ -15,7 +15,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -23,7 +22,6 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -71,26 +69,6 @@ struct server {
     pthread_t thread;
 };
 
-static void die(const char *why)
-{
-    fprintf(stderr, "floor: %s: %s\n", why, strerror(errno));
-    exit(1);
-}
-
-static void *reserve(size_t count, size_t size)
-{
-    void *memory = calloc(count, size);
-
-    if (memory == NULL)
-        die("no memory");
-    return memory;
-}
-
-static void no_delay(int fd)
-{
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
-}
-
 /* ---- the server ---- */
 
 static void frame_take(struct server *server, const uint8_t *frame)
@@ -108,7 +86,7 @@ static void frame_take(struct server *server, const uint8_t *frame)
         uint32_t file = server->next_file++ % server->files;
 
         if (pwrite(server->fds[file], frame + i * part, part, server->sizes[file]) != (ssize_t)part)
-            die("append");
+            wire_die_errno("append");
         server->sizes[file] += (int64_t)part;
     }
 }
@@ -137,12 +115,12 @@ static void *serve(void *context)
     for (uint32_t i = 0; i < server->connections; i++) {
         struct epoll_event event = {.events = EPOLLIN, .data.ptr = &server->ends[i]};
 
-        server->ends[i].bytes = reserve(1, 2 * server->floor->frame + 65536);
+        server->ends[i].bytes = wire_reserve(1, 2 * server->floor->frame + 65536);
         server->ends[i].fd = accept4(server->listener, NULL, NULL, SOCK_CLOEXEC);
         if (server->ends[i].fd < 0 ||
             epoll_ctl(server->epoll, EPOLL_CTL_ADD, server->ends[i].fd, &event) != 0)
-            die("accept");
-        no_delay(server->ends[i].fd);
+            wire_die_errno("accept");
+        wire_no_delay(server->ends[i].fd);
         atomic_fetch_add(&server->floor->shared->accepted, 1);
     }
     while (open > 0) {
@@ -150,7 +128,7 @@ static void *serve(void *context)
         int ready = epoll_wait(server->epoll, events, EVENTS, STALL_MS);
 
         if (ready <= 0 && errno != EINTR)
-            die("no frame for 30 seconds");
+            wire_die_errno("no frame for 30 seconds");
         for (int i = 0; i < ready; i++) {
             struct end *end = events[i].data.ptr;
 
@@ -170,16 +148,16 @@ static void server_init(struct server *server, const struct floor *floor, uint32
     server->floor = floor;
     server->connections = floor->connections / floor->threads;
     server->files = floor->files / floor->threads;
-    server->fds = reserve(server->files, sizeof(*server->fds));
-    server->sizes = reserve(server->files, sizeof(*server->sizes));
-    server->ends = reserve(server->connections, sizeof(*server->ends));
+    server->fds = wire_reserve(server->files, sizeof(*server->fds));
+    server->sizes = wire_reserve(server->files, sizeof(*server->sizes));
+    server->ends = wire_reserve(server->connections, sizeof(*server->ends));
     for (uint32_t i = 0; i < server->files; i++) {
         char path[4096];
 
         snprintf(path, sizeof(path), "%s/floor-%u-%u", floor->folder, index, i);
         server->fds[i] = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
         if (server->fds[i] < 0)
-            die(path);
+            wire_die_errno(path);
         unlink(path);
     }
     if (floor->plain > 0 && floor->frames.codec != FLOOR_NONE)
@@ -189,7 +167,7 @@ static void server_init(struct server *server, const struct floor *floor, uint32
     if (server->epoll < 0 || server->listener < 0 ||
         bind(server->listener, (struct sockaddr *)&address, sizeof(address)) != 0 ||
         listen(server->listener, CONNECTIONS_MAX) != 0)
-        die("listen");
+        wire_die_errno("listen");
 }
 
 /* ---- the client ---- */
@@ -214,7 +192,7 @@ static void client_send(struct client *client, struct end *end)
         if (sent < 0 && errno == EAGAIN)
             return;
         if (sent < 0)
-            die("send");
+            wire_die_errno("send");
         end->left -= (size_t)sent;
         end->sent += at + (size_t)sent == size;
     }
@@ -235,7 +213,7 @@ static void client_read(struct client *client, struct end *end)
     uint64_t answers;
 
     if (got == 0 || (got < 0 && errno != EAGAIN))
-        die("the server has gone");
+        wire_die_errno("the server has gone");
     if (got < 0)
         return;
     end->used += (size_t)got;
@@ -247,7 +225,7 @@ static void client_read(struct client *client, struct end *end)
 
 static uint8_t *pattern(size_t size)
 {
-    uint8_t *frame = reserve(1, size);
+    uint8_t *frame = wire_reserve(1, size);
 
     for (size_t i = 0; i < size; i++)
         frame[i] = (uint8_t)(i * 37 >> 3);
@@ -257,7 +235,7 @@ static uint8_t *pattern(size_t size)
 static void client_run(const struct floor *floor, const struct sockaddr_in *addresses)
 {
     struct client client = {.floor = floor, .left = floor->count};
-    struct end *ends = reserve(floor->connections, sizeof(*ends));
+    struct end *ends = wire_reserve(floor->connections, sizeof(*ends));
     int epoll = epoll_create1(EPOLL_CLOEXEC);
     int64_t start_ns;
 
@@ -270,8 +248,8 @@ static void client_run(const struct floor *floor, const struct sockaddr_in *addr
         if (connect(ends[i].fd, (const struct sockaddr *)&addresses[i % floor->threads],
                     sizeof(*addresses)) != 0 ||
             epoll_ctl(epoll, EPOLL_CTL_ADD, ends[i].fd, &event) != 0)
-            die("connect");
-        no_delay(ends[i].fd);
+            wire_die_errno("connect");
+        wire_no_delay(ends[i].fd);
     }
     while (atomic_load(&floor->shared->accepted) < floor->connections)
         usleep(200);
@@ -283,7 +261,7 @@ static void client_run(const struct floor *floor, const struct sockaddr_in *addr
         int ready = epoll_wait(epoll, events, EVENTS, STALL_MS);
 
         if (ready <= 0 && errno != EINTR)
-            die("no answer for 30 seconds");
+            wire_die_errno("no answer for 30 seconds");
         for (int i = 0; i < ready; i++) {
             client_send(&client, events[i].data.ptr);
             client_read(&client, events[i].data.ptr);
@@ -291,15 +269,6 @@ static void client_run(const struct floor *floor, const struct sockaddr_in *addr
     }
     floor->shared->answered_seconds = (double)(wire_now_ns() - start_ns) / 1e9;
     _exit(0);
-}
-
-static double cpu_seconds(void)
-{
-    struct rusage usage;
-
-    getrusage(RUSAGE_SELF, &usage);
-    return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
-           (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
 }
 
 static int run(const struct floor *floor)
@@ -321,15 +290,15 @@ static int run(const struct floor *floor)
     if (client == 0)
         client_run(floor, addresses);
     start_ns = wire_now_ns();
-    cpu = cpu_seconds();
+    cpu = wire_cpu_seconds();
     for (uint32_t i = 0; i < floor->threads; i++)
         if (pthread_create(&servers[i].thread, NULL, serve, &servers[i]) != 0)
-            die("thread");
+            wire_die_errno("thread");
     for (uint32_t i = 0; i < floor->threads; i++)
         pthread_join(servers[i].thread, NULL);
-    cpu = cpu_seconds() - cpu;
+    cpu = wire_cpu_seconds() - cpu;
     if (client < 0 || waitpid(client, &status, 0) != client || status != 0)
-        die("the client failed");
+        wire_die_errno("the client failed");
     printf("{\"count\": %llu, \"seconds\": %.6f, \"cpu_seconds\": %.6f, \"cpu_us\": %.3f, "
            "\"answered_seconds\": %.6f, \"bytes\": %llu}\n",
            (unsigned long long)floor->count, (double)(wire_now_ns() - start_ns) / 1e9, cpu,
@@ -366,7 +335,7 @@ int main(int argc, char **argv)
     floor.shared = mmap(NULL, sizeof(*floor.shared), PROT_READ | PROT_WRITE,
                         MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (floor.shared == MAP_FAILED)
-        die("no memory");
+        wire_die_errno("no memory");
     if (argc == 11) {
         floor.plain = floor.frame;
         floor_frames_make(&floor.frames, argv[9], floor.plain, strtoul(argv[10], NULL, 10));

@@ -13,13 +13,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/resource.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -68,21 +66,6 @@ struct server {
 
 static const uint8_t head[HEAD];
 
-static void die(const char *why)
-{
-    fprintf(stderr, "floor_fetch: %s: %s\n", why, strerror(errno));
-    exit(1);
-}
-
-static void *reserve(size_t count, size_t size)
-{
-    void *memory = calloc(count, size);
-
-    if (memory == NULL)
-        die("no memory");
-    return memory;
-}
-
 static size_t answer_bytes(const struct plan *plan)
 {
     return HEAD + plan->files * plan->range;
@@ -104,14 +87,14 @@ static struct block *block_read(struct server *server, uint64_t set)
             oldest = block;
     }
     if (oldest->bytes == NULL)
-        oldest->bytes = reserve(plan->files, plan->range);
+        oldest->bytes = wire_reserve(plan->files, plan->range);
     oldest->set = set;
     for (uint32_t i = 0; i < plan->files; i++) {
         uint8_t *bytes = oldest->bytes + i * plan->range;
 
         if (pread(server->fds[i], bytes, plan->range, (off_t)(set * plan->range)) !=
             (ssize_t)plan->range)
-            die("read");
+            wire_die_errno("read");
         server->crc = crc32_iscsi(bytes, (int)plan->range, server->crc);
     }
     return oldest;
@@ -153,7 +136,7 @@ static void answer_go_on(struct server *server, struct end *end)
         if (sent < 0 && errno == EAGAIN)
             return;
         if (sent <= 0)
-            die("send");
+            wire_die_errno("send");
         end->left -= (size_t)sent;
     }
     if (end->block != NULL)
@@ -204,15 +187,15 @@ static void serve(struct server *server)
         server->ends[i].fd = accept4(server->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
         if (server->ends[i].fd < 0 ||
             epoll_ctl(server->epoll, EPOLL_CTL_ADD, server->ends[i].fd, &event) != 0)
-            die("accept");
-        (void)setsockopt(server->ends[i].fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
+            wire_die_errno("accept");
+        wire_no_delay(server->ends[i].fd);
     }
     while (open > 0) {
         struct epoll_event events[EVENTS];
         int ready = epoll_wait(server->epoll, events, EVENTS, STALL_MS);
 
         if (ready <= 0 && errno != EINTR)
-            die("no request for 30 seconds");
+            wire_die_errno("no request for 30 seconds");
         for (int i = 0; i < ready; i++) {
             struct end *end = events[i].data.ptr;
 
@@ -226,7 +209,7 @@ static void serve(struct server *server)
 
 static void file_write(struct server *server, uint32_t index, uint64_t size)
 {
-    uint8_t *bytes = reserve(1, WRITE_BYTES);
+    uint8_t *bytes = wire_reserve(1, WRITE_BYTES);
     char path[4096];
     int fd;
 
@@ -235,13 +218,13 @@ static void file_write(struct server *server, uint32_t index, uint64_t size)
     snprintf(path, sizeof(path), "%s/floor-fetch-%u", server->plan->folder, index);
     fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     if (fd < 0)
-        die(path);
+        wire_die_errno(path);
     unlink(path);
     while (size > 0) {
         ssize_t put = write(fd, bytes, size < WRITE_BYTES ? (size_t)size : WRITE_BYTES);
 
         if (put <= 0)
-            die("write");
+            wire_die_errno("write");
         size -= (uint64_t)put;
     }
     free(bytes);
@@ -256,7 +239,7 @@ static void server_init(struct server *server, const struct plan *plan)
     server->blocks_count = plan->readers;
     if (plan->readers > 1)
         server->blocks_count += (uint32_t)(SHARED_BYTES / (plan->files * plan->range));
-    server->blocks = reserve(server->blocks_count, sizeof(*server->blocks));
+    server->blocks = wire_reserve(server->blocks_count, sizeof(*server->blocks));
     for (uint32_t i = 0; i < plan->files; i++)
         file_write(server, i, plan->sets * plan->range);
     server->epoll = epoll_create1(EPOLL_CLOEXEC);
@@ -264,7 +247,7 @@ static void server_init(struct server *server, const struct plan *plan)
     if (server->epoll < 0 || server->listener < 0 ||
         bind(server->listener, (struct sockaddr *)&address, sizeof(address)) != 0 ||
         listen(server->listener, READERS_MAX) != 0)
-        die("listen");
+        wire_die_errno("listen");
 }
 
 /* ---- the clients ---- */
@@ -282,21 +265,21 @@ static void *client_run(void *context)
     struct client *client = context;
     size_t size = answer_bytes(client->plan);
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    uint8_t *answer = reserve(1, size);
+    uint8_t *answer = wire_reserve(1, size);
 
     if (connect(fd, (const struct sockaddr *)&client->address, sizeof(client->address)) != 0)
-        die("connect");
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
+        wire_die_errno("connect");
+    wire_no_delay(fd);
     for (uint64_t i = 0; i < client->plan->count; i++) {
         size_t used = 0;
 
         if (send(fd, request, REQUEST, MSG_NOSIGNAL) != REQUEST)
-            die("request");
+            wire_die_errno("request");
         while (used < size) {
             ssize_t got = recv(fd, answer + used, size - used, 0);
 
             if (got <= 0)
-                die("the server has gone");
+                wire_die_errno("the server has gone");
             used += (size_t)got;
         }
         client->crc = crc32_iscsi(answer, (int)size, client->crc);
@@ -313,20 +296,11 @@ static void clients_run(const struct plan *plan, const struct sockaddr_in *addre
     for (uint32_t i = 0; i < plan->readers; i++) {
         clients[i] = (struct client){.plan = plan, .address = *address};
         if (pthread_create(&clients[i].thread, NULL, client_run, &clients[i]) != 0)
-            die("thread");
+            wire_die_errno("thread");
     }
     for (uint32_t i = 0; i < plan->readers; i++)
         pthread_join(clients[i].thread, NULL);
     _exit(0);
-}
-
-static double cpu_seconds(void)
-{
-    struct rusage usage;
-
-    getrusage(RUSAGE_SELF, &usage);
-    return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
-           (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
 }
 
 static int run(const struct plan *plan)
@@ -346,11 +320,11 @@ static int run(const struct plan *plan)
     if (clients == 0)
         clients_run(plan, &address);
     start_ns = wire_now_ns();
-    cpu = cpu_seconds();
+    cpu = wire_cpu_seconds();
     serve(&server);
-    cpu = cpu_seconds() - cpu;
+    cpu = wire_cpu_seconds() - cpu;
     if (clients < 0 || waitpid(clients, &status, 0) != clients || status != 0)
-        die("the clients failed");
+        wire_die_errno("the clients failed");
     printf("{\"count\": %llu, \"bytes\": %llu, \"seconds\": %.6f, \"cpu_seconds\": %.6f, "
            "\"cpu_us\": %.3f}\n",
            (unsigned long long)requests, (unsigned long long)(requests * plan->files * plan->range),

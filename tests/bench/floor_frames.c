@@ -8,6 +8,7 @@
 #include <zstd.h>
 
 #include "payload.h"
+#include "wire.h"
 
 enum { FRAMES = 16, PREFIX = 4, LZ4_BLOCK = 65536, ZSTD_LEVEL = 3, NUMBERS_MAX = 24 };
 
@@ -17,21 +18,6 @@ struct floor_inflate {
     size_t capacity;
     uint8_t *plain;
 };
-
-static void fail(const char *why)
-{
-    fprintf(stderr, "floor: %s\n", why);
-    exit(1);
-}
-
-static uint8_t *reserve(size_t size)
-{
-    uint8_t *memory = calloc(1, size);
-
-    if (memory == NULL)
-        fail("no memory");
-    return memory;
-}
 
 static void u32_put(uint8_t *at, size_t value)
 {
@@ -106,7 +92,7 @@ static size_t compressed_put(enum floor_codec codec, uint8_t *out, size_t capaci
     else
         used = ZSTD_compress(out + PREFIX, capacity - PREFIX, plain, plain_bytes, ZSTD_LEVEL);
     if (codec == FLOOR_ZSTD && ZSTD_isError(used))
-        fail("cannot compress");
+        wire_die("cannot compress");
     u32_put(out, used);
     return PREFIX + used;
 }
@@ -118,7 +104,7 @@ static enum floor_codec codec_of(const char *name)
     for (int i = 0; i < 3; i++)
         if (strcmp(name, names[i]) == 0)
             return (enum floor_codec)i;
-    fail("the codec is none, lz4 or zstd");
+    wire_die("the codec is none, lz4 or zstd");
     return FLOOR_NONE;
 }
 
@@ -126,15 +112,15 @@ void floor_frames_make(struct floor_frames *frames, const char *codec, size_t pl
                        size_t value_bytes)
 {
     size_t capacity = plain_bytes + plain_bytes / 16 + 4096, values = 0;
-    uint8_t *plain = reserve(plain_bytes + value_bytes + NUMBERS_MAX);
-    uint8_t *all = reserve(FRAMES * capacity);
+    uint8_t *plain = wire_reserve(1, plain_bytes + value_bytes + NUMBERS_MAX);
+    uint8_t *all = wire_reserve(FRAMES, capacity);
     size_t sizes[FRAMES];
     struct payload payload;
     uint64_t sequence = 0;
 
     if (value_bytes < PAYLOAD_SIZE_MIN || value_bytes > PAYLOAD_SIZE_MAX ||
         value_bytes + 2 * NUMBERS_MAX > plain_bytes)
-        fail("no such values");
+        wire_die("no such values");
     payload_init(&payload);
     *frames = (struct floor_frames){.codec = codec_of(codec), .count = FRAMES};
     if (frames->codec == FLOOR_NONE)
@@ -153,7 +139,7 @@ void floor_frames_make(struct floor_frames *frames, const char *codec, size_t pl
         frames->size = sizes[i] > frames->size ? sizes[i] : frames->size;
     }
     frames->value_bytes = values / frames->count;
-    frames->bytes = reserve(frames->count * frames->size);
+    frames->bytes = wire_reserve(frames->count, frames->size);
     for (uint32_t i = 0; i < frames->count; i++)
         memcpy(frames->bytes + i * frames->size, all + i * capacity, sizes[i]);
     payload_deinit(&payload);
@@ -170,7 +156,7 @@ const uint8_t *floor_frame_stored(const struct floor_frames *frames, const uint8
     }
     *size_out = u32_get(frame);
     if (*size_out > frames->size - PREFIX)
-        fail("a frame lies about its size");
+        wire_die("a frame lies about its size");
     return frame + PREFIX;
 }
 
@@ -178,10 +164,10 @@ const uint8_t *floor_frame_stored(const struct floor_frames *frames, const uint8
 
 struct floor_inflate *floor_inflate_new(const struct floor_frames *frames, size_t plain_bytes)
 {
-    struct floor_inflate *inflate = (struct floor_inflate *)(void *)reserve(sizeof(*inflate));
+    struct floor_inflate *inflate = wire_reserve(1, sizeof(*inflate));
 
     *inflate = (struct floor_inflate){.codec = frames->codec, .capacity = plain_bytes};
-    inflate->plain = reserve(plain_bytes);
+    inflate->plain = wire_reserve(1, plain_bytes);
     if (frames->codec == FLOOR_ZSTD)
         inflate->zstd = ZSTD_createDCtx();
     return inflate;
@@ -213,5 +199,5 @@ void floor_inflate(struct floor_inflate *inflate, const uint8_t *stored, size_t 
     else
         made = ZSTD_decompressDCtx(inflate->zstd, inflate->plain, inflate->capacity, stored, size);
     if (made == 0 || made > inflate->capacity)
-        fail("a frame cannot be inflated");
+        wire_die("a frame cannot be inflated");
 }

@@ -14,7 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -60,15 +59,6 @@ static void die(const char *why, int64_t detail)
 {
     fprintf(stderr, "group: %s (%lld)\n", why, (long long)detail);
     exit(1);
-}
-
-static double cpu_seconds(void)
-{
-    struct rusage usage;
-
-    getrusage(RUSAGE_SELF, &usage);
-    return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
-           (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
 }
 
 static void line_wait(void)
@@ -475,7 +465,7 @@ static void stabilize(struct group *group)
 static void loop(struct group *group, uint16_t api, uint64_t count)
 {
     int64_t start_ns = wire_now_ns();
-    double cpu = cpu_seconds();
+    double cpu = wire_cpu_seconds();
 
     group->loop_api = api;
     group->loop_left = count;
@@ -487,7 +477,7 @@ static void loop(struct group *group, uint16_t api, uint64_t count)
     group->loop_api = 0;
     printf("{\"count\": %llu, \"seconds\": %.6f, \"client_cpu\": %.6f}\n",
            (unsigned long long)count, (double)(wire_now_ns() - start_ns) / 1e9,
-           cpu_seconds() - cpu);
+           wire_cpu_seconds() - cpu);
     line_wait();
 }
 

@@ -13,10 +13,11 @@ import java_tools  # noqa: E402
 import kafka  # noqa: E402
 
 TOOLS = kafka.BUILD / "tests/bench"
-PROBE, PING, LOAD, STEADY, CALLS, GROUP, TRANSACT, TRANSACT_WIRE, FLOOR, FLOOR_FETCH = (
+PROBE, PING, LOAD, STEADY, CALLS, GROUP, TRANSACT, TRANSACT_WIRE, FLOOR, FLOOR_FETCH, \
+    FLOOR_RELAY, FLOOR_BROKER = (
     str(TOOLS / f"bench-{name}")
     for name in ("probe", "ping", "rdkafka-load", "steady", "calls", "group", "transact", "transact-wire",
-                 "floor", "floor-fetch"))
+                 "floor", "floor-fetch", "floor-relay", "floor-broker"))
 
 
 # A controller writes at most 10,000 records for one request.
@@ -61,6 +62,32 @@ class BenchedApache(Benched, kafka.ApacheNode):
 
 class BenchedBarnabas(Benched, kafka.BarnabasNode):
     own_defaults = {"file.delete.delay.ms": 1000, "barnabas.shards": 1}
+
+
+class FloorBroker:
+    """What speaks just enough of the protocol to be measured like a broker, and does the least: floor_broker.c."""
+    kind = "floor"
+
+    def __init__(self, folder, partitions, is_durable, threads):
+        self.process = subprocess.Popen(
+            [FLOOR_BROKER, str(folder), "durable" if is_durable else "os", str(partitions), str(threads)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        port = self.process.stdout.readline().strip()
+        assert port, "the floor did not start"
+        self.address = f"127.0.0.1:{port}"
+
+    def topic(self, name, partitions, **settings):
+        """Every topic is there."""
+
+    def forget(self, name):
+        """Nothing is kept."""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.stdin.close()
+        self.process.wait(timeout=30)
 
 
 def memory(node):

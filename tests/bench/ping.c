@@ -13,9 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/time.h>
 #include <unistd.h>
 
 #include "payload.h"
@@ -58,12 +56,6 @@ struct ping {
     struct connection *connections;
 };
 
-static void die(const char *why)
-{
-    fprintf(stderr, "ping: %s\n", why);
-    exit(1);
-}
-
 static void ping_send(struct ping *ping, struct connection *connection)
 {
     uint8_t value[VALUE_SIZE];
@@ -78,7 +70,7 @@ static void ping_send(struct ping *ping, struct connection *connection)
                         (int32_t)connection->partition, ping->acks, value, sizeof(value));
     connection->sent_ns[connection->head++ % IN_FLIGHT_MAX] = wire_now_ns();
     if (!wire_send(connection->fd, frame, size))
-        die("connection lost");
+        wire_die("connection lost");
 }
 
 static void ping_answer(struct ping *ping, struct connection *connection, const uint8_t *body,
@@ -93,7 +85,7 @@ static void ping_answer(struct ping *ping, struct connection *connection, const 
         exit(1);
     }
     if (answer.correlation != (int32_t)connection->tail)
-        die("answers out of order");
+        wire_die("answers out of order");
     if (answer.base_offset < offsets->least)
         offsets->least = answer.base_offset;
     if (answer.base_offset > offsets->most)
@@ -113,7 +105,7 @@ static void ping_read(struct ping *ping, struct connection *connection)
     size_t at = 0;
 
     if (got <= 0)
-        die("connection lost");
+        wire_die("connection lost");
     connection->used += (size_t)got;
     while (connection->used - at >= 4) {
         const uint8_t *head = connection->bytes + at;
@@ -121,7 +113,7 @@ static void ping_read(struct ping *ping, struct connection *connection)
             (size_t)head[0] << 24 | (size_t)head[1] << 16 | (size_t)head[2] << 8 | head[3];
 
         if (size > ROOM - 4)
-            die("an answer that is too long");
+            wire_die("an answer that is too long");
         if (connection->used - at < 4 + size)
             break;
         ping_answer(ping, connection, head + 4, size);
@@ -146,28 +138,11 @@ static int64_t ping_round(struct ping *ping, uint64_t count)
         int ready = epoll_wait(ping->epoll, events, 64, STALL_MS);
 
         if (ready == 0)
-            die("no answer for 30 seconds");
+            wire_die("no answer for 30 seconds");
         for (int i = 0; i < ready; i++)
             ping_read(ping, events[i].data.ptr);
     }
     return wire_now_ns() - start_ns;
-}
-
-static int compare(const void *a, const void *b)
-{
-    int64_t left = *(const int64_t *)a;
-    int64_t right = *(const int64_t *)b;
-
-    return (left > right) - (left < right);
-}
-
-static int64_t client_cpu_ns(void)
-{
-    struct rusage usage;
-
-    getrusage(RUSAGE_SELF, &usage);
-    return (int64_t)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000000000 +
-           (int64_t)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) * 1000;
 }
 
 static int hello(int fd)
@@ -201,20 +176,20 @@ static int run(char **arguments)
     uint64_t warm_up = strtoull(arguments[5], NULL, 10);
     uint64_t count = strtoull(arguments[6], NULL, 10);
     int64_t *taken_ns = calloc(count, sizeof(*taken_ns));
-    int64_t cpu_ns;
     int64_t spent_ns;
+    double cpu;
     char line[16];
 
     if (ping.connection_count - 1 >= CONNECTIONS_MAX || ping.in_flight - 1 >= IN_FLIGHT_MAX ||
         ping.partition_count - 1 >= PARTITIONS_MAX || count == 0 || taken_ns == NULL)
-        die("arguments out of range");
+        wire_die("arguments out of range");
     payload_init(&ping.payload);
     for (uint32_t i = 0; i < ping.partition_count; i++)
         ping.offsets[i] = (struct offsets){INT64_MAX, -1};
     ping.connections = calloc(ping.connection_count, sizeof(*ping.connections));
     ping.epoll = epoll_create1(EPOLL_CLOEXEC);
     if (ping.connections == NULL || ping.epoll < 0)
-        die("no memory");
+        wire_die("no memory");
     for (uint32_t i = 0; i < ping.connection_count; i++) {
         struct connection *connection = &ping.connections[i];
         struct epoll_event event = {.events = EPOLLIN, .data.ptr = connection};
@@ -223,7 +198,7 @@ static int run(char **arguments)
         connection->fd = wire_connect(arguments[0]);
         if (connection->fd < 0 || !hello(connection->fd) ||
             epoll_ctl(ping.epoll, EPOLL_CTL_ADD, connection->fd, &event) != 0)
-            die("cannot connect");
+            wire_die("cannot connect");
     }
     ping_round(&ping, warm_up);
     puts("measure");
@@ -231,16 +206,16 @@ static int run(char **arguments)
     if (fgets(line, sizeof(line), stdin) == NULL)
         return 1;
     ping.taken_ns = taken_ns;
-    cpu_ns = client_cpu_ns();
+    cpu = wire_cpu_seconds();
     spent_ns = ping_round(&ping, count);
-    cpu_ns = client_cpu_ns() - cpu_ns;
-    qsort(taken_ns, count, sizeof(*taken_ns), compare);
+    cpu = wire_cpu_seconds() - cpu;
+    wire_sort_ns(taken_ns, count);
     printf("{\"count\": %llu, \"seconds\": %.6f, \"client_cpu\": %.6f, \"p50_us\": %.1f, "
            "\"p99_us\": %.1f, \"p999_us\": %.1f, \"max_us\": %.1f, \"next_sequence\": %llu, "
            "\"offsets\": %lld}\n",
-           (unsigned long long)count, (double)spent_ns / 1e9, (double)cpu_ns / 1e9,
-           (double)taken_ns[count / 2] / 1e3, (double)taken_ns[count * 99 / 100] / 1e3,
-           (double)taken_ns[count * 999 / 1000] / 1e3, (double)taken_ns[count - 1] / 1e3,
+           (unsigned long long)count, (double)spent_ns / 1e9, cpu,
+           wire_percentile_us(taken_ns, count, 0.5), wire_percentile_us(taken_ns, count, 0.99),
+           wire_percentile_us(taken_ns, count, 0.999), wire_percentile_us(taken_ns, count, 1),
            (unsigned long long)ping.sequence, (long long)offsets_count(&ping));
     return 0;
 }

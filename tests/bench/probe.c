@@ -13,6 +13,7 @@
  *
  * Times are nanoseconds of CLOCK_MONOTONIC. */
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,7 +26,7 @@
 #include "wire.h"
 
 enum { RETRY_NS = 200000, GIVE_UP_SECONDS = 120, ANSWER_SECONDS = 5, VALUE_SIZE = 100 };
-enum { CANARY_NS = 200000000 };
+enum { CANARY_NS = 200000000, CANARY_WINDOWS = 20 };
 
 static void pause_a_little(void)
 {
@@ -181,6 +182,7 @@ static int wake_cost(int64_t rate, int64_t seconds)
 
     if (rate <= 0 || count == 0 || late_ns == NULL)
         return 1;
+    wire_exact_timers();
     for (size_t i = 0; i < count; i++) {
         int64_t due_ns = start_ns + (int64_t)(i + 1) * 1000000000 / rate;
         struct timespec due = {.tv_sec = due_ns / 1000000000, .tv_nsec = due_ns % 1000000000};
@@ -212,14 +214,26 @@ static double computing(void)
     return (double)rounds * 1e9 / (double)(wire_now_ns() - start_ns) + (double)(state & 1U) * 1e-9;
 }
 
+static int compare_doubles(const void *left, const void *right)
+{
+    double a = *(const double *)left, b = *(const double *)right;
+
+    return (a > b) - (a < b);
+}
+
+/* Both on one core: where the scheduler puts them moves the figure by three, and how deep the other core sleeps by
+ * half, with nothing else wrong. */
 static double loopback(void)
 {
-    int64_t start_ns;
-    uint64_t rounds = 0;
+    double rounds_s[CANARY_WINDOWS];
+    cpu_set_t core;
     uint8_t byte = 0;
     int pair[2];
 
-    if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) != 0)
+    CPU_ZERO(&core);
+    CPU_SET((unsigned)sched_getcpu(), &core);
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) != 0 ||
+        sched_setaffinity(0, sizeof core, &core) != 0)
         return 0;
     if (fork() == 0) {
         close(pair[0]);
@@ -228,11 +242,17 @@ static double loopback(void)
         _exit(0);
     }
     close(pair[1]);
-    start_ns = wire_now_ns();
-    while (wire_now_ns() - start_ns < CANARY_NS)
-        rounds += write(pair[0], &byte, 1) == 1 && read(pair[0], &byte, 1) == 1;
+    for (int i = 0; i < CANARY_WINDOWS; i++) {
+        int64_t start_ns = wire_now_ns();
+        uint64_t rounds = 0;
+
+        while (wire_now_ns() - start_ns < CANARY_NS / CANARY_WINDOWS)
+            rounds += write(pair[0], &byte, 1) == 1 && read(pair[0], &byte, 1) == 1;
+        rounds_s[i] = (double)rounds * 1e9 / (double)(wire_now_ns() - start_ns);
+    }
     close(pair[0]);
-    return (double)rounds * 1e9 / (double)(wire_now_ns() - start_ns);
+    qsort(rounds_s, CANARY_WINDOWS, sizeof *rounds_s, compare_doubles);
+    return rounds_s[CANARY_WINDOWS / 2];
 }
 
 static int canary(void)

@@ -64,12 +64,36 @@ class Results:
             yield line
 
 
+def is_more_better(figure):
+    return figure.endswith(MORE_IS_BETTER)
+
+
+def times_better(figure, value, other):
+    """How many times better `value` is than `other`; None: nothing can be said."""
+    if is_more_better(figure):
+        value, other = other, value
+    return other / value if value and other is not None and value > 0 else None
+
+
 def ratio(figure, pair):
     """Above one: in our favour."""
-    ours, theirs = pair["barnabas"], pair["apache"]
-    if figure.endswith(MORE_IS_BETTER):
-        ours, theirs = theirs, ours
-    return theirs / ours if ours > 0 else None
+    return times_better(figure, pair["barnabas"], pair["apache"])
+
+
+def from_floor(line):
+    """How many times worse ours is than the floor; None: there is none."""
+    if not line.get("floor") or not line["barnabas"]:
+        return None
+    return times_better(line["figure"], line["floor"], line["barnabas"])
+
+
+def possible(line):
+    """The ratio that the floor would have: the lowest one, for there is one more that sends bytes nobody looked at,
+    which ours never does."""
+    floors = [line[name] for name in ("floor", "floor_unseen") if line.get(name)]
+    if not floors or line["apache"] is None:
+        return None
+    return max(times_better(line["figure"], floor, line["apache"]) for floor in floors)
 
 
 def number(value):
@@ -88,8 +112,8 @@ def table(lines):
         if "ratio" in line:
             times = f"{number(line['ratio'])}×"
             spread = f"{number(line['ratio_least'])}–{number(line['ratio_most'])}"
-        if line.get("floor") and line["barnabas"]:
-            distance = f"{number(line['barnabas'] / line['floor'])}×"
+        if from_floor(line) is not None:
+            distance = f"{number(from_floor(line))}×"
         out.append(f"| {line['row']} | {line['case']} | {line['figure']} | {number(line['barnabas'])} "
                    f"| {number(line['apache'])} | {times} | {spread} | {len(line['pairs'])} "
                    f"| {number(line.get('floor'))} | {distance} |")
@@ -139,8 +163,10 @@ def page_of(results, lines, facts):
     others = [line for line in lines if line not in losses]
     page = ["A ratio is the median of those of the pairs, above 1 in favour of Barnabas; the figures are",
             "medians of their own. The floor is what receiving, one CRC pass and appending take alone on the same",
-            "machine in the same minutes (tests/bench/floor.c); of fetches what reading, one CRC pass and sending take",
-            "(tests/bench/floor_fetch.c).", ""]
+            "machine in the same minutes (tests/bench/floor.c; floor_broker.c where what is appended has to be on the",
+            "disk, goes to many files, or ends a transaction); of fetches what reading, one CRC pass and sending take",
+            "(tests/bench/floor_fetch.c), of steady the same client beside floor_relay.c. \"Ours : floor\" is",
+            "how many times worse ours is than the floor.", ""]
     page += [f"- {name}: {value}" for name, value in facts.items()]
     if results.disturbances:
         shares = sorted(each["others_percent"] for each in results.disturbances)

@@ -67,5 +67,5 @@ def groups(bench):
                     bench.drop(node)
 
             bench.pairs("groups", f"{protocol}, {members:,} members", run,
-                        most=bench.choose(1, 5) if members >= MEMORY_MEMBERS else None,
+                        most=bench.few(1) if members >= MEMORY_MEMBERS else None,
                         floor=functools.partial(floor, bench, members))

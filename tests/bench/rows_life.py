@@ -50,7 +50,7 @@ def start(bench):
                 figures["all partitions acked, ms"] = last
             return figures
 
-        bench.pairs("start", case, run, most=bench.choose(3, 5) if partitions > 1 else None)
+        bench.pairs("start", case, run, most=bench.few(3) if partitions > 1 else None)
         if shutil.which("strace") and bench.form == "full":
             bench.pairs("start", f"{case}, traced",
                         lambda kind, ready=ready: {"syncs until then": syncs(ready[kind])}, most=1)
@@ -83,13 +83,15 @@ def recover(bench):
             bench.drop(node)
         return {"first ack, ms": first, "all partitions acked, ms": last}
 
-    bench.pairs("recover", "2 GB unsynced, kill -9", run, most=bench.choose(2, 3))
+    bench.pairs("recover", "2 GB unsynced, kill -9", run, most=bench.few(2))
 
 
 def idle(bench):
     """The two idle at the same time: it is memory that is compared."""
     seconds = bench.choose(8, 60)
-    for _ in range(bench.choose(1, 3)):
+    for number in range(min(bench.pairs_wanted or bench.choose(1, 3), 3)):  # memory moves little
+        if number > 0 and bench.schedule.is_row_over():
+            break
         empty = {kind: bench.node(kind, "idle", http(kind)).start() for kind in bench.kinds}
         time.sleep(seconds)
         bench.pairs("idle", "no topic", lambda kind, nodes_of=empty: resident(nodes_of[kind]), most=1)

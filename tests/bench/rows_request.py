@@ -23,10 +23,12 @@ BATCH = 170  # bytes of its batch
 TOPICS = itertools.count(1)
 
 
-def ping_once(bench, node, shape, warm_up, count):
+def ping_once(bench, node, shape, warm_up, count, durable=False):
     connections, in_flight, partitions = shape
     topic = f"ping-{next(TOPICS)}"
     node.topic(topic, partitions)
+    if durable:
+        bench.settle()
     client = Paced(nodes.PING, "run", node.address, topic, -1, connections, in_flight, warm_up,
                    count, 0, partitions)
     client.mark("measure")
@@ -40,8 +42,15 @@ def ping_once(bench, node, shape, warm_up, count):
             "requests/s": count / found["seconds"]}
 
 
-def floor(bench, shape, count):
+# Threads that sync in the floor, by partitions: more do no good.
+SYNCERS = {1: (0, 4), 64: (8, 16)}
+
+
+def floor(bench, shape, warm_up, count, durable):
     connections, in_flight, partitions = shape
+    if durable:
+        return bench.floor_broker(
+            partitions, lambda node: ping_once(bench, node, shape, warm_up, count, True), SYNCERS[partitions])
     found = bench.floor(connections, in_flight, FRAME, partitions, 1, count, 1)
     return {"CPU µs": found["cpu_us"]}
 
@@ -53,13 +62,13 @@ def ping(bench):
         ready = bench.shared(properties)
         for name, shape in SHAPES[mode].items():
 
-            def run(kind, ready=ready, shape=shape, warm_up=warm_up, count=count):
-                return ping_once(bench, ready[kind], shape, warm_up, count)
+            def run(kind, ready=ready, shape=shape, warm_up=warm_up, count=count, mode=mode):
+                return ping_once(bench, ready[kind], shape, warm_up, count, mode == "durable")
 
-            lowest = functools.partial(floor, bench, shape, count) if mode == "page cache" else None
             few = name in FEWER and not (mode == "page cache" and name == "10 connections")
-            bench.pairs("ping", f"{mode}, {name}", run, floor=lowest,
-                        most=bench.choose(2, 5) if few else None)
+            bench.pairs("ping", f"{mode}, {name}", run,
+                        floor=functools.partial(floor, bench, shape, warm_up, count, mode == "durable"),
+                        most=bench.few(2) if few else None)
 
 
 def wide_once(bench, node, partitions, warm_up, count, share=None):
@@ -71,6 +80,20 @@ def wide_once(bench, node, partitions, warm_up, count, share=None):
     found, span = client.measured(bench, node)
     client.end()
     return topic, found, span
+
+
+def wide_figures(span, found, partitions):
+    records = found["count"] * partitions
+    figures = {f"{name} a record": value for name, value in per_request(span, records).items()}
+    return {**figures, "records/s": records / found["seconds"]}
+
+
+def wide_floor(bench, partitions, rounds):
+    def run(node):
+        _, found, span = wide_once(bench, node, partitions, rounds, rounds)
+        return wide_figures(span, found, partitions)
+
+    return bench.floor_broker(partitions, run)
 
 
 def wide(bench):
@@ -86,9 +109,7 @@ def wide(bench):
         def run(kind, ready=ready, rounds=rounds, partitions=partitions):
             node = ready[kind]
             topic, found, span = wide_once(bench, node, partitions, rounds, rounds)
-            figures = {f"{name} a record": value for name, value in
-                       per_request(span, rounds * partitions).items()}
-            figures["records/s"] = rounds * partitions / found["seconds"]
+            figures = wide_figures(span, found, partitions)
             figures["resident, MB"] = nodes.memory(node)
             if partitions <= 1000:  # the reader's limit
                 rows_load.load("consume", node, topic, partitions=partitions,
@@ -96,9 +117,9 @@ def wide(bench):
             node.forget(topic)
             return figures
 
-        bench.pairs("wide", f"{partitions:,} partitions", run,
-                    most=bench.choose(1, 5) if partitions > 1000 else None)
-        bench.flush()
+        bench.pairs("wide", f"{partitions:,} partitions", run, most=bench.few(1) if partitions > 1000 else None,
+                    floor=functools.partial(wide_floor, bench, partitions, rounds))
+        bench.flush(0.5 if partitions == 1000 else 1)
         bench.drop(*ready.values())
 
 

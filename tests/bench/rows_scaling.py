@@ -30,9 +30,9 @@ def connections(bench):
             figures = rows_request.ping_once(bench, ready[kind], (number, 1, 1), warm_up, count)
             return {"CPU µs a record": figures["CPU µs"]}
 
-        bench.pairs("scaling", f"connections: {number:,}", run, most=bench.choose(2, 5),
+        bench.pairs("scaling", f"connections: {number:,}", run, most=bench.few(2),
                     floor=functools.partial(floor, bench, number, 1, 1, count, 1))
-    bench.flush()
+    bench.flush(0.3)
 
 
 def floor(bench, connections_count, files, parts, count, threads):
@@ -59,9 +59,9 @@ def partitions(bench):
             return {"CPU µs a record": span.total * 1e6 / records,
                     "records/s": records / found["seconds"]}
 
-        bench.pairs("scaling", f"partitions: {number:,}", run, most=bench.choose(1, 5),
+        bench.pairs("scaling", f"partitions: {number:,}", run, most=bench.few(1),
                     floor=functools.partial(floor, bench, 1, number, SHARE, count, 1))
-    bench.flush()
+    bench.flush(0.6)
     bench.drop(*ready.values())
 
 
@@ -77,7 +77,7 @@ def shards(bench):
             return {"CPU µs a record": figures["CPU µs"]}
 
         if "barnabas" in bench.kinds:
-            bench.pairs("scaling", f"shards: {number}", run, most=bench.choose(2, 5),
+            bench.pairs("scaling", f"shards: {number}", run, most=bench.few(2),
                         kinds=["barnabas"],
                         floor=functools.partial(floor, bench, 16, 16, 1, count, number))
     bench.flush()

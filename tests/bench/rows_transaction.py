@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """transactions: a few records, committed: by Kafka's own producer, by wire code alone, and by librdkafka."""
+import functools
 import itertools
 
 import java_tools
@@ -10,6 +11,10 @@ from paced import Paced, per_request
 PARTITIONS, RECORDS = 6, 5
 TOPICS = itertools.count(1)
 PRODUCERS = (1, 10)
+# Transactions per second that either broker sustains with ease, of ten producers: what one takes at equal load.
+EQUAL = {"page cache": 400, "durable": 100}
+SUSTAINED = 0.95
+SYNCERS = (4, 8)
 JVM = ("java", "-Xms256m", "-Xmx256m", "-XX:+UseSerialGC")
 
 
@@ -38,9 +43,37 @@ def finish(client, bench, node, topic):
     for word in ("p50", "p99"):
         if f"commit_{word}_us" in found:
             figures[f"commit {word} µs"] = found[f"commit_{word}_us"]
-    if "retries" in found:
+    if "retries" in found and node.kind != "floor":
         figures["asked again, each"] = found["retries"] / found["count"]
     return figures
+
+
+def wire_once(bench, node, words):
+    topic = f"transactions-{next(TOPICS)}"
+    node.topic(topic, PARTITIONS)
+    return finish(wire(node.address, topic, PARTITIONS, *words), bench, node, topic)
+
+
+def wire_floor(bench, mode, words):
+    if mode == "durable":
+        bench.settle()
+    return bench.floor_broker(PARTITIONS, lambda node: wire_once(bench, node, words),
+                              SYNCERS if mode == "durable" else None)
+
+
+def equal_load(bench, mode, ready):
+    """In closed loops each broker has the load that it makes itself; here both have the same."""
+    rate, seconds = EQUAL[mode], bench.choose(4 if mode == "page cache" else 6, 60)
+
+    def once(node, seconds=seconds):
+        figures = wire_once(bench, node, (max(PRODUCERS), 2, seconds, RECORDS, rate))
+        reached = figures.pop("transactions/s")
+        assert reached >= SUSTAINED * rate, f"{reached:.0f} transactions/s and not {rate}"
+        return figures
+
+    bench.pairs("transactions", f"{mode}, {max(PRODUCERS)} producers, wire, {rate} transactions/s",
+                lambda kind: once(ready[kind]),
+                floor=lambda: bench.floor_broker(PARTITIONS, once, SYNCERS[-1:] if mode == "durable" else None))
 
 
 def transactions(bench):
@@ -52,10 +85,15 @@ def transactions(bench):
             clients.append(("librdkafka", librdkafka, 1, *bench.choose((100, 300), (500, 2000))))
         for name, start, producers, warm_up, count in clients:
 
-            def run(kind, ready=ready, start=start, words=(producers, warm_up, count, RECORDS)):
+            def run(kind, ready=ready, mode=mode, start=start, words=(producers, warm_up, count, RECORDS)):
                 node, topic = ready[kind], f"transactions-{next(TOPICS)}"
                 node.topic(topic, PARTITIONS)
+                if mode == "durable":
+                    bench.settle()
                 return finish(start(node.address, topic, PARTITIONS, *words), bench, node, topic)
 
+            lowest = functools.partial(wire_floor, bench, mode, (producers, 1, bench.choose(2, 10), RECORDS))
             bench.pairs("transactions", f"{mode}, {producers} producer{'s' * (producers > 1)}, {name}", run,
-                        most=1 if name == "librdkafka" else None)
+                        most=1 if name == "librdkafka" else None, floor=lowest if name == "wire" else None)
+            if name == "wire" and producers == max(PRODUCERS):
+                equal_load(bench, mode, ready)

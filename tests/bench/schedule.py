@@ -43,6 +43,9 @@ class Schedule:
     def is_over(self):
         return self.end is not None and time.monotonic() >= self.end
 
+    def is_row_over(self):
+        return self.row_end is not None and time.monotonic() >= self.row_end
+
     def row_begin(self, weight, weights_left):
         """A row has its share of what is left; what it does not use is for those behind it."""
         self.queue, self.canary_before = [], None
@@ -55,31 +58,38 @@ class Schedule:
     def add(self, case):
         self.queue.append(case)
 
-    def flush(self):
+    def flush(self, share=1):
         """Every case has one pair, then every case two, and so on: time that ends early takes pairs, not cases. The
         order of the two flips from pair to pair. A disturbed pair is run again, in the full form twice as
         many at most; when too few are left, those that were least wanted are shown, and said."""
         cases, self.queue = self.queue, []
+        begun = time.monotonic()
+        end = self.row_end and begun + max(self.row_end - begun, 0) * share
+        try:
+            self.turns(cases, end)
+        finally:  # an interrupt leaves what was measured
+            for case in cases:
+                self.count(case)
+
+    def turns(self, cases, end):
         waiting = list(cases)
         while waiting:
             for case in list(waiting):
                 limit = case.wanted * (2 if self.bench.form == "full" else 1)
                 if len(case.kept) >= case.wanted or case.tried >= limit or case.failed:
                     waiting.remove(case)
-                elif self.is_late(case):
+                elif self.is_late(case, end):
                     waiting.remove(case)
                     if not case.tried:
                         self.left_out.append(case.title)
                         print(f"{case.title}: left out, the time is over", flush=True)
                 else:
                     self.one(case)
-        for case in cases:
-            self.count(case)
 
-    def is_late(self, case):
+    def is_late(self, case, end):
         if self.end is None:
             return False
-        limit = self.row_end if case.tried else self.end
+        limit = end if case.tried else self.end
         return time.monotonic() + case.seconds > limit
 
     def one(self, case):
@@ -88,7 +98,7 @@ class Schedule:
         kinds = case.kinds
         pair = self.pair(case, kinds if case.tried % 2 == 0 else list(reversed(kinds)))
         if case.floor:
-            case.floors.append(case.floor())
+            self.floor(case)
         self.canary_before = self.bench.canary()
         why = self.disturbed(before, self.canary_before, marks)
         if why:
@@ -96,6 +106,16 @@ class Schedule:
         (case.rejected if why else case.kept).append(pair)
         case.failed = len(pair) < len(kinds)
         case.seconds = max(case.seconds, time.monotonic() - begun)
+        print(f"{case.title}: {time.monotonic() - begun:.0f} seconds", flush=True)
+
+    def floor(self, case):
+        try:
+            case.floors.append(case.floor())
+        except FAILURES as error:
+            self.bench.fail(f"{case.title}, floor", error)
+            return
+        shown = ", ".join(f"{name} {report.number(value)}" for name, value in case.floors[-1].items())
+        print(f"{case.title}, floor: {shown}", flush=True)
 
     def pair(self, case, kinds):
         pair = {}

@@ -271,6 +271,7 @@ int main(int argc, char **argv)
                         " SECONDS [HISTOGRAM]\n");
         return 2;
     }
+    wire_exact_timers();
     rate = strtoull(argv[5], NULL, 10);
     steady.topic = argv[2];
     steady.acks = (int16_t)strtol(argv[3], NULL, 10);

@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <time.h>
 
 #include "payload.h"
@@ -113,23 +112,6 @@ static void *producer_run(void *context)
     return NULL;
 }
 
-static int compare(const void *a, const void *b)
-{
-    int64_t left = *(const int64_t *)a;
-    int64_t right = *(const int64_t *)b;
-
-    return (left > right) - (left < right);
-}
-
-static double cpu_seconds(void)
-{
-    struct rusage usage;
-
-    getrusage(RUSAGE_SELF, &usage);
-    return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
-           (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
-}
-
 int main(int argc, char **argv)
 {
     static struct producer producers[PRODUCERS_MAX];
@@ -169,18 +151,18 @@ int main(int argc, char **argv)
     fflush(stdout);
     if (fgets(line, sizeof(line), stdin) == NULL)
         return 1;
-    cpu = cpu_seconds();
+    cpu = wire_cpu_seconds();
     start_ns = wire_now_ns();
     pthread_barrier_wait(&work.go);
     for (uint64_t i = 0; i < work.producers; i++)
         pthread_join(producers[i].thread, NULL);
     start_ns = wire_now_ns() - start_ns;
-    cpu = cpu_seconds() - cpu;
-    qsort(taken_ns, all, sizeof(*taken_ns), compare);
+    cpu = wire_cpu_seconds() - cpu;
+    wire_sort_ns(taken_ns, all);
     printf("{\"count\": %llu, \"seconds\": %.6f, \"client_cpu\": %.6f, \"p50_us\": %.1f, "
            "\"p99_us\": %.1f, \"records\": %llu}\n",
-           (unsigned long long)all, (double)start_ns / 1e9, cpu, (double)taken_ns[all / 2] / 1e3,
-           (double)taken_ns[all * 99 / 100] / 1e3,
+           (unsigned long long)all, (double)start_ns / 1e9, cpu,
+           wire_percentile_us(taken_ns, all, 0.5), wire_percentile_us(taken_ns, all, 0.99),
            (unsigned long long)((work.warm_up + work.count) * work.producers * work.records));
     return 0;
 }

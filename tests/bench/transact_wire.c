@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Transactions of the second protocol (KIP-890) by wire code alone, each producer a connection, all in one thread.
  *
- *   transact_wire ADDRESS TOPIC PARTITIONS PRODUCERS WARM_UP_SECONDS SECONDS RECORDS
+ *   transact_wire ADDRESS TOPIC PARTITIONS PRODUCERS WARM_UP_SECONDS SECONDS RECORDS [RATE]
  *       every producer commits transactions one after another: one Produce v12 with a record for each of
  *       RECORDS partitions, which adds them too, and EndTxn v5, whose answer has the next epoch.
+ *       With RATE so many are meant to begin in a second, whatever the answers do: the producer that has been idle
+ *       for longest takes the next one, which waits if there is none, and its whole time counts from when it was meant
+ *       to begin. The time of its commit counts from when EndTxn is sent.
  * Prints "measure" and waits for a line when all are warm and none has a transaction; then one line of JSON.
  * Values are numbered from 0 without a gap, so that a reader can count them: "records" of them are
  * committed in all.
@@ -14,7 +17,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
 
@@ -70,6 +72,11 @@ struct run {
     uint64_t partitions, producer_count, records;
     uint64_t sequence; /* of the next value */
     int64_t end_ns;    /* no transaction is begun later */
+    uint64_t rate;     /* meant to begin in a second; 0: one after another */
+    int64_t start_ns;
+    uint64_t begun;                       /* of those that are meant to begin */
+    struct producer *idle[PRODUCERS_MAX]; /* a ring */
+    uint64_t idle_head, idle_tail;
     uint64_t under_way, done, retries;
     struct times whole, commits;
     struct payload payload;
@@ -77,19 +84,13 @@ struct run {
     struct producer *producers;
 };
 
-static void die(const char *why)
-{
-    fprintf(stderr, "transact_wire: %s\n", why);
-    exit(1);
-}
-
 static void times_add(struct times *times, int64_t ns)
 {
     if (times->count == times->room) {
         times->room = times->room ? times->room * 2 : 4096;
         times->ns = realloc(times->ns, times->room * sizeof(*times->ns));
         if (!times->ns)
-            die("no memory");
+            wire_die("no memory");
     }
     times->ns[times->count++] = ns;
 }
@@ -105,7 +106,7 @@ static uint8_t *put_flexible(uint8_t *frame, uint16_t api, uint16_t version, int
 static void send_frame(const struct producer *producer, uint8_t *frame, const uint8_t *end)
 {
     if (!wire_send(producer->fd, frame, wire_finish(frame, end)))
-        die("connection lost");
+        wire_die("connection lost");
 }
 
 static uint8_t *put_partition(const struct run *run, const struct producer *producer, uint64_t i,
@@ -167,17 +168,10 @@ static void step_send(const struct run *run, struct producer *producer)
         end_send(producer);
 }
 
-static void transaction_begin(struct run *run, struct producer *producer)
+static void transaction_begin(struct run *run, struct producer *producer, int64_t begun_ns)
 {
-    int64_t now_ns = wire_now_ns();
-
-    producer->step = IDLE;
-    if (now_ns >= run->end_ns) {
-        run->under_way--;
-        return;
-    }
     producer->step = PRODUCE;
-    producer->begun_ns = now_ns;
+    producer->begun_ns = begun_ns;
     producer->sequence = run->sequence;
     run->sequence += run->records;
     for (uint64_t i = 0; i < run->records; i++)
@@ -185,12 +179,44 @@ static void transaction_begin(struct run *run, struct producer *producer)
     step_send(run, producer);
 }
 
+static int64_t meant_ns(const struct run *run)
+{
+    return run->start_ns + (int64_t)(run->begun * 1000000000 / run->rate);
+}
+
+/* A producer has none: it begins the next at once, or is among the idle. */
+static void producer_free(struct run *run, struct producer *producer)
+{
+    int64_t now_ns = wire_now_ns();
+
+    producer->step = IDLE;
+    if (run->rate > 0) {
+        run->idle[run->idle_head++ % PRODUCERS_MAX] = producer;
+        run->under_way--;
+    } else if (now_ns >= run->end_ns) {
+        run->under_way--;
+    } else {
+        transaction_begin(run, producer, now_ns);
+    }
+}
+
+/* With a rate: begins what is due while a producer is idle. */
+static void due_begin(struct run *run, int64_t now_ns)
+{
+    while (run->rate > 0 && run->idle_tail != run->idle_head && meant_ns(run) < run->end_ns &&
+           meant_ns(run) <= now_ns) {
+        run->under_way++;
+        transaction_begin(run, run->idle[run->idle_tail++ % PRODUCERS_MAX], meant_ns(run));
+        run->begun++;
+    }
+}
+
 /* ---- answers ---- */
 
 static void whole(const struct wire_reader *reader)
 {
     if (reader->is_short)
-        die("an answer that is too short");
+        wire_die("an answer that is too short");
 }
 
 static bool is_passing(uint64_t error)
@@ -236,13 +262,13 @@ static void partition_answered(struct run *run, struct producer *producer,
             producer->is_open[i] = !is_over(run, producer, error);
             return;
         }
-    die("an answer for a partition that was not asked for");
+    wire_die("an answer for a partition that was not asked for");
 }
 
 static void produce_answered(struct run *run, struct producer *producer, struct wire_reader *reader)
 {
     if (wire_take_uvarint(reader) != 1 + 1)
-        die("not one topic in an answer");
+        wire_die("not one topic in an answer");
     wire_pass_compact(reader);
     for (uint64_t count = wire_take_uvarint(reader); count > 1 && !reader->is_short; count--)
         partition_answered(run, producer, reader);
@@ -250,7 +276,7 @@ static void produce_answered(struct run *run, struct producer *producer, struct 
         return;
     for (uint64_t i = 0; i < run->records; i++)
         if (producer->is_open[i])
-            die("a partition was not answered");
+            wire_die("a partition was not answered");
     producer->step = END;
     producer->ending_ns = wire_now_ns();
     step_send(run, producer);
@@ -272,7 +298,7 @@ static void end_answered(struct run *run, struct producer *producer, struct wire
     times_add(&run->whole, now_ns - producer->begun_ns);
     times_add(&run->commits, now_ns - producer->ending_ns);
     run->done++;
-    transaction_begin(run, producer);
+    producer_free(run, producer);
 }
 
 static void answered(struct run *run, struct producer *producer, const uint8_t *body, size_t size)
@@ -280,7 +306,7 @@ static void answered(struct run *run, struct producer *producer, const uint8_t *
     struct wire_reader reader = {body, body + size, false};
 
     if ((int32_t)wire_take(&reader, 4) != producer->correlation)
-        die("an answer to nothing");
+        wire_die("an answer to nothing");
     wire_pass_tags(&reader);
     if (producer->step == PRODUCE)
         produce_answered(run, producer, &reader);
@@ -294,13 +320,13 @@ static void producer_read(struct run *run, struct producer *producer)
     size_t size;
 
     if (got <= 0)
-        die("connection lost");
+        wire_die("connection lost");
     producer->used += (size_t)got;
     if (producer->used < 4)
         return;
     size = wire_get(producer->bytes, 4);
     if (size > ROOM - 4 || producer->used > 4 + size)
-        die("an answer that is too long");
+        wire_die("an answer that is too long");
     if (producer->used < 4 + size)
         return;
     producer->used = 0; /* one request is under way */
@@ -309,12 +335,15 @@ static void producer_read(struct run *run, struct producer *producer)
 
 /* ---- the loop ---- */
 
-/* Asks again what is due; milliseconds until the next is. */
-static int again_run(struct run *run)
+/* Asks again what is due, and begins what is; when the next is. */
+static int64_t due_run(struct run *run)
 {
     int64_t now_ns = wire_now_ns();
     int64_t next_ns = now_ns + (int64_t)STALL_MS * 1000000;
 
+    due_begin(run, now_ns);
+    if (run->rate > 0 && run->idle_tail != run->idle_head && meant_ns(run) < run->end_ns)
+        next_ns = meant_ns(run);
     for (uint64_t i = 0; i < run->producer_count; i++) {
         struct producer *producer = &run->producers[i];
 
@@ -323,30 +352,39 @@ static int again_run(struct run *run)
         else if (producer->again_ns != 0 && producer->again_ns < next_ns)
             next_ns = producer->again_ns;
     }
-    return (int)((next_ns - now_ns + 999999) / 1000000);
+    return next_ns;
+}
+
+static bool is_at_work(const struct run *run)
+{
+    return run->under_way > 0 || (run->rate > 0 && meant_ns(run) < run->end_ns);
 }
 
 /* Transactions are begun for so long; all are over when it returns. The time it took. */
 static int64_t run_for(struct run *run, double seconds)
 {
-    int64_t start_ns = wire_now_ns();
-
-    run->end_ns = start_ns + (int64_t)(seconds * 1e9);
-    run->done = run->retries = run->whole.count = run->commits.count = 0;
+    run->start_ns = wire_now_ns();
+    run->end_ns = run->start_ns + (int64_t)(seconds * 1e9);
+    run->done = run->retries = run->begun = run->whole.count = run->commits.count = 0;
+    run->idle_head = run->idle_tail = 0;
     run->under_way = run->producer_count;
     for (uint64_t i = 0; i < run->producer_count; i++)
-        transaction_begin(run, &run->producers[i]);
-    while (run->under_way > 0) {
+        producer_free(run, &run->producers[i]);
+    while (is_at_work(run)) {
         struct epoll_event events[PRODUCERS_MAX];
-        int wait_ms = again_run(run);
-        int ready = epoll_wait(run->epoll, events, PRODUCERS_MAX, wait_ms);
+        int64_t left_ns = due_run(run) - wire_now_ns();
+        struct timespec left = {left_ns / 1000000000, left_ns % 1000000000};
+        int ready;
 
-        if (ready == 0 && wait_ms >= STALL_MS)
-            die("no answer for 30 seconds");
+        if (left_ns < 0)
+            left = (struct timespec){0, 0};
+        ready = epoll_pwait2(run->epoll, events, PRODUCERS_MAX, &left, NULL);
+        if (ready == 0 && left.tv_sec >= STALL_MS / 1000 - 1)
+            wire_die("no answer for 30 seconds");
         for (int i = 0; i < ready; i++)
             producer_read(run, events[i].data.ptr);
     }
-    return wire_now_ns() - start_ns;
+    return wire_now_ns() - run->start_ns;
 }
 
 /* ---- before it ---- */
@@ -358,7 +396,7 @@ static struct wire_reader ask(struct producer *producer, uint8_t *frame, const u
 
     send_frame(producer, frame, end);
     if (!wire_receive(producer->fd, producer->bytes, ROOM, &size) || size < 4)
-        die("connection lost");
+        wire_die("connection lost");
     return (struct wire_reader){producer->bytes + 4, producer->bytes + size, false};
 }
 
@@ -412,7 +450,7 @@ static void insist(uint64_t (*ask_fn)(struct producer *), struct producer *produ
             break;
         nanosleep(&pause, NULL);
     }
-    die("the coordinator does not come");
+    wire_die("the coordinator does not come");
 }
 
 static void producer_open(struct run *run, struct producer *producer, const char *address,
@@ -424,59 +462,39 @@ static void producer_open(struct run *run, struct producer *producer, const char
              (long long)wire_now_ns());
     producer->fd = wire_connect(address);
     if (producer->fd < 0)
-        die("cannot connect");
+        wire_die("cannot connect");
     insist(coordinator_ask, producer);
     insist(init_ask, producer);
     if (epoll_ctl(run->epoll, EPOLL_CTL_ADD, producer->fd, &event) != 0)
-        die("no epoll");
-}
-
-static int compare(const void *a, const void *b)
-{
-    int64_t left = *(const int64_t *)a;
-    int64_t right = *(const int64_t *)b;
-
-    return (left > right) - (left < right);
-}
-
-static double cpu_seconds(void)
-{
-    struct rusage usage;
-
-    getrusage(RUSAGE_SELF, &usage);
-    return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
-           (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
-}
-
-static double us_at(struct times *times, size_t part, size_t of)
-{
-    return times->count ? (double)times->ns[times->count * part / of] / 1e3 : 0;
+        wire_die("no epoll");
 }
 
 int main(int argc, char **argv)
 {
-    struct run run = {.sequence = 0};
+    static struct run run;
     int64_t spent_ns;
     char line[16];
     double cpu;
 
-    if (argc != 8) {
+    if (argc != 8 && argc != 9) {
         fprintf(stderr, "usage: transact_wire ADDRESS TOPIC PARTITIONS PRODUCERS WARM_UP_SECONDS"
-                        " SECONDS RECORDS\n");
+                        " SECONDS RECORDS [RATE]\n");
         return 2;
     }
     run.topic = argv[2];
     run.partitions = strtoull(argv[3], NULL, 10);
     run.producer_count = strtoull(argv[4], NULL, 10);
     run.records = strtoull(argv[7], NULL, 10);
+    run.rate = argc == 9 ? strtoull(argv[8], NULL, 10) : 0;
+    wire_exact_timers();
     if (run.producer_count - 1 >= PRODUCERS_MAX || run.records - 1 >= RECORDS_MAX ||
         run.records > run.partitions)
-        die("arguments out of range");
+        wire_die("arguments out of range");
     payload_init(&run.payload);
     run.producers = calloc(run.producer_count, sizeof(*run.producers));
     run.epoll = epoll_create1(EPOLL_CLOEXEC);
     if (!run.producers || run.epoll < 0)
-        die("no memory");
+        wire_die("no memory");
     for (uint64_t i = 0; i < run.producer_count; i++)
         producer_open(&run, &run.producers[i], argv[1], i);
     run_for(&run, strtod(argv[5], NULL));
@@ -484,16 +502,19 @@ int main(int argc, char **argv)
     fflush(stdout);
     if (fgets(line, sizeof(line), stdin) == NULL)
         return 1;
-    cpu = cpu_seconds();
+    cpu = wire_cpu_seconds();
     spent_ns = run_for(&run, strtod(argv[6], NULL));
-    cpu = cpu_seconds() - cpu;
-    qsort(run.whole.ns, run.whole.count, sizeof(*run.whole.ns), compare);
-    qsort(run.commits.ns, run.commits.count, sizeof(*run.commits.ns), compare);
+    cpu = wire_cpu_seconds() - cpu;
+    wire_sort_ns(run.whole.ns, run.whole.count);
+    wire_sort_ns(run.commits.ns, run.commits.count);
     printf("{\"count\": %llu, \"seconds\": %.6f, \"client_cpu\": %.6f, \"p50_us\": %.1f, "
            "\"p99_us\": %.1f, \"commit_p50_us\": %.1f, \"commit_p99_us\": %.1f, "
            "\"retries\": %llu, \"records\": %llu}\n",
-           (unsigned long long)run.done, (double)spent_ns / 1e9, cpu, us_at(&run.whole, 1, 2),
-           us_at(&run.whole, 99, 100), us_at(&run.commits, 1, 2), us_at(&run.commits, 99, 100),
+           (unsigned long long)run.done, (double)spent_ns / 1e9, cpu,
+           wire_percentile_us(run.whole.ns, run.whole.count, 0.5),
+           wire_percentile_us(run.whole.ns, run.whole.count, 0.99),
+           wire_percentile_us(run.commits.ns, run.commits.count, 0.5),
+           wire_percentile_us(run.commits.ns, run.commits.count, 0.99),
            (unsigned long long)run.retries, (unsigned long long)run.sequence);
     return 0;
 }

@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -20,6 +22,69 @@ enum {
     FETCH_VERSION = 4,
     ACK_TIMEOUT_MS = 30000
 };
+
+_Noreturn void wire_die(const char *why)
+{
+    fprintf(stderr, "%s: %s\n", program_invocation_short_name, why);
+    exit(1);
+}
+
+_Noreturn void wire_die_errno(const char *what)
+{
+    fprintf(stderr, "%s: %s: %s\n", program_invocation_short_name, what, strerror(errno));
+    exit(1);
+}
+
+void *wire_reserve(size_t count, size_t size)
+{
+    void *memory = calloc(count, size);
+
+    if (memory == NULL)
+        wire_die("no memory");
+    return memory;
+}
+
+void wire_no_delay(int fd)
+{
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
+}
+
+void wire_exact_timers(void)
+{
+    (void)prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL);
+}
+
+double wire_cpu_seconds(void)
+{
+    struct rusage usage;
+
+    getrusage(RUSAGE_SELF, &usage);
+    return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
+           (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
+}
+
+static int ns_compare(const void *a, const void *b)
+{
+    int64_t left = *(const int64_t *)a;
+    int64_t right = *(const int64_t *)b;
+
+    return (left > right) - (left < right);
+}
+
+void wire_sort_ns(int64_t *ns, size_t count)
+{
+    if (count > 0)
+        qsort(ns, count, sizeof(*ns), ns_compare);
+}
+
+double wire_percentile_us(const int64_t *sorted_ns, size_t count, double share)
+{
+    size_t at = (size_t)((double)count * share);
+
+    if (count == 0)
+        return 0;
+    return (double)sorted_ns[at < count ? at : count - 1] / 1e3;
+}
 
 int64_t wire_now_ns(void)
 {
@@ -34,7 +99,6 @@ int wire_connect(const char *address)
     struct sockaddr_in to = {.sin_family = AF_INET};
     const char *colon = strrchr(address, ':');
     char host[64];
-    int one = 1;
     int fd;
 
     if (colon == NULL || (size_t)(colon - address) >= sizeof(host))
@@ -51,7 +115,7 @@ int wire_connect(const char *address)
         close(fd);
         return -1;
     }
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+    wire_no_delay(fd);
     return fd;
 }
 

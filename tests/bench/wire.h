@@ -10,6 +10,17 @@
 
 enum { WIRE_FRAME_MAX = 128 * 1024 };
 
+/* What every tool here needs. The first two end the program; wire_die_errno also says why the system refused. */
+_Noreturn void wire_die(const char *why);
+_Noreturn void wire_die_errno(const char *what);
+void *wire_reserve(size_t count, size_t size); /* zeroes; the program ends if there is no memory */
+void wire_no_delay(int fd);
+void wire_exact_timers(void);                 /* of this thread: else a sleep may end 50 us late */
+double wire_cpu_seconds(void);                /* of this process, all threads */
+void wire_sort_ns(int64_t *ns, size_t count); /* ascending */
+/* In microseconds; 0 of nothing. `share` is 0.5 for the median. */
+double wire_percentile_us(const int64_t *sorted_ns, size_t count, double share);
+
 struct wire_answer {
     int32_t correlation;
     int16_t error; /* Kafka's code, 0: none */
