@@ -6,6 +6,7 @@ later ones count where they have the same figure, so that rows may be measured a
 """
 import json
 import pathlib
+import re
 import sys
 
 import goals
@@ -36,7 +37,8 @@ def run_lines(runs):
     for run in runs:
         facts = run["facts"]
         others = sorted(each["others_percent"] for each in run["disturbances"]) or [0]
-        out.append(f"- `{facts['command']}`, {facts['date']}, commit {facts['commit']}; {facts['machine']}; "
+        command = re.sub(r" --(output|folder) \S+", "", facts["command"])  # where it was written says nothing
+        out.append(f"- `{command}`, {facts['date']}, commit {facts['commit']}; {facts['machine']}; "
                    f"{facts['java']}; others used {others[len(others) // 2]:.1f} % of the machine "
                    f"(most {others[-1]:.1f} %); {run['rejected']} pairs of a disturbed machine were replaced, "
                    f"{run['doubtful']} are shown; {len(run['failures'])} runs failed")

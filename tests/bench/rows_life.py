@@ -10,7 +10,7 @@ import measure
 import nodes
 import rows_load
 
-CONNECTIONS, FIRST = 1000, 100
+CONNECTIONS, FIRST, MORE = 1000, 100, 4  # MORE thousands: what one holds stands out from what else moves
 SYNCS = "fsync,fdatasync,syncfs,sync_file_range,msync"
 
 
@@ -89,7 +89,7 @@ def recover(bench):
 def idle(bench):
     """The two idle at the same time: it is memory that is compared."""
     seconds = bench.choose(8, 60)
-    for number in range(min(bench.pairs_wanted or bench.choose(1, 3), 3)):  # memory moves little
+    for number in range(bench.pairs_wanted or bench.choose(1, 3)):  # memory moves little
         if number > 0 and bench.schedule.is_row_over():
             break
         empty = {kind: bench.node(kind, "idle", http(kind)).start() for kind in bench.kinds}
@@ -110,16 +110,19 @@ def idle(bench):
 
 
 def connections(bench, ready):
-    """What one more idle connection holds: the first hundred make room for the rest."""
+    """What a thousand take, and what one more holds: the first hundred make room for the rest."""
     holders = [hold(node, FIRST) for node in ready.values()]
     time.sleep(1)
     before = {kind: nodes.held(node) for kind, node in ready.items()}
     holders += [hold(node, CONNECTIONS - FIRST) for node in ready.values()]
     time.sleep(2)
+    found = {kind: resident(node) for kind, node in ready.items()}
+    holders += [hold(node, CONNECTIONS) for node in ready.values() for _ in range(MORE)]
+    time.sleep(2)
+    count = CONNECTIONS - FIRST + MORE * CONNECTIONS
 
     def run(kind):
-        return {**resident(ready[kind]), "held a connection, KB":
-                max(nodes.held(ready[kind]) - before[kind], 0) * 1e3 / (CONNECTIONS - FIRST)}
+        return {**found[kind], "held a connection, KB": max(nodes.held(ready[kind]) - before[kind], 0) * 1e3 / count}
 
     bench.pairs("idle", f"{CONNECTIONS:,} connections", run, most=1)
     bench.flush()
