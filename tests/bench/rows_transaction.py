@@ -48,16 +48,16 @@ def finish(client, bench, node, topic):
     return figures
 
 
-def wire_once(bench, node, words):
+def wire_once(bench, mode, node, words):
     topic = f"transactions-{next(TOPICS)}"
     node.topic(topic, PARTITIONS)
+    if mode == "durable":
+        bench.settle()
     return finish(wire(node.address, topic, PARTITIONS, *words), bench, node, topic)
 
 
 def wire_floor(bench, mode, words):
-    if mode == "durable":
-        bench.settle()
-    return bench.floor_broker(PARTITIONS, lambda node: wire_once(bench, node, words),
+    return bench.floor_broker(PARTITIONS, lambda node: wire_once(bench, mode, node, words),
                               SYNCERS if mode == "durable" else None)
 
 
@@ -66,7 +66,7 @@ def equal_load(bench, mode, ready):
     rate, seconds = EQUAL[mode], bench.choose(4 if mode == "page cache" else 6, 60)
 
     def once(node, seconds=seconds):
-        figures = wire_once(bench, node, (max(PRODUCERS), 2, seconds, RECORDS, rate))
+        figures = wire_once(bench, mode, node, (max(PRODUCERS), 2, seconds, RECORDS, rate))
         reached = figures.pop("transactions/s")
         assert reached >= SUSTAINED * rate, f"{reached:.0f} transactions/s and not {rate}"
         return figures
