@@ -102,11 +102,10 @@ struct transaction_added {
     const enum err
         *partition_errs; /* verify_only: OK or ERR_TRANSACTION_ABORTABLE, as asked; else NULL */
 };
-/* A regular expression for a whole id; NULL: all. */
 enum { TRANSACTION_LIST_STATES = 8 };
 struct transaction_list {
     const struct list_transactions_request *request; /* filters by state, producer, duration */
-    bool (*matches)(void *context, struct slice transactional_id); /* NULL: all do */
+    bool (*matches)(void *context, struct slice transactional_id); /* the whole id; NULL: all do */
     void *context;
     /* made of the request by transaction_list_init, once for all partitions */
     bool states[TRANSACTION_LIST_STATES];

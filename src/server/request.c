@@ -225,14 +225,6 @@ void *request_response(struct request *request)
     return response;
 }
 
-struct slice request_error_message(enum err err, const struct why *why)
-{
-    if (err == OK || err_wire_code(err) == -1 || !why || why->text[0] == 0 ||
-        strcmp(why->text, err_text(err)) == 0)
-        return SLICE_NULL;
-    return slice_from_text(why->text);
-}
-
 void request_service_release(struct request_service **service)
 {
     struct list_node *spare;

@@ -121,9 +121,6 @@ void request_pass(struct request *request);
 /* Mutes the session for so long after the answer and tells it in the answer; the largest one counts. */
 void request_throttle(struct request *request, int32_t throttle_ms);
 
-/* The request-level error message rule: NULL when the text is the code's own. */
-struct slice request_error_message(enum err err, const struct why *why);
-
 /* Remembers what an ApiVersions request said of the client; two empty ones: nothing. */
 void session_set_software(struct session *session, struct slice name, struct slice version);
 
