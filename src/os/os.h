@@ -109,20 +109,23 @@ enum os_op_kind {
     OS_OP_SEND, /* socket, slices, slice_count: completes when all bytes are handed to the kernel */
 };
 
+/* What an append to a page cache touches stands in front, in one line of the processor's cache. */
 struct os_op {
     enum os_op_kind kind;
+    enum err err; /* out: ERR_CANCELLED when the socket was closed or the port is going down */
     void (*done)(struct os_op *op); /* OS_OP_*: result in err, result, and the out fields */
-    void (*run)(struct os_op *op);  /* OS_OP_JOB only; may set err and result */
+    struct os_file *file;           /* in; out for OS_OP_OPEN */
+    int64_t position_bytes;
+    const struct slice *slices; /* must stay valid until done, as must the bytes */
+    size_t slice_count;
+    struct list_node node; /* the table's own */
     /* in */
-    struct os_file *file; /* out for OS_OP_OPEN */
+    void (*run)(struct os_op *op); /* OS_OP_JOB only; may set err and result */
     struct os_socket *socket;
     void *buffer;
     size_t size_bytes;
     size_t
         useful_bytes; /* OS_OP_RECEIVE, a hint: the owner can do nothing with fewer; they may come all the same */
-    int64_t position_bytes;
-    const struct slice *slices; /* must stay valid until done, as must the bytes */
-    size_t slice_count;
     const char *path;
     const char *path_to;
     unsigned flags;
@@ -130,13 +133,11 @@ struct os_op {
     const char *address; /* numeric IPv4 or IPv6 text, or a name that the machine resolves */
     uint16_t port_number;
     /* out */
-    enum err err; /* ERR_CANCELLED when the socket was closed or the port is going down */
     int64_t result;
     struct os_socket *accepted;
     struct os_stat stat;
     struct os_names names;
     /* the table's own */
-    struct list_node node;
     struct os_port *port;
     uint64_t private_words[6];
 };

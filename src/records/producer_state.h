@@ -60,15 +60,15 @@ struct producer_transactions {
 
 struct producer_state {
     struct allocator *allocator;
-    struct hash_map producers;
     size_t pending_count; /* of producers, not visible */
-    struct hash_map verifications;
     struct producer_transactions ongoing;
     struct producer_transactions unreplicated; /* completed, marker not below the high watermark */
     int64_t unreplicated_marker_min;           /* smallest marker offset there, INT64_MAX: none */
     int64_t end_offset;                        /* the state covers everything below */
     uint64_t last_guard;                       /* verification guards are unique within one state */
     uint64_t change_count;                     /* bumped by everything that changes the state */
+    struct hash_map producers;
+    struct hash_map verifications;
 };
 
 void producer_state_init(struct producer_state *state, struct allocator *allocator);

@@ -42,20 +42,20 @@ enum partition_stage {
 
 struct partition {
     struct hash_map_node node; /* by topic id and index */
-    struct shard *shard;
     struct uuid topic_id;
-    struct slice topic; /* owned */
     int32_t index;
     enum partition_stage stage;
+    struct log *log; /* while open */
+    struct shard *shard;
+    struct topic_settings *settings;
     struct log_directory *directory; /* NULL: not chosen yet */
-    struct log *log;                 /* while open */
-    struct log *future_log;          /* the copy on its way to another directory; NULL: none */
     struct log_listener log_listener;
     struct replica_state replica;
-    struct topic_settings *settings;
     struct list_node waiting; /* struct partition_op: until the log is open */
     struct list_node commits; /* struct commit_wait, rising offsets */
     struct list_node watches; /* struct partition_watch */
+    struct slice topic;       /* owned */
+    struct log *future_log;   /* the copy on its way to another directory; NULL: none */
     /* The last look of a consumer, whoever it was: what unfetched.c asks for. */
     int64_t fetched_ms;     /* monotone; 0: none yet */
     int64_t fetched_offset; /* that it asked for */

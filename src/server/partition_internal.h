@@ -55,41 +55,43 @@ enum hosted_end { HOSTED_STAYS, HOSTED_DELETED, HOSTED_STRAY };
 struct partition_move;
 struct hosted {
     struct partition partition; /* first: struct partition * and struct hosted * are one pointer */
+    /* what every append looks at */
     struct partition_table *table;
-    struct hosted_topic *topic;
-    struct list_node topic_node;
-    struct list_node queue_node; /* of table->queue */
-    struct list_node news_node;  /* of table->news */
+    struct list_node news_node; /* of table->news */
     unsigned news;
-    uint64_t roles;     /* times that there was PARTITION_NEWS_ROLE */
-    int uses;           /* operations and reads that run on the log */
-    bool is_older;      /* than this process: metadata had it at start */
-    bool is_found;      /* its directory was there at start */
-    bool must_be_ready; /* counted in table->ready_left */
-    bool waits_for_name;
-    size_t names_left;      /* shards that have not yet said that the name is free */
-    size_t strays_left;     /* remains of older ones that are being put aside for it */
-    uint64_t since;         /* number of the publication that made it */
-    struct list_node heirs; /* struct name_ask: newer replicas that want the name */
-    bool is_draining;
-    bool is_held; /* operations wait: the replica is about to change its directory */
-    enum hosted_end end;
-    bool is_ending;           /* the log is being closed or renamed */
-    struct uuid successor_id; /* the topic id that takes the name over; zero: none here */
-    struct uuid assigned;     /* directory id as metadata has it */
+    int uses;       /* operations and reads that run on the log */
+    uint64_t roles; /* times that there was PARTITION_NEWS_ROLE */
     int64_t stable_told;
-    struct log_change_op change;
+    enum hosted_end end;
+    bool is_draining;
+    bool is_held;   /* operations wait: the replica is about to change its directory */
+    bool is_ending; /* the log is being closed or renamed */
+    bool produce_busy;
     struct partition_move *move;
-    struct log_directory *future_found; /* a -future copy found at start */
-    struct list_node report_node;       /* of table->reports */
-    struct uuid reported;               /* directory id on its way to the controller */
-    bool report_in_flight;
     /* produce: batches being validated by a job hold up those behind them; those whose transaction is
      * being verified only those of the same producer */
     struct list_node produce_queue;
     struct list_node verifying; /* struct produce_part */
-    bool produce_busy;
     int64_t late_told; /* producer id + 1 of the late transaction that was told of; 0: none */
+
+    struct hosted_topic *topic;
+    struct list_node topic_node;
+    struct list_node queue_node; /* of table->queue */
+    bool is_older;               /* than this process: metadata had it at start */
+    bool is_found;               /* its directory was there at start */
+    bool must_be_ready;          /* counted in table->ready_left */
+    bool waits_for_name;
+    size_t names_left;        /* shards that have not yet said that the name is free */
+    size_t strays_left;       /* remains of older ones that are being put aside for it */
+    uint64_t since;           /* number of the publication that made it */
+    struct list_node heirs;   /* struct name_ask: newer replicas that want the name */
+    struct uuid successor_id; /* the topic id that takes the name over; zero: none here */
+    struct uuid assigned;     /* directory id as metadata has it */
+    struct log_change_op change;
+    struct log_directory *future_found; /* a -future copy found at start */
+    struct list_node report_node;       /* of table->reports */
+    struct uuid reported;               /* directory id on its way to the controller */
+    bool report_in_flight;
 };
 
 /* Directories that AlterReplicaLogDirs named for partitions that are not here yet. */

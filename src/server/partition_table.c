@@ -17,7 +17,8 @@ struct partition_key {
 
 static uint64_t partition_hash(struct uuid topic_id, int32_t index)
 {
-    return hash_u64(hash_uuid(topic_id) + (uint64_t)(uint32_t)index);
+    /* Partitions of a topic are looked for one after the other: so do their buckets lie. */
+    return hash_u64(hash_uuid(topic_id)) + (uint64_t)(uint32_t)index;
 }
 
 static bool partition_matches(const struct hash_map_node *node, const void *key)

@@ -2,7 +2,8 @@
 /*
  * storage/epoch_cache.c: which leader epoch began at which offset, and leader-epoch-checkpoint.
  * Invariants  1. epochs and start offsets rise strictly.
- *             2. dirty == the file does not say what the memory says.
+ *             2. latest == the last entry.
+ *             3. dirty == the file does not say what the memory says.
  * Crash       what the file lacks is found again in the batches past the recovery point.
  * Threads     the log's owner, or the job that has the log to itself.
  */
@@ -17,14 +18,19 @@ void epoch_cache_release(struct epoch_cache *cache)
     *cache = (struct epoch_cache){0};
 }
 
+static void latest_note(struct epoch_cache *cache)
+{
+    if (cache->count > 0)
+        cache->latest = cache->entries[cache->count - 1];
+}
+
 void epoch_cache_assign(struct epoch_cache *cache, int32_t epoch, int64_t start_offset)
 {
-    const struct epoch_entry *last = cache->count ? &cache->entries[cache->count - 1] : NULL;
-
     if (epoch < 0)
         return;
     ASSERT(start_offset >= 0);
-    if (last && last->epoch == epoch && start_offset >= last->start_offset)
+    if (cache->count > 0 && cache->latest.epoch == epoch &&
+        start_offset >= cache->latest.start_offset)
         return;
     while (cache->count > 0 && (cache->entries[cache->count - 1].epoch >= epoch ||
                                 cache->entries[cache->count - 1].start_offset >= start_offset))
@@ -33,6 +39,7 @@ void epoch_cache_assign(struct epoch_cache *cache, int32_t epoch, int64_t start_
     cache->entries =
         storage_grow(cache->entries, sizeof *cache->entries, &cache->capacity, cache->count + 1);
     cache->entries[cache->count++] = (struct epoch_entry){epoch, start_offset};
+    latest_note(cache);
 }
 
 void epoch_cache_truncate_end(struct epoch_cache *cache, int64_t end_offset)
@@ -41,6 +48,7 @@ void epoch_cache_truncate_end(struct epoch_cache *cache, int64_t end_offset)
         cache->count--;
         cache->dirty = true;
     }
+    latest_note(cache);
 }
 
 void epoch_cache_truncate_start(struct epoch_cache *cache, int64_t start_offset)
@@ -59,6 +67,7 @@ void epoch_cache_truncate_start(struct epoch_cache *cache, int64_t start_offset)
     cache->count -= dropped;
     cache->entries[0].start_offset = start_offset;
     cache->dirty = true;
+    latest_note(cache);
 }
 
 void epoch_cache_clear(struct epoch_cache *cache)
@@ -66,6 +75,7 @@ void epoch_cache_clear(struct epoch_cache *cache)
     if (cache->count > 0)
         cache->dirty = true;
     cache->count = 0;
+    latest_note(cache);
 }
 
 void epoch_cache_end(const struct epoch_cache *cache, int32_t epoch, int64_t log_end,

@@ -104,6 +104,11 @@ void log_free(struct log *log)
 
 /* ---- segments ---- */
 
+static void active_note(struct log *log)
+{
+    log->active = log->segment_count > 0 ? log->segments[log->segment_count - 1] : NULL;
+}
+
 void log_segments_insert(struct log *log, size_t at, struct segment *segment)
 {
     ASSERT(at <= log->segment_count);
@@ -113,6 +118,7 @@ void log_segments_insert(struct log *log, size_t at, struct segment *segment)
             (log->segment_count - at) * sizeof(struct segment *));
     log->segments[at] = segment;
     log->segment_count++;
+    active_note(log);
 }
 
 void log_segments_remove(struct log *log, size_t at, size_t count)
@@ -121,6 +127,7 @@ void log_segments_remove(struct log *log, size_t at, size_t count)
     memmove(log->segments + at, log->segments + at + count,
             (log->segment_count - at - count) * sizeof(struct segment *));
     log->segment_count -= count;
+    active_note(log);
 }
 
 size_t log_segment_floor(const struct log *log, int64_t offset)
@@ -141,8 +148,8 @@ size_t log_segment_floor(const struct log *log, int64_t offset)
 
 struct segment *log_active(const struct log *log)
 {
-    ASSERT(log->segment_count > 0);
-    return log->segments[log->segment_count - 1];
+    ASSERT(log->active);
+    return log->active;
 }
 
 void log_recount_size(struct log *log)
@@ -270,12 +277,12 @@ struct producer_state *log_producers(struct log *log)
 
 int32_t log_epoch_latest(const struct log *log)
 {
-    return log->epochs.count ? log->epochs.entries[log->epochs.count - 1].epoch : -1;
+    return log->epochs.count ? log->epochs.latest.epoch : -1;
 }
 
 int64_t log_epoch_latest_start(const struct log *log)
 {
-    return log->epochs.count ? log->epochs.entries[log->epochs.count - 1].start_offset : -1;
+    return log->epochs.count ? log->epochs.latest.start_offset : -1;
 }
 
 void log_epoch_end(const struct log *log, int32_t epoch, int32_t *epoch_out,

@@ -50,25 +50,26 @@ enum flush_mode {
 
 /* What one log needs of its topic's configuration; names and meaning are Kafka's. */
 struct log_config {
+    /* what every append looks at */
     int32_t segment_bytes;
-    int64_t segment_ms;
-    int64_t segment_jitter_ms;
     int32_t segment_index_bytes;
     int32_t index_interval_bytes;
+    enum flush_mode flush_mode;
+    int64_t segment_ms;
+    int64_t max_compaction_lag_ms;
+    int64_t flush_messages; /* INT64_MAX: never */
+    bool cleanup_compact;
+    bool cleanup_delete;
+    bool preallocate;
     int32_t max_message_bytes;
+    int64_t segment_jitter_ms;
     int64_t retention_bytes; /* -1: no limit */
     int64_t retention_ms;    /* -1: no limit */
     int64_t file_delete_delay_ms;
-    int64_t flush_messages; /* INT64_MAX: never */
-    int64_t flush_ms;       /* INT64_MAX: never */
+    int64_t flush_ms; /* INT64_MAX: never */
     int64_t min_compaction_lag_ms;
-    int64_t max_compaction_lag_ms;
     int64_t delete_retention_ms; /* of tombstones and markers, from the pass that first met them */
     double min_cleanable_dirty_ratio;
-    bool cleanup_delete;
-    bool cleanup_compact;
-    bool preallocate;
-    enum flush_mode flush_mode;
 };
 /* The defaults of Kafka 4.4 (storage.md §7 of the reference). */
 void log_config_init(struct log_config *config);

@@ -88,10 +88,12 @@ struct epoch_entry {
     int64_t start_offset;
 };
 struct epoch_cache {
+    struct epoch_entry
+        latest; /* the last one of `entries`, when there is one: each append asks for it */
+    bool dirty;
     struct epoch_entry *entries;
     size_t count;
     size_t capacity;
-    bool dirty;
 };
 void epoch_cache_release(struct epoch_cache *cache);
 void epoch_cache_assign(struct epoch_cache *cache, int32_t epoch, int64_t start_offset);
@@ -204,15 +206,15 @@ struct file_waiter {
 };
 struct file_handle {
     struct os_file *file;
+    struct log_store *store;
+    struct list_node idle;
     int users;
     bool opening;
     int tries; /* of the open under way */
-    struct list_node idle;
     struct list_node waiters;
-    struct os_op op;
     char *path; /* while opening */
     size_t path_bytes;
-    struct log_store *store;
+    struct os_op op;
 };
 void file_handle_init(struct file_handle *handle);
 /* True: acquired. False: `waiter` is told later. */
@@ -252,24 +254,33 @@ enum segment_state {
     SEGMENT_CREATING, /* its files are being made */
     SEGMENT_READY,
 };
+/* As in struct log, what every append looks at comes first. */
 struct segment {
     struct log *log;
     int references;
     enum segment_state state;
-    uint64_t incarnation; /* of its bytes: another one when what was written goes */
     int64_t base_offset;
     int64_t size_bytes;    /* with what is queued */
     int64_t written_bytes; /* in the page cache */
+    int64_t grown_bytes;   /* written_bytes at the last look at its growth */
+    int64_t roll_jitter_ms;
+    int64_t index_gap_bytes; /* since the last index entry */
+    int64_t max_timestamp;   /* -1: none */
+    int64_t max_timestamp_offset;
+    int64_t first_timestamp; /* max timestamp of the first batch; -1 when not known */
+    bool first_timestamp_known;
+    bool timestamp_known; /* max_timestamp and its offset */
+    bool deleted;         /* renamed to .deleted */
+    struct offset_index offsets;
+    struct time_index times;
+    struct file_handle file;
+    uint64_t incarnation;  /* of its bytes: another one when what was written goes */
     int64_t flushed_bytes; /* on stable storage */
     /* reserve.c */
     int64_t reserved_bytes; /* blocks may be taken up to here; ≤ written_bytes: none ahead */
-    int64_t grown_bytes;    /* written_bytes at the last look at its growth */
     int64_t grown_ms;       /* monotone */
     bool reserve_refused;
     struct list_node reserved; /* in the store's list of segments that may have blocks ahead */
-    struct file_handle file;
-    struct offset_index offsets;
-    struct time_index times;
     struct transaction_index aborted;
     bool has_aborted_file;
     bool index_known;    /* `first`, `count` and `written` of both indexes mean something */
@@ -278,19 +289,11 @@ struct segment {
     bool index_unusable; /* it cannot be made: the log itself is broken somewhere */
     bool index_loading;
     struct list_node index_waiters;
-    bool sealed;           /* no longer the last one: its closing time entry is made */
-    bool has_index_files;  /* .index and .timeindex are there */
-    bool entry_synced;     /* the directory entry is durable */
-    bool full_synced;      /* log and indexes are durable; only of sealed ones */
-    bool timestamp_known;  /* max_timestamp and its offset */
-    bool deleted;          /* renamed to .deleted */
-    int64_t max_timestamp; /* -1: none */
-    int64_t max_timestamp_offset;
-    int64_t first_timestamp; /* max timestamp of the first batch; -1 when not known */
-    bool first_timestamp_known;
-    int64_t created_ms; /* wall */
-    int64_t roll_jitter_ms;
-    int64_t index_gap_bytes; /* since the last index entry */
+    bool sealed;          /* no longer the last one: its closing time entry is made */
+    bool has_index_files; /* .index and .timeindex are there */
+    bool entry_synced;    /* the directory entry is durable */
+    bool full_synced;     /* log and indexes are durable; only of sealed ones */
+    int64_t created_ms;   /* wall */
     int64_t modified_ms;
     struct list_node loaded; /* in the store's list of sealed segments with their index in memory */
 };
@@ -377,13 +380,59 @@ enum change_kind {
 #define LOG_SLICES_MAX 256
 #define LOG_OWN_SLICES 4 /* a log that is written by one connection at a time needs no more */
 
+/* What every append looks at comes first, close together: with ten thousand logs each line of it is fetched from
+ * memory. */
 struct log {
-    struct list_node node;          /* in the store */
-    struct list_node dirty_offsets; /* checkpoint values to hand over */
-    struct list_node dirty_marks;
     struct log_store *store;
     struct log_directory *directory;
     struct log_listener *listener;
+    struct segment *active; /* the last one of `segments`; NULL: there is none */
+    int64_t end_queued;
+    bool failed;
+    bool closing;       /* a close or delete is waiting or running */
+    bool has_exclusive; /* a change owns the log */
+    bool has_swap;      /* and it is one that appends may run beside */
+    bool writing;
+    bool write_retried;
+    bool rolling;
+    bool reserving;           /* a job takes blocks ahead, or gives them back */
+    bool giving_back;         /* of the active segment: no write meanwhile */
+    bool parent_synced;       /* the log directory knows our directory durably */
+    bool loaded_anew;         /* created by this open */
+    bool digests_dirty;       /* of aborted transactions: the file does not say all */
+    int busy;                 /* operations and jobs under way that lean on the log */
+    struct flush *flush;      /* under way, else NULL */
+    struct list_node changes; /* struct log_change_op */
+    struct list_node rolls;   /* struct roll_job: for the bytes below to be written */
+    struct list_node queue;   /* struct log_append: waiting */
+    struct list_node writing_list;
+    int64_t end_written;
+    int64_t end_flushed;
+    int64_t end_synced; /* on stable storage in fact; end_flushed in commit mode */
+    int64_t recovery_point;
+    int64_t full_flush_to; /* recovery point wanted; ≤ recovery_point: none */
+    int64_t forced_flush_to;
+    int64_t unsafe_bytes; /* queued since the recovery point was last asked to move */
+    int64_t size_bytes;
+    int64_t start_offset;
+    int64_t high_watermark;
+    size_t pending_snapshot_count;
+    struct recent_batch *recent; /* ring, allocated by the first append */
+    unsigned recent_next;
+    struct epoch_cache epochs;
+    struct list_node dirty_marks; /* checkpoint values to hand over */
+    struct deferred write_deferred;
+    struct segment *write_segment;
+    struct file_waiter write_waiter;
+    size_t write_bytes;
+    struct slice *write_slices; /* own_slices, or LOG_SLICES_MAX of them */
+    struct slice own_slices[LOG_OWN_SLICES];
+    struct log_config config;
+    struct producer_state producers;
+    struct os_op write_op;
+
+    struct list_node node; /* in the store */
+    struct list_node dirty_offsets;
     char *topic;
     size_t topic_bytes;
     int32_t partition;
@@ -391,70 +440,25 @@ struct log {
     bool is_future;
     char *path;       /* never changes: jobs of a busy log may read it */
     const char *name; /* its last part */
-    struct log_config config;
 
     struct segment **segments; /* by base offset; the last one is active */
     size_t segment_count;
     size_t segment_capacity;
-    int64_t start_offset;
-    int64_t end_queued;
-    int64_t end_written;
-    int64_t end_flushed;
-    int64_t recovery_point;
     int64_t told_recovery_point; /* what the checkpoint file says, or will say next */
-    int64_t high_watermark;
-    int64_t size_bytes;
-    struct epoch_cache epochs;
-    struct producer_state producers;
-    int64_t *snapshots; /* offsets of snapshot files, rising */
+    int64_t *snapshots;          /* offsets of snapshot files, rising */
     size_t snapshot_count;
     size_t snapshot_capacity;
     struct snapshot_pending *pending_snapshots;
-    size_t pending_snapshot_count;
     size_t pending_snapshot_capacity;
-    struct recent_batch *recent; /* ring, allocated by the first append */
-    unsigned recent_next;
-
-    bool failed;
-    bool closing;       /* a close or delete is waiting or running */
-    bool has_exclusive; /* a change owns the log */
-    bool has_swap;      /* and it is one that appends may run beside */
-    bool parent_synced; /* the log directory knows our directory durably */
-    bool loaded_anew;   /* created by this open */
-    bool digests_dirty; /* of aborted transactions: the file does not say all */
-    int busy;           /* operations and jobs under way that lean on the log */
-
-    /* appends */
-    struct list_node queue; /* struct log_append: waiting */
-    struct list_node writing_list;
-    bool writing;
-    struct os_op write_op;
-    struct slice *write_slices; /* own_slices, or LOG_SLICES_MAX of them */
-    struct slice own_slices[LOG_OWN_SLICES];
-    size_t write_bytes;
-    struct segment *write_segment;
-    struct file_waiter write_waiter;
-    struct deferred write_deferred;
-    bool write_retried;
-    struct list_node rolls; /* struct roll_job: for the bytes below to be written */
-    bool rolling;
-    bool reserving;   /* a job takes blocks ahead, or gives them back */
-    bool giving_back; /* of the active segment: no write meanwhile */
 
     /* flush */
-    struct list_node waits; /* struct log_wait */
-    struct flush *flush;    /* under way, else NULL */
-    int64_t end_synced;     /* on stable storage in fact; end_flushed in commit mode */
-    int64_t full_flush_to;  /* recovery point wanted; ≤ recovery_point: none */
-    int64_t forced_flush_to;
+    struct list_node waits;  /* struct log_wait */
     int64_t last_flush_ms;   /* monotone */
-    int64_t unsafe_bytes;    /* queued since the recovery point was last asked to move */
     int64_t middle_snapshot; /* offset of the snapshot inside the active segment; -1: none */
     bool retention_waits;    /* for the flush or roll to end */
 
     /* changes */
-    struct list_node changes; /* struct log_change_op */
-    struct list_node parked;  /* struct parked */
+    struct list_node parked; /* struct parked */
     struct deferred change_deferred;
     int64_t change_end;       /* in: the end before the change; out: behind it */
     struct segment **dropped; /* by a change, to be released by the owner */

@@ -104,16 +104,18 @@ static void produce_timeout(struct timer *timer)
 {
     struct produce_state *state = CONTAINER_OF(timer, struct produce_state, timer);
     struct shard *home = state->request->shard;
+    struct list_node round;
 
     if (state->is_answered)
         return;
     home->metrics.produce_expired++;
     state->is_submitting = true; /* ends of operations below do not end the state */
-    for (size_t i = 0; i < state->count; i++) {
-        struct produce_part *part = &state->parts[i];
+    list_init(&round);
+    list_splice_back(&round, &state->sent);
+    while (!list_is_empty(&round)) {
+        struct produce_part *part = LIST_ITEM(list_pop_front(&round), struct produce_part, node);
 
-        if (!part->is_sent || part->is_done)
-            continue;
+        list_push_back(&state->sent, &part->node);
         if (part->op.owner == home) {
             produce_expire(part);
             continue;
@@ -129,6 +131,12 @@ static void produce_timeout(struct timer *timer)
     state_end(state);
 }
 
+static void part_put(struct produce_state *state, struct produce_part *part)
+{
+    list_remove(&part->node);
+    list_push_front(&state->spare, &part->node);
+}
+
 static void produce_done(struct partition_op *op)
 {
     struct produce_part *part = CONTAINER_OF(op, struct produce_part, op);
@@ -141,6 +149,9 @@ static void produce_done(struct partition_op *op)
     state->left--;
     if (state->is_answered)
         produce_failure_free(part); /* too late to be told */
+    else
+        produce_part_answer(part);
+    part_put(state, part);
     if (state->left == 0 && !state->is_submitting && !state->is_answered)
         produce_answer(state);
     state_end(state);
@@ -183,65 +194,132 @@ static bool response_build(struct produce_state *state, const struct produce_req
 }
 
 static void part_begin(struct produce_state *state, struct produce_part *part,
-                       const struct metadata_topic *topic, int32_t index, struct slice records,
-                       enum err err)
+                       struct produce_response_partition_produce_response *answer,
+                       const struct metadata_topic *topic, int32_t index, struct slice records)
 {
-    part->state = state;
-    part->base_offset = -1;
-    part->told_offset = -1;
-    part->log_append_time_ms = -1;
-    part->log_start_offset = -1;
-    part->leader_id = -1;
-    part->leader_epoch = -1;
-    part->data = (uint8_t *)(uintptr_t)records.data; /* the frame's bytes are ours to stamp */
-    part->size_bytes = records.size_bytes;
-    part->op = (struct partition_op){
-        .topic_id = topic ? topic->id : UUID_ZERO,
-        .index = index,
-        .run = produce_run,
-        .done = produce_done,
+    answer->index = index;
+    *part = (struct produce_part){
+        .state = state,
+        .answer = answer,
+        .base_offset = -1,
+        .told_offset = -1,
+        .log_append_time_ms = -1,
+        .log_start_offset = -1,
+        .leader_id = -1,
+        .leader_epoch = -1,
+        .data = (uint8_t *)(uintptr_t)records.data, /* the frame's bytes are ours to stamp */
+        .size_bytes = records.size_bytes,
+        .op = {.topic_id = topic ? topic->id : UUID_ZERO,
+               .index = index,
+               .run = produce_run,
+               .done = produce_done},
     };
-    part->err = err != OK ? err : part_check(part, state->request, topic, index, records);
+    part->err =
+        state->err != OK ? state->err : part_check(part, state->request, topic, index, records);
     if (part->err == OK && state->acks != 0 && state->acks != 1 && state->acks != -1)
         part->err = ERR_INVALID_REQUIRED_ACKS;
     else if (part->err == OK && topic_name_is_internal(topic->name) && !state->is_admin_client)
         part->err = ERR_INVALID_TOPIC_EXCEPTION;
     part->is_sent = part->err == OK;
+    list_push_back(&state->sent, &part->node);
 }
 
-static void parts_begin(struct produce_state *state, const struct produce_request *body,
-                        enum err err)
+static struct produce_part *part_take(struct produce_state *state)
 {
-    size_t at = 0;
+    if (list_is_empty(&state->spare))
+        return arena_allocate(&state->request->arena, sizeof(struct produce_part));
+    return LIST_ITEM(list_pop_front(&state->spare), struct produce_part, node);
+}
 
-    for (int32_t i = 0; i < body->topic_data_count; i++) {
-        const struct produce_request_topic_produce_data *topic = &body->topic_data[i];
+/* Begins the part and gives it to its owner, unless it is refused. */
+static void part_submit(struct produce_state *state, struct produce_part *part)
+{
+    if (!part->is_sent) {
+        produce_part_answer(part);
+        part_put(state, part);
+        return;
+    }
+    state->left++;
+    partition_op_submit(state->request->shard, &part->op);
+}
+
+/* The next ones, in the order of the request; true: those were the last. */
+static bool parts_submit(struct produce_state *state)
+{
+    const struct produce_request *body = state->request->body;
+    size_t end = MIN(state->begun + PRODUCE_PARTS_A_TURN, state->count);
+
+    while (state->begun < end) {
+        const struct produce_request_topic_produce_data *topic = &body->topic_data[state->topic_at];
         const struct metadata_topic *metadata = topic_of(state->request, topic);
+        struct produce_response_topic_produce_response *answers =
+            &state->response->responses[state->topic_at];
 
-        /* One list of answers, in the order of the request. */
-        for (int32_t j = 0; j < topic->partition_data_count; j++) {
-            struct produce_part *part = &state->parts[at++];
+        while (state->begun < end && state->partition_at < topic->partition_data_count) {
+            int32_t at = state->partition_at++;
+            struct produce_part *part = part_take(state);
 
-            part->answer = &state->response->responses[i].partition_responses[j];
-            part->answer->index = topic->partition_data[j].index;
-            part_begin(state, part, metadata, topic->partition_data[j].index,
-                       topic->partition_data[j].records, err);
+            if (!part) {
+                state->is_short = true;
+                return true;
+            }
+            state->begun++;
+            part_begin(state, part, &answers->partition_responses[at], metadata,
+                       topic->partition_data[at].index, topic->partition_data[at].records);
+            part_submit(state, part);
+        }
+        if (state->partition_at == topic->partition_data_count) {
+            state->topic_at++;
+            state->partition_at = 0;
         }
     }
-    ASSERT(at == state->count);
+    return state->begun == state->count;
 }
 
-static void parts_submit(struct produce_state *state)
+static void parts_wait_a_turn(struct deferred *deferred);
+
+static void parts_begin(struct produce_state *state)
 {
-    struct shard *home = state->request->shard;
+    struct request *request = state->request;
+    const struct produce_request *body = request->body;
+    struct reactor *reactor = request->shard->reactor;
 
     state->is_submitting = true;
-    for (size_t i = 0; i < state->count; i++)
-        state->left += state->parts[i].is_sent;
-    for (size_t i = 0; i < state->count; i++)
-        if (state->parts[i].is_sent)
-            partition_op_submit(home, &state->parts[i].op);
+    if (!parts_submit(state)) {
+        deferred_init(&state->turn_end, parts_wait_a_turn);
+        reactor_defer(reactor, &state->turn_end);
+        return;
+    }
     state->is_submitting = false;
+    timer_init(&state->timer, produce_timeout);
+    if (state->left == 0) {
+        produce_answer(state);
+        state_end(state);
+        return;
+    }
+    if (!state->is_short) /* else the next one would overtake what was not begun */
+        request_pass(request);
+    if (state->acks == -1) {
+        request->shard->metrics.produce_delayed++;
+        state->is_counted_delayed = true;
+        timer_set(reactor, &state->timer, reactor_now_ms(reactor) + MAX(body->timeout_ms, 0));
+    }
+}
+
+static void parts_go_on(struct timer *timer)
+{
+    parts_begin(CONTAINER_OF(timer, struct produce_state, timer));
+}
+
+/* What has been submitted is written by the end of a turn, which is now. A timer that is due is the next turn's first
+ * work; set earlier, it would be this one's. */
+static void parts_wait_a_turn(struct deferred *deferred)
+{
+    struct produce_state *state = CONTAINER_OF(deferred, struct produce_state, turn_end);
+    struct reactor *reactor = state->request->shard->reactor;
+
+    timer_init(&state->timer, parts_go_on);
+    timer_set(reactor, &state->timer, reactor_now_ms(reactor));
 }
 
 void handle_produce(struct request *request)
@@ -270,27 +348,15 @@ void handle_produce(struct request *request)
         state->acks = body->acks;
         state->count = partitions_count(body);
         state->is_admin_client = slice_equal_text(request->header.client_id, "__admin_client");
-        state->parts = ARENA_ARRAY(&request->arena, struct produce_part, state->count);
+        state->err = err;
+        list_init(&state->sent);
+        list_init(&state->spare);
     }
-    if (!state || !state->parts || !response_build(state, body)) {
+    if (!state || !response_build(state, body)) {
         request_close(request, "no memory for a Produce request");
         return;
     }
-    timer_init(&state->timer, produce_timeout);
     request->state = state;
     request_hold(request);
-    parts_begin(state, body, err);
-    parts_submit(state);
-    if (state->left == 0) {
-        produce_answer(state);
-        state_end(state);
-        return;
-    }
-    request_pass(request);
-    if (state->acks == -1) {
-        request->shard->metrics.produce_delayed++;
-        state->is_counted_delayed = true;
-        timer_set(request->shard->reactor, &state->timer,
-                  reactor_now_ms(request->shard->reactor) + MAX(body->timeout_ms, 0));
-    }
+    parts_begin(state);
 }

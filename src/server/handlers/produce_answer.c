@@ -9,13 +9,24 @@
 #include "network/network.h"
 #include "server/quota.h"
 
+/* The parts that were not begun must find their memory: part of a request is no answer. */
+static bool is_room_for(const struct produce_state *state, size_t size_bytes)
+{
+    const struct arena *arena = &state->request->arena;
+
+    return arena->limit_bytes - arena->used_bytes >
+           size_bytes + (state->count - state->begun) * sizeof(struct produce_part);
+}
+
 static void record_errors_answer(struct produce_part *part, struct arena *arena)
 {
     struct produce_response_partition_produce_response *answer = part->answer;
     const struct produce_failure *failure = part->failure;
     struct produce_response_batch_index_and_error_message *errors;
 
-    if (failure->record_error_count == 0)
+    if (failure->record_error_count == 0 ||
+        !is_room_for(part->state, (size_t)failure->record_error_count * sizeof(*errors) +
+                                      failure->arena.used_bytes))
         return;
     errors = produce_response_batch_index_and_error_message_array(
         arena, (size_t)failure->record_error_count);
@@ -66,6 +77,7 @@ void produce_part_answer(struct produce_part *part)
     enum err err = undecided ? ERR_REQUEST_TIMED_OUT : part->err;
 
     answer->error_code = err_wire_code(err);
+    part->state->failed += err != OK;
     answer->base_offset = undecided ? part->told_offset : part->base_offset;
     answer->log_append_time_ms = -1;
     answer->log_start_offset = -1;
@@ -91,17 +103,20 @@ static void endpoints_answer(struct produce_state *state)
     struct produce_response *response = state->response;
     struct request *request = state->request;
     struct produce_response_node_endpoint *endpoints;
+    /* one array, whatever the topics */
+    const struct produce_response_partition_produce_response *answers =
+        response->responses[0].partition_responses;
     size_t wanted = 0;
     int32_t count = 0;
 
     for (size_t i = 0; i < state->count; i++)
-        wanted += state->parts[i].answer->current_leader.leader_id >= 0;
+        wanted += answers[i].current_leader.leader_id >= 0;
     wanted = MIN(wanted, metadata_image_broker_count(request->shard->publication->image));
     if (wanted == 0)
         return;
     endpoints = produce_response_node_endpoint_array(&request->arena, wanted);
     for (size_t i = 0; endpoints && i < state->count && (size_t)count < wanted; i++) {
-        int32_t id = state->parts[i].answer->current_leader.leader_id;
+        int32_t id = answers[i].current_leader.leader_id;
         struct produce_response_node_endpoint *endpoint = &endpoints[count];
         const struct metadata_broker *broker;
         bool is_there = false;
@@ -146,25 +161,26 @@ static void quota_apply(struct produce_state *state)
 void produce_answer(struct produce_state *state)
 {
     struct request *request = state->request;
-    bool any_failed = false;
 
-    ASSERT(!state->is_answered);
+    ASSERT(!state->is_answered && (state->begun == state->count || state->is_short));
     state->is_answered = true;
     timer_cancel(request->shard->reactor, &state->timer);
     if (state->is_counted_delayed)
         request->shard->metrics.produce_delayed--;
-    for (size_t i = 0; i < state->count; i++) {
-        produce_part_answer(&state->parts[i]);
-        any_failed = any_failed || state->parts[i].answer->error_code != 0;
-        request->shard->metrics.produce_requests_failed += state->parts[i].answer->error_code != 0;
-    }
+    /* Those that are home have their answers; the time of the others is out. */
+    LIST_EACH (node, &state->sent)
+        produce_part_answer(LIST_ITEM(node, struct produce_part, node));
+    request->shard->metrics.produce_requests_failed += state->failed;
     quota_apply(state);
-    if (state->acks == 0 && any_failed) {
+    if (state->is_short) {
+        request_close(request, "no memory for a Produce request");
+    } else if (state->acks == 0 && state->failed > 0) {
         request_close(request, "Produce without acknowledgement failed");
     } else if (state->acks == 0) {
         request_answer_nothing(request);
     } else {
-        endpoints_answer(state);
+        if (state->failed > 0)
+            endpoints_answer(state);
         request_answer(request, state->response);
     }
 }

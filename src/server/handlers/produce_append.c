@@ -18,6 +18,7 @@ struct produce_job {
     struct compress_context *context;
     struct topic_settings *settings;
     int64_t now_ms;
+    struct append_info info;
     enum err err;
     struct slice rebuilt;
 };
@@ -130,16 +131,17 @@ static void appended(struct log_append *append)
 
 /* ---- the append ---- */
 
-static void count_in(struct produce_part *part)
+static void count_in(struct produce_part *part, const struct append_info *info)
 {
     struct shard_metrics *metrics = &part->partition->shard->metrics;
 
     metrics->bytes_in += part->append.size_bytes;
-    if (part->info.record_count > 0)
-        metrics->messages_in += (uint64_t)part->info.record_count;
+    if (info->record_count > 0)
+        metrics->messages_in += (uint64_t)info->record_count;
 }
 
-static void part_append(struct produce_part *part, struct slice bytes)
+static void part_append(struct produce_part *part, const struct append_info *info,
+                        struct slice bytes)
 {
     struct partition *partition = part->partition;
     struct why why;
@@ -162,11 +164,11 @@ static void part_append(struct produce_part *part, struct slice bytes)
     }
     part->base_offset = part->append.first_offset;
     part->log_append_time_ms =
-        part->append.duplicate ? part->append.duplicate_timestamp : part->info.log_append_time;
+        part->append.duplicate ? part->append.duplicate_timestamp : info->log_append_time;
     part->log_start_offset = log_start_offset(partition->log);
     part->pending_count = 1;
     if (!part->append.duplicate)
-        count_in(part);
+        count_in(part, info);
     if (part->state->acks == -1 && !part->is_expired && !BUG_IS(ack_before_commit) &&
         !(BUG_IS(duplicate_before_commit) && part->append.duplicate)) {
         part->pending_count++;
@@ -177,8 +179,8 @@ static void part_append(struct produce_part *part, struct slice bytes)
     }
 }
 
-static void validated(struct produce_part *part, enum err err, struct slice rebuilt,
-                      const struct why *why)
+static void validated(struct produce_part *part, const struct append_info *info, enum err err,
+                      struct slice rebuilt, const struct why *why)
 {
     enum err leader;
 
@@ -186,10 +188,10 @@ static void validated(struct produce_part *part, enum err err, struct slice rebu
         struct produce_failure *failure = produce_failure_of(part);
 
         failure->why = *why;
-        failure->message = part->info.message;
-        failure->record_errors = part->info.record_errors;
-        failure->record_error_count = part->info.record_error_count;
-        if (part->info.record_error_count > 0 && part->partition->settings->validate.compacted)
+        failure->message = info->message;
+        failure->record_errors = info->record_errors;
+        failure->record_error_count = info->record_error_count;
+        if (info->record_error_count > 0 && part->partition->settings->validate.compacted)
             part->partition->shard->metrics.no_key_compacted_topic++;
         part_fail(part, err);
         return;
@@ -203,8 +205,8 @@ static void validated(struct produce_part *part, enum err err, struct slice rebu
         part_fail(part, leader != OK ? leader : ERR_NOT_LEADER_OR_FOLLOWER);
         return;
     }
-    part_append(part,
-                slice_is_null(rebuilt) ? slice_of(part->data, part->info.valid_bytes) : rebuilt);
+    part_append(part, info,
+                slice_is_null(rebuilt) ? slice_of(part->data, info->valid_bytes) : rebuilt);
 }
 
 /* ---- checks by a job ---- */
@@ -217,7 +219,7 @@ static void job_run(struct os_op *op)
 
     job->err = append_validate(&job->settings->validate, APPEND_ORIGIN_CLIENT, job->now_ms,
                                part->data, job->context, &failure->arena, &part->rebuilt,
-                               &part->info, &job->rebuilt, &failure->why);
+                               &job->info, &job->rebuilt, &failure->why);
 }
 
 static void job_done(struct os_op *op)
@@ -231,16 +233,16 @@ static void job_done(struct os_op *op)
 
     compress_context_release(&job->context);
     topic_settings_release(&job->settings);
-    SERVER_DELETE(job);
     part->job = NULL;
     partition_use(&hosted->partition);
-    validated(part, err, rebuilt, &why);
+    validated(part, &job->info, err, rebuilt, &why);
+    SERVER_DELETE(job);
     hosted->produce_busy = false;
     produce_queue_run(hosted);
     partition_unuse(&hosted->partition);
 }
 
-static bool job_start(struct produce_part *part)
+static bool job_start(struct produce_part *part, const struct append_info *info)
 {
     struct partition *partition = part->partition;
     struct produce_job *job = SERVER_NEW(struct produce_job);
@@ -251,6 +253,7 @@ static bool job_start(struct produce_part *part)
     }
     (void)produce_failure_of(part);
     job->part = part;
+    job->info = *info;
     job->settings = topic_settings_ref(partition->settings);
     job->now_ms = reactor_wall_ms(partition->shard->reactor);
     job->op = (struct os_op){.kind = OS_OP_JOB, .run = job_run, .done = job_done};
@@ -262,7 +265,7 @@ static bool job_start(struct produce_part *part)
 
 /* ---- on arrival ---- */
 
-static void validate_inline(struct produce_part *part)
+static void validate_inline(struct produce_part *part, struct append_info *info)
 {
     struct partition *partition = part->partition;
     struct arena arena;
@@ -274,13 +277,12 @@ static void validate_inline(struct produce_part *part)
     arena_init(&arena, &heap_allocator, 1 * MIB);
     err = append_validate(&partition->settings->validate, APPEND_ORIGIN_CLIENT,
                           reactor_wall_ms(partition->shard->reactor), part->data,
-                          partition->shard->compress, &arena, &part->rebuilt, &part->info, &rebuilt,
-                          &why);
+                          partition->shard->compress, &arena, &part->rebuilt, info, &rebuilt, &why);
     if (err != OK)
         produce_failure_of(part)->arena = arena; /* the record errors live in it */
     else
         arena_release(&arena);
-    validated(part, err, rebuilt, &why);
+    validated(part, info, err, rebuilt, &why);
 }
 
 static bool space_is_low(const struct partition *partition)
@@ -292,6 +294,7 @@ static void part_start(struct produce_part *part)
 {
     struct partition *partition = part->partition;
     const struct replica_state *replica = &partition->replica;
+    struct append_info info;
     struct why why;
     enum err err;
 
@@ -318,24 +321,24 @@ static void part_start(struct produce_part *part)
     }
     if (err == OK)
         err = append_scan(slice_of(part->data, part->size_bytes), APPEND_ORIGIN_CLIENT,
-                          replica->leader_epoch, partition->settings->log.max_message_bytes,
-                          &part->info, &why);
+                          replica->leader_epoch, partition->settings->log.max_message_bytes, &info,
+                          &why);
     if (err != OK) {
         if (why.text[0] != '\0')
             produce_failure_of(part)->why = why;
         part_fail(part, err);
         return;
     }
-    if (!part->is_verified && produce_verify(part))
+    if (!part->is_verified && produce_verify(part, &info.first))
         return;
-    part->info.topic = partition->topic;
-    part->info.partition = partition->index;
+    info.topic = partition->topic;
+    info.partition = partition->index;
     writer_init(&part->rebuilt, &heap_allocator, SIZE_MAX);
     part->has_rebuilt = true;
-    if (append_needs_inflating(&part->info) && part->info.valid_bytes > PRODUCE_INLINE_BYTES_MAX &&
-        job_start(part))
+    if (append_needs_inflating(&info) && info.valid_bytes > PRODUCE_INLINE_BYTES_MAX &&
+        job_start(part, &info))
         return;
-    validate_inline(part);
+    validate_inline(part, &info);
 }
 
 void produce_queue_run(struct hosted *hosted)

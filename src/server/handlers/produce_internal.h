@@ -25,8 +25,9 @@ struct produce_failure {
 };
 
 /* One partition of one request. The owner writes it between run and finish, the home before and
- * after. */
+ * after. Once it is home and answered, the next partition gets its memory. */
 struct produce_part {
+    struct list_node node; /* of state->sent or state->spare */
     struct partition_op op;
     struct produce_state *state;
     struct produce_response_partition_produce_response *answer;
@@ -50,7 +51,6 @@ struct produce_part {
     struct partition *partition;
     struct log_append append;
     struct commit_wait wait;
-    struct append_info info;
     struct list_node
         queue_node; /* of hosted->produce_queue, or of what is said in produce_verify.c */
     struct produce_job *job;
@@ -66,19 +66,30 @@ struct produce_part {
     bool expire_home;
 };
 
+/* So many are begun a turn. Those whose files take them at once are written and answered before the next ones are
+ * looked at: what they touch stays in the processor's cache meanwhile, and other requests get their turn. */
+#define PRODUCE_PARTS_A_TURN ((size_t)64)
+
 struct produce_state {
     struct request *request;
     struct produce_response *response;
     int16_t acks;
-    struct produce_part *parts;
+    enum err err;           /* refuses all partitions */
+    struct list_node sent;  /* struct produce_part: those that are not home */
+    struct list_node spare; /* struct produce_part: memory for the next ones */
     size_t count;
+    size_t begun;                   /* the first ones */
+    int32_t topic_at, partition_at; /* of the request: the next one to be begun */
+    size_t failed;
     size_t left;    /* operations that have not come home */
     size_t expires; /* expiry mails that have not come home */
     bool is_submitting;
+    bool is_short; /* of memory: those that were not begun will not be, and nothing is answered */
     bool is_answered;
     bool is_counted_delayed;
     bool is_admin_client;
-    struct timer timer;
+    struct deferred turn_end; /* until all are begun */
+    struct timer timer;       /* until then of the next turn, later of the time-out */
 };
 
 /* produce_append.c: on the owner. */
@@ -90,11 +101,11 @@ void produce_queue_run(struct hosted *hosted);
 /* Failed before the log was looked at. */
 void produce_part_refuse(struct produce_part *part, enum err err);
 /* produce_verify.c, on the owner. True: the part waits (it comes back by the queue) or was refused. */
-bool produce_verify(struct produce_part *part);
+bool produce_verify(struct produce_part *part, const struct batch_header *header);
 struct produce_failure *produce_failure_of(struct produce_part *part);
 /* produce_answer.c */
 void produce_answer(struct produce_state *state);
-void produce_part_answer(struct produce_part *part);
+void produce_part_answer(struct produce_part *part); /* once */
 void produce_failure_free(struct produce_part *part);
 
 #endif

@@ -21,7 +21,7 @@ static struct produce_part *verifying_find(const struct hosted *hosted, int64_t 
     LIST_EACH (node, &hosted->verifying) {
         struct produce_part *part = LIST_ITEM(node, struct produce_part, queue_node);
 
-        if (part->info.first.producer_id == producer_id)
+        if (part->check->producer_id == producer_id)
             return part;
     }
     return NULL;
@@ -81,7 +81,8 @@ static void verified(struct transaction_check *check)
     partition_unuse(&hosted->partition);
 }
 
-static void part_ask(struct produce_part *part, enum transaction_class asked)
+static void part_ask(struct produce_part *part, const struct batch_header *header,
+                     enum transaction_class asked)
 {
     struct transaction_check *check = SERVER_NEW(struct transaction_check);
     const struct request *request = part->state->request;
@@ -89,8 +90,8 @@ static void part_ask(struct produce_part *part, enum transaction_class asked)
 
     *check = (struct transaction_check){
         .transactional_id = body->transactional_id,
-        .producer_id = part->info.first.producer_id,
-        .producer_epoch = part->info.first.producer_epoch,
+        .producer_id = header->producer_id,
+        .producer_epoch = header->producer_epoch,
         .asked = asked,
         .partition = {part->partition->topic, part->partition->index},
         .retries = true,
@@ -103,11 +104,10 @@ static void part_ask(struct produce_part *part, enum transaction_class asked)
     transaction_check_submit(part->partition->shard, check);
 }
 
-bool produce_verify(struct produce_part *part)
+bool produce_verify(struct produce_part *part, const struct batch_header *header)
 {
     struct partition *partition = part->partition;
     const struct config *config = partition->shard->publication->config;
-    const struct batch_header *header = &part->info.first;
     enum transaction_class asked =
         transaction_class_of_produce(part->state->request->header.api_version);
     struct produce_part *before;
@@ -137,6 +137,6 @@ bool produce_verify(struct produce_part *part)
     }
     if (part->guard == 0)
         return false; /* its transaction is open here */
-    part_ask(part, asked);
+    part_ask(part, header, asked);
     return true;
 }

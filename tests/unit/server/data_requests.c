@@ -35,6 +35,23 @@ struct produce_request *rig_produce_body(struct rig *rig, int32_t index, struct 
     return body;
 }
 
+struct rig_request *rig_produce_wide(struct rig *rig, int32_t count)
+{
+    struct produce_request *body = rig_produce_body(rig, 0, SLICE_NULL);
+    struct produce_request_topic_produce_data *topic = body->topic_data;
+
+    topic->name = SLICE("wide");
+    topic->partition_data =
+        produce_request_partition_produce_data_array(&rig->arena, (size_t)count);
+    topic->partition_data_count = count;
+    for (int32_t i = 0; i < count; i++) {
+        topic->partition_data[i].index = i;
+        topic->partition_data[i].records =
+            rig_batch(rig, &(struct rig_batch){.count = 1, .value_bytes = 10});
+    }
+    return rig_begin(rig, 0, API_PRODUCE, 9, body, handle_produce);
+}
+
 void rig_produce(struct rig *rig, int32_t index, const struct rig_batch *batch)
 {
     struct produce_request *body = rig_produce_body(rig, index, rig_batch(rig, batch));

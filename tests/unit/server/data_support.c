@@ -330,6 +330,26 @@ void rig_leader(struct rig *rig, uint32_t id, int32_t index, int32_t leader)
     replay(rig);
 }
 
+void rig_replicas(struct rig *rig, uint32_t id, int32_t index, int32_t leader, int32_t other)
+{
+    struct partition_change_record *record = record_add(rig, METADATA_RECORD_PARTITION_CHANGE, 2);
+    int32_t count = other >= 0 ? 2 : 1;
+
+    record->topic_id = rig_id(id);
+    record->partition_id = index;
+    record->leader = leader;
+    record->replicas = ARENA_ARRAY(&rig->arena, int32_t, 2);
+    record->replicas[0] = RIG_NODE;
+    record->replicas[1] = other;
+    record->replicas_count = count;
+    record->isr = record->replicas;
+    record->isr_count = count;
+    record->directories = ARENA_ARRAY(&rig->arena, struct uuid, 2);
+    record->directories[0] = record->directories[1] = rig_directory_id(0);
+    record->directories_count = count;
+    replay(rig);
+}
+
 void rig_topic_remove(struct rig *rig, uint32_t id)
 {
     struct remove_topic_record *record = record_add(rig, METADATA_RECORD_REMOVE_TOPIC, 0);

@@ -91,6 +91,8 @@ void rig_topic(struct rig *rig, const char *name, uint32_t id, int32_t partition
 void rig_topic_in(struct rig *rig, const char *name, uint32_t id, int32_t partitions,
                   struct uuid directory);
 void rig_leader(struct rig *rig, uint32_t id, int32_t index, int32_t leader);
+/* Beside this node `other` (≥ 0) has it and is in sync, or nobody has: what the high watermark waits for. */
+void rig_replicas(struct rig *rig, uint32_t id, int32_t index, int32_t leader, int32_t other);
 void rig_topic_remove(struct rig *rig, uint32_t id);
 void rig_topic_config(struct rig *rig, const char *topic, const char *key, const char *value);
 void rig_publish(struct rig *rig);
@@ -154,6 +156,8 @@ struct fetch_request;
 void rig_start(struct rig *rig, size_t shard_count, int32_t partitions);
 /* One batch to one partition, for acks=all. Topic name and id are both given. */
 struct produce_request *rig_produce_body(struct rig *rig, int32_t index, struct slice records);
+/* Begins a Produce of one record for each of `count` partitions of "wide". */
+struct rig_request *rig_produce_wide(struct rig *rig, int32_t count);
 void rig_produce(struct rig *rig, int32_t index, const struct rig_batch *batch); /* it succeeds */
 /* Partitions 0 … partitions-1 from offset 0, at once. */
 struct fetch_request *rig_fetch_body(struct rig *rig, int32_t partitions);
