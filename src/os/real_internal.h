@@ -24,15 +24,15 @@ struct pool_task {
     void (*run)(struct pool_task *task);
 };
 
+struct pool_thread;
+
 struct pool {
     pthread_mutex_t mutex;
-    pthread_cond_t work;
-    struct list_node queue;
-    size_t queued_count;
-    pthread_t *threads;
+    struct list_node queue; /* tasks for which no thread was idle */
+    struct list_node idle;  /* threads, in front the one that worked last: its caches are warm */
+    struct pool_thread *threads;
     int thread_count; /* started; they live as long as the pool */
     int thread_count_max;
-    int idle_count;
     bool is_stopping;
     const char *name;
 };

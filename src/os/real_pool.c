@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <semaphore.h>
 #include <signal.h>
 
 #if HAS_HEAVY_SANITIZER
@@ -75,40 +76,71 @@ enum err thread_create(const char *name, void *(*run)(void *context), void *cont
     return OK;
 }
 
+/* Woken by its own semaphore, with the task in its hand: one that had to take it from the queue would run into the mutex
+ * of whoever hands over the next, and sleep again. */
+struct pool_thread {
+    struct pool *pool;
+    pthread_t id;
+    struct list_node node;  /* of pool->idle */
+    struct pool_task *task; /* given when it is woken; NULL: the pool stops */
+    sem_t wake;
+};
+
+/* With the mutex held: what waits, or NULL. */
+static struct pool_task *queue_pop(struct pool *pool)
+{
+    struct list_node *node = list_pop_front(&pool->queue);
+
+    return node ? LIST_ITEM(node, struct pool_task, node) : NULL;
+}
+
+static struct pool_task *wait_for_task(struct pool_thread *thread)
+{
+    while (sem_wait(&thread->wake) != 0)
+        ASSERT(errno == EINTR);
+    return thread->task;
+}
+
 static void *pool_run(void *context)
 {
-    struct pool *pool = context;
+    struct pool_thread *thread = context;
+    struct pool *pool = thread->pool;
 
-    pthread_mutex_lock(&pool->mutex);
     for (;;) {
-        struct list_node *node = list_pop_front(&pool->queue);
         struct pool_task *task;
+        bool stops = false;
 
-        if (!node) {
-            if (pool->is_stopping)
-                break;
-            pool->idle_count++;
-            pthread_cond_wait(&pool->work, &pool->mutex);
-            pool->idle_count--;
-            continue;
-        }
-        pool->queued_count--;
-        pthread_mutex_unlock(&pool->mutex);
-        task = LIST_ITEM(node, struct pool_task, node);
-        task->run(task); /* the task is gone now */
         pthread_mutex_lock(&pool->mutex);
+        task = queue_pop(pool);
+        if (!task) {
+            stops = pool->is_stopping;
+            if (!stops)
+                list_push_front(&pool->idle, &thread->node);
+        }
+        pthread_mutex_unlock(&pool->mutex);
+        if (!task && !stops)
+            task = wait_for_task(thread);
+        if (!task)
+            return NULL;
+        task->run(task); /* the task is gone now */
     }
-    pthread_mutex_unlock(&pool->mutex);
-    return NULL;
 }
 
 /* With the mutex held. */
 static enum err start_thread(struct pool *pool)
 {
+    struct pool_thread *thread = &pool->threads[pool->thread_count];
     char name[16];
+    enum err err;
 
     fmt(name, sizeof(name), "%s-%d", pool->name, pool->thread_count);
-    TRY(thread_create(name, pool_run, pool, &pool->threads[pool->thread_count]));
+    thread->pool = pool;
+    sem_init(&thread->wake, 0, 0); /* of one process, from 0: cannot fail */
+    err = thread_create(name, pool_run, thread, &thread->id);
+    if (err != OK) {
+        sem_destroy(&thread->wake);
+        return err;
+    }
     pool->thread_count++;
     return OK;
 }
@@ -118,25 +150,39 @@ enum err pool_init(struct pool *pool, const char *name, int thread_count_max)
     ASSERT(thread_count_max > 0);
     *pool = (struct pool){.name = name, .thread_count_max = thread_count_max};
     list_init(&pool->queue);
+    list_init(&pool->idle);
     pool->threads =
         allocator_zeroed(&heap_allocator, (size_t)thread_count_max * sizeof(pool->threads[0]));
     if (!pool->threads)
         return ERR_NO_MEMORY;
     pthread_mutex_init(&pool->mutex, NULL); /* default attributes: cannot fail on Linux */
-    pthread_cond_init(&pool->work, NULL);
     return OK;
+}
+
+/* With the mutex held: one that sleeps, no longer idle, or NULL. */
+static struct pool_thread *idle_pop(struct pool *pool)
+{
+    struct list_node *node = list_pop_front(&pool->idle);
+
+    return node ? LIST_ITEM(node, struct pool_thread, node) : NULL;
 }
 
 void pool_fini(struct pool *pool)
 {
+    struct pool_thread *thread;
+
     pthread_mutex_lock(&pool->mutex);
     pool->is_stopping = true;
-    pthread_cond_broadcast(&pool->work);
+    while ((thread = idle_pop(pool))) {
+        thread->task = NULL;
+        sem_post(&thread->wake);
+    }
     pthread_mutex_unlock(&pool->mutex);
-    for (int i = 0; i < pool->thread_count; i++)
-        pthread_join(pool->threads[i], NULL);
+    for (int i = 0; i < pool->thread_count; i++) {
+        pthread_join(pool->threads[i].id, NULL);
+        sem_destroy(&pool->threads[i].wake);
+    }
     ASSERT(list_is_empty(&pool->queue));
-    pthread_cond_destroy(&pool->work);
     pthread_mutex_destroy(&pool->mutex);
     heap_allocator.release(&heap_allocator, pool->threads,
                            (size_t)pool->thread_count_max * sizeof(pool->threads[0]));
@@ -155,21 +201,24 @@ enum err pool_start(struct pool *pool)
 
 enum err pool_submit(struct pool *pool, struct pool_task *task)
 {
+    struct pool_thread *thread;
     enum err err = OK;
 
     pthread_mutex_lock(&pool->mutex);
     ASSERT(!pool->is_stopping);
-    /* Waiters that were signalled but did not run yet still count as idle, hence the comparison
-     * with what is queued. */
-    if ((size_t)pool->idle_count <= pool->queued_count &&
-        pool->thread_count < pool->thread_count_max)
-        err = start_thread(pool);
-    if (err == OK || pool->thread_count > 0) {
-        err = OK;
-        list_push_back(&pool->queue, &task->node);
-        pool->queued_count++;
-        pthread_cond_signal(&pool->work);
+    thread = idle_pop(pool);
+    if (thread) {
+        thread->task = task;
+    } else {
+        if (pool->thread_count < pool->thread_count_max)
+            err = start_thread(pool);
+        if (err == OK || pool->thread_count > 0) {
+            err = OK; /* of those that run, the first one that ends takes it */
+            list_push_back(&pool->queue, &task->node);
+        }
     }
     pthread_mutex_unlock(&pool->mutex);
+    if (thread)
+        sem_post(&thread->wake);
     return err;
 }
