@@ -8,22 +8,20 @@
 
 static void commit_timer_arm(struct coordinator_runner *runner)
 {
-    LIST_EACH (node, &runner->writes) {
-        const struct runner_write *write = LIST_ITEM(node, struct runner_write, node);
+    const struct list_node *first = list_first(&runner->writes);
 
-        if (!write->block && !write->marker)
-            continue;
-        if (!timer_is_set(&runner->commit_timer))
-            timer_set(runner->shard->reactor, &runner->commit_timer, write->deadline_ms);
-        return;
-    }
-    timer_cancel(runner->shard->reactor, &runner->commit_timer);
+    if (!first)
+        timer_cancel(runner->shard->reactor, &runner->commit_timer);
+    else if (!timer_is_set(&runner->commit_timer))
+        timer_set(runner->shard->reactor, &runner->commit_timer,
+                  LIST_ITEM(first, const struct runner_write, node)->deadline_ms);
 }
 
 void runner_write_add(struct coordinator_runner *runner, struct runner_write *write,
                       int64_t end_offset)
 {
-    write->end_offset = end_offset;
+    ASSERT(end_offset >= runner->newest_end);
+    write->end_offset = runner->newest_end = end_offset;
     write->deadline_ms = reactor_now_ms(runner->shard->reactor) +
                          runner_kind(runner)->commit_timeout_ms(runner_config(runner));
     list_push_back(&runner->writes, &write->node);
@@ -86,18 +84,13 @@ void runner_committed(struct coordinator_runner *runner)
 
 static struct runner_write *overdue(struct coordinator_runner *runner)
 {
-    int64_t now_ms = reactor_now_ms(runner->shard->reactor);
+    struct list_node *first = list_first(&runner->writes);
+    struct runner_write *write = first ? LIST_ITEM(first, struct runner_write, node) : NULL;
 
-    LIST_EACH (node, &runner->writes) {
-        struct runner_write *write = LIST_ITEM(node, struct runner_write, node);
-
-        if (write->block || write->marker)
-            return write->deadline_ms <= now_ms ? write : NULL;
-    }
-    return NULL;
+    return write && write->deadline_ms <= reactor_now_ms(runner->shard->reactor) ? write : NULL;
 }
 
-/* The write itself stays in the list: what comes later waits for it too. */
+/* Who waits is told. What was written stays, and whatever comes later waits for it too: newest_end. */
 void runner_commit_timeout(struct timer *timer)
 {
     struct coordinator_runner *runner =
@@ -106,9 +99,11 @@ void runner_commit_timeout(struct timer *timer)
 
     runner_begin_work(runner);
     while (runner->state == RUNNER_ACTIVE && (write = overdue(runner))) {
+        list_remove(&write->node);
         runner_marker_end(write, ERR_REQUEST_TIMED_OUT);
         if (write->block)
             write_end(runner, write, ERR_REQUEST_TIMED_OUT);
+        SERVER_DELETE(write);
     }
     if (runner->state == RUNNER_ACTIVE) {
         commit_timer_arm(runner);

@@ -221,6 +221,7 @@ struct coordinator_runner {
     struct timer linger;
     /* writes: of the open batch and of appended ones, by rising offsets */
     struct list_node writes;
+    int64_t newest_end; /* behind the newest write: also when nobody waits for it any more */
     struct timer commit_timer;
     /* struct marker_send: outcomes that the core was not told yet */
     struct list_node marked;

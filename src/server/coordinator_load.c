@@ -246,6 +246,8 @@ static void chunk_here(struct log_read *read)
         load_fail(runner, read->err, "its log cannot be read");
     } else {
         load->chunks++;
+        /* What is committed already needs no history while the rest is read. */
+        runner_kind(runner)->committed(runner->core, runner->partition->replica.high_watermark);
         load->rest = slice_of(load->buffer, MIN(read->read_bytes, load->buffer_bytes));
         load->step = (struct mail){.deliver = step_deliver};
         runner_begin_work(runner);
@@ -337,6 +339,7 @@ void runner_load_start(struct coordinator_runner *runner)
     }
     runner->state = RUNNER_LOADING;
     load->start_offset = load->next_offset = log_start_offset(runner->partition->log);
+    runner->newest_end = 0;
     load->started_ms = reactor_now_ms(runner->shard->reactor);
     load->is_waiting = true; /* for its turn */
     load->is_queued = true;

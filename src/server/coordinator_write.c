@@ -197,14 +197,15 @@ static void write_note(struct coordinator_runner *runner, struct effects_block *
 
 bool runner_wait(struct coordinator_runner *runner, struct effects_block *block)
 {
+    /* What was loaded may not be committed either. */
+    int64_t end_offset = MAX(runner->load.next_offset, runner->newest_end);
     bool wants = false;
 
     for (size_t i = 0; i < block->effects.reply_count; i++)
         wants |= block->effects.replies[i].after_commit;
-    if (!wants || list_is_empty(&runner->writes))
+    if (!wants || end_offset <= runner->partition->replica.high_watermark)
         return false;
-    write_note(runner, block,
-               LIST_ITEM(runner->writes.previous, struct runner_write, node)->end_offset);
+    write_note(runner, block, end_offset);
     return true;
 }
 

@@ -39,6 +39,51 @@ static void the_state_comes_back_from_the_log(void **state)
     assert_int_equal(core()->last_offset, 2000);
 }
 
+/* Else every value that the log has would be kept until its end. */
+static void the_core_knows_what_is_committed_before_it_is_loaded(void **state)
+{
+    UNUSED(state);
+    open_led(1, NULL);
+    expect(ASK(.records = 50, .value_bytes = 40), OK);
+    restart();
+    assert_int_equal(core()->loaded_replayed, 50);
+    assert_int_equal(core()->committed_first, 50);
+}
+
+static void an_answer_that_rests_on_a_loaded_tail_waits_until_it_is_committed(void **state)
+{
+    struct asked *writing, *stable;
+
+    UNUSED(state);
+    open_led(1, NULL);
+    expect(ASK(.records = 1, .value_bytes = 1), OK);
+    rig_replicas(&fixture.rig, TOPIC_ID, 0, RIG_NODE, 7);
+    publish();
+    rig_pass(&fixture.rig, 300);
+    writing = ASK(.records = 1, .value_bytes = 1); /* node 7 never fetches it */
+    assert_false(writing->is_answered);
+    rig_leader(&fixture.rig, TOPIC_ID, 0, 7);
+    publish();
+    rig_pass(&fixture.rig, 300);
+    expect(writing, ERR_NOT_COORDINATOR);
+    rig_leader(&fixture.rig, TOPIC_ID, 0, RIG_NODE);
+    publish();
+    rig_pass(&fixture.rig, 500);
+    stable = ASK(.stable = true);
+    assert_int_equal(core()->loaded_replayed, 2);
+    assert_int_equal(core()->committed, 1);
+    assert_false(stable->is_answered);
+    expect(ASK(0), OK); /* nothing that it tells of is at stake */
+    rig_pass(&fixture.rig, 5000);
+    expect(stable, ERR_COORDINATOR_NOT_AVAILABLE);
+    stable = ASK(.stable = true); /* the tail is as it was */
+    assert_false(stable->is_answered);
+    rig_replicas(&fixture.rig, TOPIC_ID, 0, RIG_NODE, -1);
+    publish();
+    rig_pass(&fixture.rig, 300);
+    expect(stable, OK);
+}
+
 static void a_compressed_log_is_loaded(void **state)
 {
     UNUSED(state);
@@ -190,6 +235,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(the_state_comes_back_from_the_log),
+        TEST(the_core_knows_what_is_committed_before_it_is_loaded),
+        TEST(an_answer_that_rests_on_a_loaded_tail_waits_until_it_is_committed),
         TEST(a_compressed_log_is_loaded),
         TEST(a_log_that_cannot_be_replayed_fails_until_the_next_epoch),
         TEST(a_deposed_coordinator_tells_all_that_wait),

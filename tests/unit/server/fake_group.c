@@ -68,8 +68,10 @@ enum err group_coordinator_replay(struct group_coordinator *coordinator,
     if (fake_load_err != OK)
         return why_set(why, fake_load_err, "as the test wants");
     ASSERT(offset > coordinator->last_offset);
-    if (coordinator->first_offset < 0)
+    if (coordinator->first_offset < 0) {
         coordinator->first_offset = offset;
+        coordinator->committed_first = coordinator->committed;
+    }
     coordinator->last_offset = offset;
     coordinator->replayed++;
     return OK;

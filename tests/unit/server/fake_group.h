@@ -35,6 +35,7 @@ struct group_coordinator {
     int64_t first_offset, last_offset;
     int64_t loaded_replayed; /* records at the time of `loaded`; -1: not loaded */
     int64_t committed;
+    int64_t committed_first; /* what was committed when the first record was replayed */
     int64_t last_producer_id;
     int16_t last_producer_epoch;
     int ended_ok, ended_bad, ticks, images, forgotten;
