@@ -39,6 +39,42 @@ bool assign_member_subscribes(const struct assign_member *member, int32_t topic)
     return false;
 }
 
+const struct topic_partitions *assignment_topic(const struct assignment *assignment,
+                                                struct uuid topic_id)
+{
+    int32_t low = 0, high = assignment->count;
+
+    while (low < high) {
+        int32_t middle = low + (high - low) / 2;
+        int order = uuid_compare(assignment->topics[middle].topic_id, topic_id);
+
+        if (order == 0)
+            return &assignment->topics[middle];
+        if (order < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return NULL;
+}
+
+bool topic_partitions_have(const struct topic_partitions *topic, int32_t partition)
+{
+    int32_t low = 0, high = topic ? topic->count : 0;
+
+    while (low < high) {
+        int32_t middle = low + (high - low) / 2;
+
+        if (topic->partitions[middle] == partition)
+            return true;
+        if (topic->partitions[middle] < partition)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return false;
+}
+
 enum err assign_owners_create(const struct assign_input *input, struct arena *arena,
                               struct assign_owners *out)
 {

@@ -30,6 +30,12 @@ struct assignment {
 };
 /* Same topics, same partitions; epochs only where both have them. */
 bool assignment_equal(const struct assignment *a, const struct assignment *b);
+/* Its partitions of that topic, or NULL. Logarithmic, as is the next: what is asked for comes from peers, who may ask
+ * for millions. */
+const struct topic_partitions *assignment_topic(const struct assignment *assignment,
+                                                struct uuid topic_id);
+/* NULL has none. */
+bool topic_partitions_have(const struct topic_partitions *topic, int32_t partition);
 
 struct assign_topic {
     struct uuid id;

@@ -89,52 +89,16 @@ static bool subscribes_to_nothing(const struct consumer_step *step)
     return step->metadata->topic_count == 0 && (!regex || regex->topic_count == 0);
 }
 
-static const struct topic_partitions *topic_find(const struct assignment *assignment,
-                                                 struct uuid topic_id)
-{
-    int32_t low = 0, high = assignment->count;
-
-    while (low < high) {
-        int32_t middle = low + (high - low) / 2;
-        int order = uuid_compare(assignment->topics[middle].topic_id, topic_id);
-
-        if (order == 0)
-            return &assignment->topics[middle];
-        if (order < 0)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return NULL;
-}
-
-static bool partition_is_in(const struct topic_partitions *topic, int32_t partition)
-{
-    int32_t low = 0, high = topic ? topic->count : 0;
-
-    while (low < high) {
-        int32_t middle = low + (high - low) / 2;
-
-        if (topic->partitions[middle] == partition)
-            return true;
-        if (topic->partitions[middle] < partition)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return false;
-}
-
 /* Whether the client still has, or may still have, one of these. */
 static bool client_owns(const struct consumer_step *step, const struct assignment *revoked)
 {
     if (!step->owned_known)
         return true;
     for (int32_t i = 0; i < step->owned_count; i++) {
-        const struct topic_partitions *topic = topic_find(revoked, step->owned[i].topic_id);
+        const struct topic_partitions *topic = assignment_topic(revoked, step->owned[i].topic_id);
 
         for (int32_t j = 0; topic && j < step->owned[i].count; j++)
-            if (partition_is_in(topic, step->owned[i].partitions[j]))
+            if (topic_partitions_have(topic, step->owned[i].partitions[j]))
                 return true;
     }
     return false;
@@ -160,7 +124,8 @@ static void next_partition(struct next *next, struct uuid topic_id, int32_t part
         builder_add(&next->revoke, partition, *held_since);
     } else if (!BUG_IS(partition_given_early) &&
                consumer_holder(step->group, topic_id, partition) &&
-               !partition_is_in(topic_find(&step->from.revoking, topic_id), partition)) {
+               !topic_partitions_have(assignment_topic(&step->from.revoking, topic_id),
+                                      partition)) {
         next->unreleased = true; /* by another member, even if it is about to give it up */
     } else {
         next->gives = true;

@@ -38,21 +38,12 @@ static bool owned_is_assigned(const struct consumer_update *update)
         return false;
     for (int32_t i = 0; i < update->owned_count; i++) {
         const struct topic_partitions *owned = &update->owned[i];
+        const struct topic_partitions *assigned =
+            assignment_topic(&update->current.assigned, owned->topic_id);
 
-        for (int32_t j = 0; j < owned->count; j++) {
-            bool found = false;
-
-            for (int32_t k = 0; k < update->current.assigned.count && !found; k++) {
-                const struct topic_partitions *topic = &update->current.assigned.topics[k];
-
-                for (int32_t l = 0;
-                     uuid_equal(topic->topic_id, owned->topic_id) && l < topic->count && !found;
-                     l++)
-                    found = topic->partitions[l] == owned->partitions[j];
-            }
-            if (!found)
+        for (int32_t j = 0; j < owned->count; j++)
+            if (!topic_partitions_have(assigned, owned->partitions[j]))
                 return false;
-        }
     }
     return true;
 }
