@@ -37,18 +37,16 @@ struct slice config_keys_value(const struct config_keys *keys, struct slice key)
 }
 
 enum err config_operations_check(struct arena *arena, const struct config_operation *operations,
-                                 size_t count, struct why *why)
+                                 size_t count, struct config_keys *out, struct why *why)
 {
-    struct slice *keys = ARENA_ARRAY(arena, struct slice, count);
-    uint32_t *order;
-
-    if (!keys)
+    *out = (struct config_keys){.keys = ARENA_ARRAY(arena, struct slice, count), .count = count};
+    if (!out->keys)
         return ERR_NO_MEMORY;
     for (size_t i = 0; i < count; i++)
-        keys[i] = operations[i].key;
-    TRY(name_order(arena, keys, count, &order));
+        out->keys[i] = operations[i].key;
+    TRY(name_order(arena, out->keys, count, &out->order));
     for (size_t i = 1; i < count; i++)
-        if (slice_equal(keys[order[i - 1]], keys[order[i]]))
+        if (slice_equal(out->keys[out->order[i - 1]], out->keys[out->order[i]]))
             return why_set(why, ERR_INVALID_REQUEST, "Error due to duplicate config keys");
     for (size_t i = 0; i < count; i++)
         if (operations[i].kind != CONFIG_DELETE && slice_is_null(operations[i].value))
@@ -281,11 +279,11 @@ enum err config_alter(struct arena *arena, const struct config *config,
                       struct config_alteration *out, struct why *why)
 {
     struct config_pair *pairs = ARENA_ARRAY(arena, struct config_pair, count + 1);
-    struct config_keys keys;
+    struct config_keys keys, asked;
 
     if (!pairs)
         return ERR_NO_MEMORY;
-    TRY(config_operations_check(arena, operations, count, why));
+    TRY(config_operations_check(arena, operations, count, &asked, why));
     TRY(config_keys_order(arena, current, &keys));
     for (size_t i = 0; i < count; i++) {
         pairs[i].key = operations[i].key;

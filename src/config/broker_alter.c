@@ -216,21 +216,17 @@ enum err config_broker_alter_check(struct arena *arena, const struct config *con
 {
     const struct config_set *layer = per_broker ? &config->node : &config->cluster;
     struct config_pair *pairs = ARENA_ARRAY(arena, struct config_pair, layer->count + count + 1);
-    struct config_pair *asked = ARENA_ARRAY(arena, struct config_pair, count);
-    struct config_keys layer_keys, asked_keys;
+    struct config_keys layer_keys, asked;
     size_t kept = 0;
 
-    if (!pairs || !asked)
+    if (!pairs)
         return ERR_NO_MEMORY;
-    TRY(config_operations_check(arena, operations, count, why));
-    for (size_t i = 0; i < count; i++)
-        asked[i] = (struct config_pair){operations[i].key, operations[i].value};
-    TRY(config_keys_order(arena, &(struct config_set){asked, count}, &asked_keys));
+    TRY(config_operations_check(arena, operations, count, &asked, why));
     TRY(config_keys_order(arena, layer, &layer_keys));
     for (size_t i = 0; i < layer->count; i++) {
         uint32_t at;
 
-        if (!config_keys_find(&asked_keys, layer->pairs[i].key, &at))
+        if (!config_keys_find(&asked, layer->pairs[i].key, &at))
             pairs[kept++] = layer->pairs[i];
     }
     for (size_t i = 0; i < count; i++) {

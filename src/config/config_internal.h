@@ -64,7 +64,7 @@ MUST_USE enum err config_split_plain(struct arena *arena, struct slice text,
 struct slice config_join(struct arena *arena, struct config_list list); /* "a,b" */
 /* The keys of a set, to be found in log n: a request and a resource may have ten thousand each. */
 struct config_keys {
-    const struct config_set *set; /* NULL: empty */
+    const struct config_set *set; /* NULL: empty, or keys alone */
     struct slice *keys;
     uint32_t *order;
     size_t count;
@@ -73,10 +73,11 @@ MUST_USE enum err config_keys_order(struct arena *arena, const struct config_set
                                     struct config_keys *out);
 bool config_keys_find(const struct config_keys *keys, struct slice key, uint32_t *at_out);
 struct slice config_keys_value(const struct config_keys *keys, struct slice key); /* null: none */
-/* What both stages refuse first: repeated keys, null values, unknown operations: ERR_INVALID_REQUEST. */
+/* What both stages refuse first: repeated keys, null values, unknown operations: ERR_INVALID_REQUEST. `out`: the
+ * keys of the operations, without a set. */
 MUST_USE enum err config_operations_check(struct arena *arena,
                                           const struct config_operation *operations, size_t count,
-                                          struct why *why);
+                                          struct config_keys *out, struct why *why);
 bool config_list_has(struct config_list list, struct slice item);
 /* For each item the position of the first one that equals it; in n log n: a peer's list may have thousands. */
 MUST_USE enum err config_list_firsts(struct arena *arena, struct config_list list,

@@ -5,12 +5,17 @@
  */
 #include "config/config_internal.h"
 
+#include "base/name_order.h"
+
 #define SYNONYMS_MAX (1 + 4 * CONFIG_NAMES_MAX)
 
 struct describer {
     struct arena *arena;
     const struct config *config;
     const struct config_describe_options *options;
+    uint32_t *wanted; /* the order of the names of options */
+    /* In order for a broker, whose layers are shown whole. */
+    struct config_keys node, cluster, file;
     struct config_described *entries;
     size_t count;
     size_t capacity;
@@ -24,11 +29,10 @@ struct synonyms {
 static bool is_wanted(const struct describer *describer, struct slice name)
 {
     const struct config_describe_options *options = describer->options;
+    uint32_t at;
 
-    for (size_t i = 0; i < options->name_count; i++)
-        if (slice_equal(options->names[i], name))
-            return true;
-    return options->name_count == 0;
+    return options->name_count == 0 ||
+           name_find(options->names, describer->wanted, options->name_count, name, &at);
 }
 
 /* ---- Synonyms ---------------------------------------------------------------------------------- */
@@ -41,12 +45,19 @@ static void synonym_add(struct synonyms *synonyms, struct slice name, struct sli
         (struct config_described_synonym){name, sensitive ? SLICE_NULL : value, source};
 }
 
-static void layer_add(struct synonyms *synonyms, const struct config_set *layer,
+/* A broker's layers may have ten thousand keys each, and each is looked for in all of them. A topic
+ * asks for few of its own: no order is made for it. */
+static struct slice layer_value(const struct config_keys *layer, struct slice name)
+{
+    return layer->order ? config_keys_value(layer, name) : config_set_get(layer->set, name);
+}
+
+static void layer_add(struct synonyms *synonyms, const struct config_keys *layer,
                       const struct slice *names, size_t count, enum config_source source,
                       bool sensitive)
 {
     for (size_t i = 0; i < count; i++) {
-        struct slice value = config_set_get(layer, names[i]);
+        struct slice value = layer_value(layer, names[i]);
 
         if (!slice_is_null(value))
             synonym_add(synonyms, names[i], value, source, sensitive);
@@ -71,7 +82,7 @@ static void defaults_add(struct synonyms *synonyms, const struct slice *names, s
 
 /* Everything that gives the broker config `name` a value; what stands before its own first
  * appearance is dropped. */
-static void broker_synonyms(const struct config *config, struct slice name, bool sensitive,
+static void broker_synonyms(const struct describer *describer, struct slice name, bool sensitive,
                             struct synonyms *out)
 {
     struct synonyms all = {.count = 0};
@@ -79,9 +90,9 @@ static void broker_synonyms(const struct config *config, struct slice name, bool
     size_t count = config_broker_names(name, names);
     size_t from = 0;
 
-    layer_add(&all, &config->node, names, count, CONFIG_SOURCE_DYNAMIC_BROKER, sensitive);
-    layer_add(&all, &config->cluster, names, count, CONFIG_SOURCE_DYNAMIC_DEFAULT, sensitive);
-    layer_add(&all, &config->file->set, names, count, CONFIG_SOURCE_STATIC, sensitive);
+    layer_add(&all, &describer->node, names, count, CONFIG_SOURCE_DYNAMIC_BROKER, sensitive);
+    layer_add(&all, &describer->cluster, names, count, CONFIG_SOURCE_DYNAMIC_DEFAULT, sensitive);
+    layer_add(&all, &describer->file, names, count, CONFIG_SOURCE_STATIC, sensitive);
     defaults_add(&all, names, count, sensitive);
     while (from < all.count && !slice_equal(all.items[from].name, name))
         from++;
@@ -157,9 +168,8 @@ static enum err topic_add(struct describer *describer, const struct config_set *
     if (!slice_is_null(own))
         synonym_add(&synonyms, slice_from_text(key->name), text, CONFIG_SOURCE_TOPIC, false);
     if (key->synonym_count > 0)
-        broker_synonyms(describer->config,
-                        slice_from_text(config_broker_keys[key->synonyms[0].key].name), false,
-                        &synonyms);
+        broker_synonyms(describer, slice_from_text(config_broker_keys[key->synonyms[0].key].name),
+                        false, &synonyms);
     return entry_add(describer, entry_of(describer, key, text), &synonyms);
 }
 
@@ -193,9 +203,8 @@ static enum err group_add(struct describer *describer, const struct config_set *
     if (!slice_is_null(own))
         synonym_add(&synonyms, slice_from_text(key->name), text, CONFIG_SOURCE_GROUP, false);
     if (key->synonym_count > 0)
-        broker_synonyms(describer->config,
-                        slice_from_text(config_broker_keys[key->synonyms[0].key].name), false,
-                        &synonyms);
+        broker_synonyms(describer, slice_from_text(config_broker_keys[key->synonyms[0].key].name),
+                        false, &synonyms);
     else if (key->default_text)
         synonym_add(&synonyms, slice_from_text(key->name), slice_from_text(key->default_text),
                     CONFIG_SOURCE_DEFAULT, false);
@@ -251,7 +260,7 @@ static enum err broker_add(struct describer *describer, struct slice name, struc
         return OK;
     if (key && !prefixed)
         entry.text = text_of(describer, key);
-    broker_synonyms(describer->config, name, entry.sensitive, &all);
+    broker_synonyms(describer, name, entry.sensitive, &all);
     for (size_t i = 0; i < all.count; i++)
         if (!cluster || all.items[i].source == CONFIG_SOURCE_DYNAMIC_DEFAULT)
             shown.items[shown.count++] = all.items[i];
@@ -267,21 +276,31 @@ static bool is_extra(struct slice name)
            config_broker_keys[index].dynamic_only;
 }
 
-static enum err extras_add(struct describer *describer, const struct config_set *layer,
-                           const struct config_set *higher, const struct config_set *highest)
+static enum err extras_add(struct describer *describer, const struct config_keys *layer,
+                           const struct config_keys *higher, const struct config_keys *highest)
 {
     for (size_t i = 0; i < layer->count; i++) {
-        struct slice name = layer->pairs[i].key;
+        struct slice name = layer->keys[i];
 
-        if (is_extra(name) && slice_is_null(config_set_get(higher, name)) &&
-            slice_is_null(config_set_get(highest, name)))
-            TRY(broker_add(describer, name, layer->pairs[i].value, false));
+        if (is_extra(name) && slice_is_null(config_keys_value(higher, name)) &&
+            slice_is_null(config_keys_value(highest, name)))
+            TRY(broker_add(describer, name, layer->set->pairs[i].value, false));
     }
     return OK;
 }
 
+static enum err layers_order(struct describer *describer)
+{
+    const struct config *config = describer->config;
+
+    TRY(config_keys_order(describer->arena, &config->node, &describer->node));
+    TRY(config_keys_order(describer->arena, &config->cluster, &describer->cluster));
+    return config_keys_order(describer->arena, &config->file->set, &describer->file);
+}
+
 static enum err broker_describe(struct describer *describer)
 {
+    static const struct config_keys none = {.count = 0};
     const struct config *config = describer->config;
 
     TRY(describer_reserve(describer, BROKER_KEY_COUNT + config->file->set.count +
@@ -294,23 +313,37 @@ static enum err broker_describe(struct describer *describer)
                            config_value_text(describer->arena, key, &config->slots[i].value),
                            false));
     }
-    TRY(extras_add(describer, &config->file->set, &config->cluster, &config->node));
-    TRY(extras_add(describer, &config->cluster, &config->node, NULL));
-    return extras_add(describer, &config->node, NULL, NULL);
+    TRY(extras_add(describer, &describer->file, &describer->cluster, &describer->node));
+    TRY(extras_add(describer, &describer->cluster, &describer->node, &none));
+    return extras_add(describer, &describer->node, &none, &none);
 }
 
 /* ---- Entry points ------------------------------------------------------------------------------ */
+
+static enum err describer_open(struct arena *arena, const struct config *config,
+                               const struct config_describe_options *options, struct describer *out)
+{
+    *out = (struct describer){.arena = arena,
+                              .config = config,
+                              .options = options,
+                              .node.set = &config->node,
+                              .cluster.set = &config->cluster,
+                              .file.set = &config->file->set};
+    return name_order(arena, options->names, options->name_count, &out->wanted);
+}
 
 enum err config_describe(struct arena *arena, const struct config *config,
                          enum config_resource resource, const struct config_set *set,
                          const struct config_describe_options *options,
                          struct config_description *out)
 {
-    struct describer describer = {.arena = arena, .config = config, .options = options};
+    struct describer describer;
     const struct config_table *table = config_table_of(resource);
 
     ASSERT(table);
+    TRY(describer_open(arena, config, options, &describer));
     if (resource == CONFIG_RESOURCE_BROKER) {
+        TRY(layers_order(&describer));
         TRY(broker_describe(&describer));
         *out = (struct config_description){describer.entries, describer.count};
         return OK;
@@ -335,8 +368,10 @@ enum err config_describe_cluster(struct arena *arena, const struct config *confi
                                  const struct config_describe_options *options,
                                  struct config_description *out)
 {
-    struct describer describer = {.arena = arena, .config = config, .options = options};
+    struct describer describer;
 
+    TRY(describer_open(arena, config, options, &describer));
+    TRY(layers_order(&describer));
     TRY(describer_reserve(&describer, config->cluster.count));
     for (size_t i = 0; i < config->cluster.count; i++)
         TRY(broker_add(&describer, config->cluster.pairs[i].key, config->cluster.pairs[i].value,

@@ -55,29 +55,22 @@ static enum err topic_split(struct delete_work *work, const asked_topic *asked,
     return OK;
 }
 
-static enum err own_index(struct delete_work *work)
+static enum err topics_order(struct delete_work *work)
 {
-    size_t count = (size_t)work->response->topics_count;
-    struct slice *names;
-    size_t *room;
+    const struct offset_delete_response *response = work->response;
 
-    if (count == 0)
-        return OK; /* as nearly always */
-    names = ARENA_ARRAY(work->arena, struct slice, count);
-    room = ARENA_ARRAY(work->arena, size_t, count);
-    if (!names || !room)
-        return ERR_NO_MEMORY;
-    for (size_t i = 0; i < count; i++) {
-        names[i] = work->response->topics[i].name;
-        room[i] = (size_t)work->response->topics[i].partitions_count;
+    TRY(told_topics_open(&work->own, work->arena, (size_t)response->topics_count));
+    for (int32_t i = 0; i < response->topics_count; i++) {
+        work->own.names[i] = response->topics[i].name;
+        work->own.room[i] = (size_t)response->topics[i].partitions_count;
     }
-    return told_topics_index(&work->own, work->arena, names, room, count);
+    return told_topics_order(&work->own);
 }
 
 static enum err topic_merge(struct delete_work *work, const told_topic *from)
 {
     struct offset_delete_response *response = work->response;
-    size_t old, added = (size_t)MAX(from->partitions_count, 0);
+    size_t added = (size_t)MAX(from->partitions_count, 0);
     told_partition *partitions;
     told_topic *to;
     uint32_t index;
@@ -87,15 +80,12 @@ static enum err topic_merge(struct delete_work *work, const told_topic *from)
         return OK;
     }
     to = &response->topics[index];
-    old = (size_t)to->partitions_count;
-    partitions =
-        told_topics_grow(&work->own, index, to->partitions, old, added, sizeof *partitions);
+    partitions = told_topics_append(&work->own, index, to->partitions, (size_t)to->partitions_count,
+                                    from->partitions, added, sizeof *partitions);
     if (!partitions)
         return ERR_NO_MEMORY;
-    if (added > 0)
-        memcpy(partitions + old, from->partitions, added * sizeof *partitions);
     to->partitions = partitions;
-    to->partitions_count = (int32_t)(old + added);
+    to->partitions_count += (int32_t)added;
     return OK;
 }
 
@@ -147,7 +137,7 @@ void handle_offset_delete(struct request *request)
         err = topic_split(work, &asked->topics[i],
                           metadata_image_topic(publication->image, asked->topics[i].name));
     if (err == OK)
-        err = own_index(work);
+        err = topics_order(work);
     if (err != OK)
         request_answer_failed(request, err, NULL);
     else

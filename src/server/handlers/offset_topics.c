@@ -8,11 +8,19 @@
 
 /* ---- topics by name ---- */
 
-enum err told_topics_index(struct told_topics *told, struct arena *arena, struct slice *names,
-                           size_t *room, size_t count)
+enum err told_topics_open(struct told_topics *told, struct arena *arena, size_t count)
 {
-    *told = (struct told_topics){.arena = arena, .names = names, .room = room, .count = count};
-    return name_order(arena, names, count, &told->order);
+    *told = (struct told_topics){.arena = arena, .count = count};
+    if (count == 0)
+        return OK; /* as nearly always */
+    told->names = ARENA_ARRAY(arena, struct slice, count);
+    told->room = ARENA_ARRAY(arena, size_t, count);
+    return told->names && told->room ? OK : ERR_NO_MEMORY;
+}
+
+enum err told_topics_order(struct told_topics *told)
+{
+    return told->count > 0 ? name_order(told->arena, told->names, told->count, &told->order) : OK;
 }
 
 bool told_topics_find(const struct told_topics *told, struct slice name, uint32_t *index_out)
@@ -20,22 +28,24 @@ bool told_topics_find(const struct told_topics *told, struct slice name, uint32_
     return name_find(told->names, told->order, told->count, name, index_out);
 }
 
-void *told_topics_grow(struct told_topics *told, uint32_t index, void *partitions, size_t old,
-                       size_t added, size_t partition_bytes)
+void *told_topics_append(struct told_topics *told, uint32_t index, void *partitions, size_t old,
+                         const void *more, size_t added, size_t partition_bytes)
 {
     size_t room = told->room[index];
-    void *grown;
+    uint8_t *all = partitions;
 
-    if (old + added <= room)
-        return partitions;
-    room = MAX(2 * room, old + added);
-    grown = arena_zeroed(told->arena, room, partition_bytes);
-    if (!grown)
-        return NULL;
-    if (old > 0)
-        memcpy(grown, partitions, old * partition_bytes);
-    told->room[index] = room;
-    return grown;
+    if (old + added > room) {
+        room = MAX(2 * room, old + added);
+        all = arena_zeroed(told->arena, room, partition_bytes);
+        if (!all)
+            return NULL;
+        if (old > 0)
+            memcpy(all, partitions, old * partition_bytes);
+        told->room[index] = room;
+    }
+    if (added > 0)
+        memcpy(all + old * partition_bytes, more, added * partition_bytes);
+    return all;
 }
 
 /* ---- what is answered here ---- */
@@ -111,23 +121,14 @@ static struct slice topic_key(const struct offset_topics *topics, const offsets_
                          : topic->name;
 }
 
-static enum err own_index(struct offset_topics *topics)
+static enum err topics_order(struct offset_topics *topics)
 {
-    size_t count = (size_t)topics->own_count;
-    struct slice *names;
-    size_t *room;
-
-    if (count == 0)
-        return OK; /* as nearly always */
-    names = ARENA_ARRAY(topics->arena, struct slice, count);
-    room = ARENA_ARRAY(topics->arena, size_t, count);
-    if (!names || !room)
-        return ERR_NO_MEMORY;
-    for (size_t i = 0; i < count; i++) {
-        names[i] = topic_key(topics, &topics->told[i]);
-        room[i] = (size_t)topics->told[i].partitions_count;
+    TRY(told_topics_open(&topics->own, topics->arena, (size_t)topics->own_count));
+    for (int32_t i = 0; i < topics->own_count; i++) {
+        topics->own.names[i] = topic_key(topics, &topics->told[i]);
+        topics->own.room[i] = (size_t)topics->told[i].partitions_count;
     }
-    return told_topics_index(&topics->own, topics->arena, names, room, count);
+    return told_topics_order(&topics->own);
 }
 
 enum err offset_topics_split(struct offset_topics *topics, const struct metadata_image *image,
@@ -159,7 +160,7 @@ enum err offset_topics_split(struct offset_topics *topics, const struct metadata
         if (slice_is_null(topics->kept[i].name))
             return ERR_NO_MEMORY;
     }
-    return own_index(topics);
+    return topics_order(topics);
 }
 
 /* ---- the coordinator's part ---- */
@@ -167,7 +168,7 @@ enum err offset_topics_split(struct offset_topics *topics, const struct metadata
 /* Behind what was answered for the same topic here, else as a topic of its own. */
 static enum err topic_merge(struct offset_topics *topics, const offsets_told_topic *from)
 {
-    size_t old, added = (size_t)MAX(from->partitions_count, 0);
+    size_t added = (size_t)MAX(from->partitions_count, 0);
     offsets_told_partition *partitions;
     offsets_told_topic *to;
     uint32_t index;
@@ -177,15 +178,13 @@ static enum err topic_merge(struct offset_topics *topics, const offsets_told_top
         return OK;
     }
     to = &topics->told[index];
-    old = (size_t)to->partitions_count;
     partitions =
-        told_topics_grow(&topics->own, index, to->partitions, old, added, sizeof *partitions);
+        told_topics_append(&topics->own, index, to->partitions, (size_t)to->partitions_count,
+                           from->partitions, added, sizeof *partitions);
     if (!partitions)
         return ERR_NO_MEMORY;
-    if (added > 0)
-        memcpy(partitions + old, from->partitions, added * sizeof *partitions);
     to->partitions = partitions;
-    to->partitions_count = (int32_t)(old + added);
+    to->partitions_count += (int32_t)added;
     return OK;
 }
 

@@ -20,15 +20,15 @@ struct told_topics {
     size_t count;
 };
 
-/* `names` in the arena, as many as `room`, which tells how many partitions each has got. ERR_NO_MEMORY. */
-MUST_USE enum err told_topics_index(struct told_topics *told, struct arena *arena,
-                                    struct slice *names, size_t *room, size_t count);
+/* Room for `count` of them: the caller fills names and room, then puts them in order. ERR_NO_MEMORY. */
+MUST_USE enum err told_topics_open(struct told_topics *told, struct arena *arena, size_t count);
+MUST_USE enum err told_topics_order(struct told_topics *told);
 /* The first of that name; false: none. */
 bool told_topics_find(const struct told_topics *told, struct slice name, uint32_t *index_out);
-/* The partitions of a topic with room for `added` more behind `old`: moved when they have to grow, so that many small
+/* The `old` partitions of a topic with `added` more behind: moved when they have to grow, so that many small
  * additions do not cost a copy each. NULL: no memory. */
-void *told_topics_grow(struct told_topics *told, uint32_t index, void *partitions, size_t old,
-                       size_t added, size_t partition_bytes);
+void *told_topics_append(struct told_topics *told, uint32_t index, void *partitions, size_t old,
+                         const void *more, size_t added, size_t partition_bytes);
 
 struct offset_topics {
     struct arena *arena;

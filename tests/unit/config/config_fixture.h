@@ -78,6 +78,21 @@ static inline struct config_file fixture_file(const char *properties)
     return file;
 }
 
+/* A node with the least of a file and these properties. */
+static inline const struct config *fixture_broker(const char *properties)
+{
+    static const char base[] = "process.roles=broker,controller\nnode.id=1\n"
+                               "controller.listener.names=CONTROLLER\n";
+    struct config_file file = fixture_file(arena_format(&arena, "%s%s", base, properties));
+    struct config_report report;
+    const struct config *config;
+
+    config_report_init(&report, &arena);
+    assert_int_equal(
+        config_resolve(&arena, &(struct config_layers){.file = &file}, &report, &config), OK);
+    return config;
+}
+
 /* A whole small file, NUL-terminated, in the arena. */
 static inline char *fixture_read(const char *name)
 {

@@ -271,6 +271,53 @@ static void only_wanted_names_are_described_and_unknown_ones_are_left_out(void *
     assert_int_equal(description.entries[0].synonym_count, 0);
 }
 
+/* Keys that nobody knows: in the layer that gives the value, each with what the other layers say. */
+static void a_broker_with_many_unknown_keys_is_described_without_a_square(void **state)
+{
+    enum { KEYS = 30000, TIMES = 20 }; /* each with each: minutes */
+    struct config_pair *pairs = ARENA_ARRAY(&arena, struct config_pair, KEYS);
+    struct slice *names = ARENA_ARRAY(&arena, struct slice, KEYS);
+    struct config_set node = {pairs, KEYS}, cluster = {pairs, KEYS};
+    struct config_describe_options all = {.synonyms = true};
+    struct config_describe_options wanted = {.names = names, .name_count = KEYS};
+    struct config_description description;
+    struct config config;
+
+    UNUSED(state);
+    for (int i = 0; i < KEYS; i++) {
+        const char *name = arena_format(&arena, "key.%d", (i * 7) % KEYS);
+
+        pairs[i] = (struct config_pair){text(name), text("1")};
+        names[i] = pairs[i].key;
+    }
+    config = *fixture_broker("");
+    config.node = node;
+    config.cluster = cluster;
+    for (int i = 0; i < TIMES; i++) {
+        struct arena own;
+
+        arena_init(&own, &heap_allocator, SIZE_MAX);
+        assert_int_equal(
+            config_describe(&own, &config, CONFIG_RESOURCE_BROKER, NULL, &all, &description), OK);
+        assert_true(description.count > KEYS);
+        for (int k = 0; k < KEYS; k++) {
+            const struct config_described *entry =
+                &description.entries[description.count - KEYS + (size_t)k];
+
+            assert_true(slice_equal(entry->name, names[k]));
+            assert_int_equal(entry->source, CONFIG_SOURCE_DYNAMIC_BROKER);
+            assert_int_equal(entry->synonym_count, 2);
+        }
+        assert_int_equal(
+            config_describe(&own, &config, CONFIG_RESOURCE_BROKER, NULL, &wanted, &description),
+            OK);
+        assert_int_equal(description.count, KEYS);
+        assert_int_equal(config_describe_cluster(&own, &config, &wanted, &description), OK);
+        assert_int_equal(description.count, KEYS);
+        arena_release(&own);
+    }
+}
+
 static void logger_levels_change_one_by_one_or_not_at_all(void **state)
 {
     struct config_logger_levels levels = {{0}};
@@ -312,6 +359,7 @@ int main(void)
         TEST(a_client_metrics_subscription_is_described_as_by_apache),
         TEST(the_cluster_defaults_are_described_as_by_apache),
         TEST(only_wanted_names_are_described_and_unknown_ones_are_left_out),
+        TEST(a_broker_with_many_unknown_keys_is_described_without_a_square),
         TEST(logger_levels_change_one_by_one_or_not_at_all),
     };
 

@@ -6,35 +6,22 @@
 
 #include "base/random.h"
 
-static const struct config *broker(const char *properties)
-{
-    static const char base[] = "process.roles=broker,controller\nnode.id=1\n"
-                               "controller.listener.names=CONTROLLER\n";
-    struct config_file file = fixture_file(arena_format(&arena, "%s%s", base, properties));
-    struct config_report report;
-    const struct config *config;
-
-    config_report_init(&report, &arena);
-    assert_int_equal(
-        config_resolve(&arena, &(struct config_layers){.file = &file}, &report, &config), OK);
-    return config;
-}
-
 static void a_topic_without_own_values_has_the_brokers(void **state)
 {
     struct topic_config topic;
     struct why why = {0};
 
     UNUSED(state);
-    assert_int_equal(topic_config_resolve(&arena,
-                                          broker("log.retention.minutes=2\nlog.roll.hours=3\n"
-                                                 "log.flush.scheduler.interval.ms=5\n"
-                                                 "message.max.bytes=77\ncompression.type=zstd\n"
-                                                 "compression.zstd.level=7\nlog.cleanup.policy="
-                                                 "compact,delete\nlog.message.timestamp.type="
-                                                 "LogAppendTime\nmin.insync.replicas=2\n"),
-                                          NULL, &topic, &why),
-                     OK);
+    assert_int_equal(
+        topic_config_resolve(&arena,
+                             fixture_broker("log.retention.minutes=2\nlog.roll.hours=3\n"
+                                            "log.flush.scheduler.interval.ms=5\n"
+                                            "message.max.bytes=77\ncompression.type=zstd\n"
+                                            "compression.zstd.level=7\nlog.cleanup.policy="
+                                            "compact,delete\nlog.message.timestamp.type="
+                                            "LogAppendTime\nmin.insync.replicas=2\n"),
+                             NULL, &topic, &why),
+        OK);
     assert_int_equal(topic.retention_ms, 120000);
     assert_int_equal(topic.segment_ms, 10800000);
     assert_int_equal(topic.flush_ms, 5);
@@ -69,7 +56,8 @@ static void own_values_win_and_bad_ones_are_skipped(void **state)
     struct why why = {0};
 
     UNUSED(state);
-    assert_int_equal(topic_config_resolve(&arena, broker(""), &set, &topic, &why), ERR_CONFIG);
+    assert_int_equal(topic_config_resolve(&arena, fixture_broker(""), &set, &topic, &why),
+                     ERR_CONFIG);
     assert_string_equal(why.text, "Unknown topic config name: no.such");
     assert_int_equal(topic.retention_ms, 5);
     assert_int_equal(topic.segment_bytes, 1000);
@@ -190,8 +178,9 @@ static void a_key_of_ours_never_becomes_a_record(void **state)
     assert_int_equal(config_alter(&arena, NULL, &rules, CONFIG_RESOURCE_BROKER, text("1"), NULL,
                                   &operation, 1, &out, &why),
                      ERR_INVALID_REQUEST);
-    assert_int_equal(config_broker_alter_check(&arena, broker(""), true, &operation, 1, &why),
-                     ERR_INVALID_REQUEST);
+    assert_int_equal(
+        config_broker_alter_check(&arena, fixture_broker(""), true, &operation, 1, &why),
+        ERR_INVALID_REQUEST);
     assert_string_equal(why.text, "Cannot update these configs dynamically: [barnabas.shards]");
 }
 
