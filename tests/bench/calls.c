@@ -3,19 +3,23 @@
  *
  *   calls wide  ADDRESS TOPIC ACKS PARTITIONS WARM_UP COUNT [SHARE]
  *       Produce with one record for each of the partitions, or for SHARE of them in turn (a divisor of their
- *       number); offsets must rise by one each time.
+ *       number); offsets must rise by one each time. Before what is measured a partition that is not led yet is asked
+ *       again, as any client does; a refusal afterwards ends the program.
  *   calls fetch ADDRESS TOPIC FIRST_OFFSET COUNT
  *       Fetch of one batch of partition 0 after another; every record is looked at.
  * Both print "measure" and wait for a line before what is measured, then print one line of JSON. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "payload.h"
 #include "wire.h"
 
 enum { API_PRODUCE = 0, PRODUCE_VERSION = 3, VALUE_SIZE = 100, PARTITION_BYTES = 256 };
-enum { PARTITIONS_MAX = 20000, ANSWER_BYTES = 64, FETCH_ROOM = 4 << 20 };
+enum { UNKNOWN_TOPIC = 3, LEADER_NOT_AVAILABLE = 5, NOT_LEADER = 6, NOT_ENOUGH_REPLICAS = 19 };
+enum { AGAIN_NS = 50 * 1000 * 1000, AGAIN_MAX = 600 };
+enum { PARTITIONS_MAX = 20000, ANSWER_BYTES = 64, ANSWER_PART = 22, FETCH_ROOM = 4 << 20 };
 
 static void measure_wait(void)
 {
@@ -72,21 +76,42 @@ static size_t wide_frame(struct wide *wide)
     return wire_finish(wide->frame, at);
 }
 
-static void wide_call(struct wide *wide)
+/* Of what has just been made: its broker has not heard of it yet. Nothing was appended. */
+static bool is_passing(uint64_t error)
+{
+    return error == UNKNOWN_TOPIC || error == LEADER_NOT_AVAILABLE || error == NOT_LEADER ||
+           error == NOT_ENOUGH_REPLICAS;
+}
+
+static _Noreturn void refused(uint64_t partition, uint64_t error)
+{
+    fprintf(stderr, "bench-calls: a record for partition %llu was refused with error %d\n",
+            (unsigned long long)partition, (int)(int16_t)error);
+    exit(1);
+}
+
+/* One request and its answer; the place of the first partition in it. */
+static const uint8_t *wide_ask(struct wide *wide)
 {
     size_t size = wide_frame(wide);
-    const uint8_t *at = wide->answer + 4 + 4 + 2 + strlen(wide->topic) + 4;
 
     if (!wire_send(wide->fd, wide->frame, size) ||
         !wire_receive(wide->fd, wide->answer, (size_t)wide->partitions * ANSWER_BYTES + 1024,
                       &size))
         wire_die("connection lost");
     if ((int32_t)wire_get(wide->answer, 4) != wide->correlation++ ||
-        size < (size_t)wide->share * 22)
+        size < (size_t)wide->share * ANSWER_PART)
         wire_die("not the answer");
-    for (uint32_t i = 0; i < wide->share; i++, at += 22) {
+    return wide->answer + 4 + 4 + 2 + strlen(wide->topic) + 4;
+}
+
+static void wide_call(struct wide *wide)
+{
+    const uint8_t *at = wide_ask(wide);
+
+    for (uint32_t i = 0; i < wide->share; i++, at += ANSWER_PART) {
         if (wire_get(at + 4, 2) != 0)
-            wire_die("a record was refused");
+            refused(wire_get(at, 4), wire_get(at + 4, 2));
         if ((int64_t)wire_get(at + 6, 8) != wide->round)
             wire_die("an offset that is not the next one");
     }
@@ -97,6 +122,60 @@ static void wide_call(struct wide *wide)
     }
 }
 
+/* Sends the partition's first record until it is taken; it is the same value, so that a reader misses none. */
+static void partition_insist(struct wide *wide, uint32_t partition)
+{
+    const struct timespec pause = {.tv_nsec = AGAIN_NS};
+    uint64_t error = 0;
+
+    wide->first = partition;
+    wide->share = 1;
+    for (int i = 0; i < AGAIN_MAX; i++) {
+        const uint8_t *at;
+
+        wide->sequence = partition;
+        at = wide_ask(wide);
+        error = wire_get(at + 4, 2);
+        if (error == 0 && wire_get(at + 6, 8) != 0)
+            wire_die("an offset that is not the first one");
+        if (error == 0 || !is_passing(error))
+            break;
+        nanosleep(&pause, NULL);
+    }
+    if (error != 0)
+        refused(partition, error);
+}
+
+/* The first round of all: each partition has its first record when it is over. */
+static void wide_begin(struct wide *wide)
+{
+    uint32_t share = wide->share, again = 0;
+    uint32_t *open = wire_reserve(wide->partitions, sizeof(*open));
+
+    for (; wide->first < wide->partitions; wide->first += share) {
+        const uint8_t *at = wide_ask(wide);
+
+        for (uint32_t i = 0; i < share; i++, at += ANSWER_PART) {
+            uint64_t error = wire_get(at + 4, 2);
+
+            if (error == 0 && wire_get(at + 6, 8) != 0)
+                wire_die("an offset that is not the first one");
+            if (error != 0 && !is_passing(error))
+                refused(wire_get(at, 4), error);
+            if (error != 0)
+                open[again++] =
+                    (uint32_t)wire_get(at, 4); /* not always in the order of the request */
+        }
+    }
+    for (uint32_t i = 0; i < again; i++)
+        partition_insist(wide, open[i]);
+    free(open);
+    wide->sequence = wide->partitions;
+    wide->first = 0;
+    wide->share = share;
+    wide->round = 1;
+}
+
 static int run_wide(char **arguments)
 {
     struct wide wide = {.fd = connect_to(arguments[0]),
@@ -105,6 +184,7 @@ static int run_wide(char **arguments)
                         .partitions = (uint32_t)strtoul(arguments[3], NULL, 10),
                         .share = (uint32_t)strtoul(arguments[arguments[6] ? 6 : 3], NULL, 10)};
     uint64_t warm_up = strtoull(arguments[4], NULL, 10), count = strtoull(arguments[5], NULL, 10);
+    uint64_t first_round;
     int64_t start_ns;
     double cpu;
 
@@ -114,7 +194,12 @@ static int run_wide(char **arguments)
     payload_init(&wide.payload);
     wide.frame = malloc((size_t)wide.partitions * PARTITION_BYTES + 1024);
     wide.answer = malloc((size_t)wide.partitions * ANSWER_BYTES + 1024);
-    for (uint64_t i = 0; i < warm_up; i++)
+    /* With a share a call is a part of a round, and so is what the first round takes of the warm-up. */
+    first_round = wide.partitions / wide.share;
+    if (warm_up < first_round)
+        wire_die("a warm-up of less than a round");
+    wide_begin(&wide);
+    for (uint64_t i = first_round; i < warm_up; i++)
         wide_call(&wide);
     measure_wait();
     cpu = wire_cpu_seconds();

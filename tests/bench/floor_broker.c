@@ -7,7 +7,8 @@
  *       its partition with one CRC pass, and answered with the number of earlier ones. durable: only when what was written is
  *       on the disk, by THREADS (0: the loop itself), as floor_log.h says. The end of a transaction is one
  *       record more in a file apart, answered like a Produce; its markers are written after the answer,
- *       and so is what says that all of them are. A transaction's first Produce adds its partitions with a record there.
+ *       and so is what says that all of them are. Partitions that a Produce (or, in the first protocol, a request apart) adds to
+ *       a transaction are a record there too.
  *       Ends when standard input does.
  *
  * Nothing is validated, indexed, replicated, kept in order or checked for leadership, and nothing can be read. It promises
@@ -22,6 +23,7 @@
 
 #include "floor_log.h"
 #include "floor_protocol.h"
+#include "floor_transaction.h"
 #include "wire.h"
 
 enum { EVENTS = 64, CONNECTIONS_MAX = 4096, FILES_MAX = 20000, THREADS_MAX = 64 };
@@ -43,9 +45,9 @@ struct end { /* of a connection */
     uint8_t *bytes;
     struct answer *answers; /* a ring: they leave in order */
     uint32_t head, tail;
-    bool is_waiting;          /* in `waiting`, for it has answers that have not left */
-    struct floor_parts parts; /* of the transaction's last Produce */
-    uint32_t ended; /* transactions whose markers are owed; their answers have to leave first */
+    bool is_waiting;                 /* in `waiting`, for it has answers that have not left */
+    struct floor_parts parts;        /* of the last request that has some */
+    struct floor_transaction *ended; /* whose markers are owed; the answer has to leave first */
 };
 
 struct broker {
@@ -82,6 +84,19 @@ static void state_append(struct broker *broker, struct floor_wait *wait)
     floor_log_append(broker->log, broker->partitions, filler, STATE_BYTES, wait);
 }
 
+/* What says which partitions a transaction has, if some are new. */
+static void parts_add(struct broker *broker, struct end *end, uint64_t producer_id,
+                      struct floor_wait *wait)
+{
+    struct floor_transaction *transaction = floor_transaction_of(producer_id);
+    bool is_new = false;
+
+    for (uint32_t i = 0; i < end->parts.count; i++)
+        is_new |= floor_transaction_add(transaction, end->parts.all[i].partition);
+    if (is_new)
+        state_append(broker, wait);
+}
+
 static void produce(struct broker *broker, struct end *end, const struct floor_request *request)
 {
     struct answer *answer;
@@ -95,9 +110,41 @@ static void produce(struct broker *broker, struct end *end, const struct floor_r
         part->offset = floor_log_append(broker->log, part->partition % broker->partitions,
                                         part->bytes, part->size, &answer->wait);
     }
-    if (parts->is_transactional)
-        state_append(broker, &answer->wait);
+    if (parts->producer_id > 0)
+        parts_add(broker, end, parts->producer_id, &answer->wait);
     answer->size = floor_produce_answer(request, parts, answer->bytes);
+}
+
+static void partitions_add(struct broker *broker, struct end *end,
+                           const struct floor_request *request)
+{
+    uint64_t producer_id = floor_transaction_read(request, &end->parts);
+    struct answer *answer = answer_new(end, floor_produce_room(&end->parts));
+
+    parts_add(broker, end, producer_id, &answer->wait);
+    answer->size = floor_added_answer(request, &end->parts, answer->bytes);
+}
+
+/* The end is followed by the next epoch, as the second protocol wants it. */
+static void producer_answer(struct broker *broker, struct end *end,
+                            const struct floor_request *request)
+{
+    bool is_end = request->api == FLOOR_END_TXN;
+    struct answer *answer = answer_new(end, FLOOR_ANSWER_ROOM);
+    struct floor_transaction *transaction =
+        is_end ? floor_transaction_of(floor_transaction_read(request, &end->parts))
+               : floor_transaction_new();
+
+    if (is_end) {
+        if (end->ended != NULL)
+            wire_die("two ends at once on a connection");
+        state_append(broker, &answer->wait);
+        transaction->epoch = (uint16_t)((transaction->epoch + 1U) & INT16_MAX);
+        end->ended = transaction;
+    }
+    answer->size = floor_producer_answer(
+        request, &(struct floor_producer){transaction->producer_id, transaction->epoch},
+        answer->bytes);
 }
 
 static void request_take(struct broker *broker, struct end *end, const uint8_t *body, size_t size)
@@ -106,16 +153,21 @@ static void request_take(struct broker *broker, struct end *end, const uint8_t *
     struct answer *answer;
 
     floor_request_read(&request, body, size);
-    if (request.api == FLOOR_PRODUCE) {
+    switch (request.api) {
+    case FLOOR_PRODUCE:
         produce(broker, end, &request);
-        return;
+        break;
+    case FLOOR_ADD_PARTITIONS:
+        partitions_add(broker, end, &request);
+        break;
+    case FLOOR_INIT_PRODUCER_ID:
+    case FLOOR_END_TXN:
+        producer_answer(broker, end, &request);
+        break;
+    default:
+        answer = answer_new(end, FLOOR_ANSWER_ROOM);
+        answer->size = floor_answer(&request, broker->port, broker->partitions, answer->bytes);
     }
-    answer = answer_new(end, FLOOR_ANSWER_ROOM);
-    if (request.api == FLOOR_END_TXN) {
-        state_append(broker, &answer->wait);
-        end->ended++;
-    }
-    answer->size = floor_answer(&request, broker->port, broker->partitions, answer->bytes);
 }
 
 static bool end_read(struct broker *broker, struct end *end)
@@ -159,10 +211,12 @@ static void send_all(struct end *end, const uint8_t *bytes, size_t size)
 /* What nobody waits for: the next sync of each file takes it along. */
 static void markers_append(struct broker *broker, struct end *end)
 {
-    for (uint32_t i = 0; i < end->parts.count; i++)
-        floor_log_append(broker->log, end->parts.all[i].partition % broker->partitions, filler,
+    for (uint32_t i = 0; i < end->ended->count; i++)
+        floor_log_append(broker->log, end->ended->partitions[i] % broker->partitions, filler,
                          MARKER_BYTES, NULL);
     state_append(broker, NULL);
+    end->ended->count = 0;
+    end->ended = NULL;
 }
 
 /* False: some have to wait on. */
@@ -190,7 +244,7 @@ static bool answers_send(struct broker *broker, struct end *end)
     send_all(end, out, used);
     if (end->tail != end->head)
         return false;
-    for (; end->ended > 0; end->ended--)
+    if (end->ended != NULL)
         markers_append(broker, end);
     return true;
 }

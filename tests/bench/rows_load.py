@@ -106,9 +106,9 @@ def produce(bench):
             return produced(bench, ready[kind], count, 100, "1", "none", batch=batch)
 
         bench.pairs("produce", f"100 B, batches of {batch:,} bytes", run_small, most=bench.few(1))
+    # Last in the queue: after each round of all of the above.
+    bench.pairs("produce", "after all of it", lambda kind: {"resident, MB": nodes.memory(ready[kind])})
     bench.flush()
-    bench.pairs("produce", "after all of it", lambda kind: {"resident, MB": nodes.memory(ready[kind])},
-                most=1)
 
 
 def default(bench):

@@ -48,32 +48,36 @@ def finish(client, bench, node, topic):
     return figures
 
 
-def wire_once(bench, mode, node, words):
+def once(bench, mode, node, start, words):
     topic = f"transactions-{next(TOPICS)}"
     node.topic(topic, PARTITIONS)
     if mode == "durable":
         bench.settle()
-    return finish(wire(node.address, topic, PARTITIONS, *words), bench, node, topic)
+    return finish(start(node.address, topic, PARTITIONS, *words), bench, node, topic)
 
 
-def wire_floor(bench, mode, words):
-    return bench.floor_broker(PARTITIONS, lambda node: wire_once(bench, mode, node, words),
-                              SYNCERS if mode == "durable" else None)
+def lowest(bench, mode, start, words, syncers=SYNCERS):
+    """The floor, asked by the same client; the page cache has nobody who syncs."""
+    return bench.floor_broker(PARTITIONS, lambda node: once(bench, mode, node, start, words),
+                              syncers if mode == "durable" else None)
+
+
+def sustained(figures, rate):
+    reached = figures.pop("transactions/s")
+    assert reached >= SUSTAINED * rate, f"{reached:.0f} transactions/s and not {rate}"
+    return figures
 
 
 def equal_load(bench, mode, ready):
     """In closed loops each broker has the load that it makes itself; here both have the same."""
     rate, seconds = EQUAL[mode], bench.choose(4 if mode == "page cache" else 6, 60)
+    words = (max(PRODUCERS), 2, seconds, RECORDS, rate)
 
-    def once(node, seconds=seconds):
-        figures = wire_once(bench, mode, node, (max(PRODUCERS), 2, seconds, RECORDS, rate))
-        reached = figures.pop("transactions/s")
-        assert reached >= SUSTAINED * rate, f"{reached:.0f} transactions/s and not {rate}"
-        return figures
+    def run(kind):
+        return sustained(once(bench, mode, ready[kind], wire, words), rate)
 
-    bench.pairs("transactions", f"{mode}, {max(PRODUCERS)} producers, wire, {rate} transactions/s",
-                lambda kind: once(ready[kind]),
-                floor=lambda: bench.floor_broker(PARTITIONS, once, SYNCERS[-1:] if mode == "durable" else None))
+    bench.pairs("transactions", f"{mode}, {max(PRODUCERS)} producers, wire, {rate} transactions/s", run,
+                floor=lambda: sustained(lowest(bench, mode, wire, words, SYNCERS[-1:]), rate))
 
 
 def transactions(bench):
@@ -86,14 +90,15 @@ def transactions(bench):
         for name, start, producers, warm_up, count in clients:
 
             def run(kind, ready=ready, mode=mode, start=start, words=(producers, warm_up, count, RECORDS)):
-                node, topic = ready[kind], f"transactions-{next(TOPICS)}"
-                node.topic(topic, PARTITIONS)
-                if mode == "durable":
-                    bench.settle()
-                return finish(start(node.address, topic, PARTITIONS, *words), bench, node, topic)
+                return once(bench, mode, ready[kind], start, words)
 
-            lowest = functools.partial(wire_floor, bench, mode, (producers, 1, bench.choose(2, 10), RECORDS))
+            # Wire code has nothing to warm up, nor has the floor.
+            floor_warm_up = 1 if name == "wire" else warm_up
+            floor_count = bench.choose(2, 10) if name == "wire" else count
             bench.pairs("transactions", f"{mode}, {producers} producer{'s' * (producers > 1)}, {name}", run,
-                        most=1 if name == "librdkafka" else None, floor=lowest if name == "wire" else None)
+                        most=bench.few(1) if name == "librdkafka" else None,
+                        floor=functools.partial(lowest, bench, mode, start,
+                                                (producers, floor_warm_up, floor_count, RECORDS),
+                                                SYNCERS if name == "wire" else SYNCERS[:1]))  # a JVM's warm-up is dear
             if name == "wire" and producers == max(PRODUCERS):
                 equal_load(bench, mode, ready)

@@ -21,6 +21,7 @@
 #include <time.h>
 
 #include "payload.h"
+#include "transact_open.h"
 #include "wire.h"
 
 enum {
@@ -29,29 +30,16 @@ enum {
     VALUE_SIZE = 100,
     ROOM = 16384,
     STALL_MS = 30000,
-    TRANSACTION_TIMEOUT_MS = 60000,
-    AGAIN_NS = 20 * 1000 * 1000,
 
     API_PRODUCE = 0,
-    API_FIND_COORDINATOR = 10,
-    API_INIT_PRODUCER_ID = 22,
     API_END_TXN = 26,
-    KEY_OF_TRANSACTION = 1,
-
-    COORDINATOR_LOAD_IN_PROGRESS = 14,
-    COORDINATOR_NOT_AVAILABLE = 15,
-    NOT_COORDINATOR = 16,
-    NOT_ENOUGH_REPLICAS = 19,
-    CONCURRENT_TRANSACTIONS = 51,
 };
 
 enum step { IDLE, PRODUCE, END };
 
 struct producer {
     int fd;
-    char id[64];
-    int64_t producer_id;
-    int16_t epoch;
+    struct transact_identity identity;
     enum step step;
     int32_t correlation;
     uint64_t sequence;         /* of the transaction's first value */
@@ -97,12 +85,6 @@ static void times_add(struct times *times, int64_t ns)
 
 /* ---- requests ---- */
 
-/* Flexible versions: the header ends with tagged fields. */
-static uint8_t *put_flexible(uint8_t *frame, uint16_t api, uint16_t version, int32_t correlation)
-{
-    return wire_put_uvarint(wire_put_header(frame, api, version, correlation), 0);
-}
-
 static void send_frame(const struct producer *producer, uint8_t *frame, const uint8_t *end)
 {
     if (!wire_send(producer->fd, frame, wire_finish(frame, end)))
@@ -119,7 +101,7 @@ static uint8_t *put_partition(const struct run *run, const struct producer *prod
     payload_fill(&run->payload, sequence, value, sizeof(value));
     end = wire_put_batch(batch, value, sizeof(value));
     /* One batch of each partition in a transaction: with its epoch sequence numbers begin at 0. */
-    wire_batch_of_producer(batch, end, producer->producer_id, producer->epoch, 0);
+    wire_batch_of_producer(batch, end, producer->identity.producer_id, producer->identity.epoch, 0);
     at = wire_put(at, sequence % run->partitions, 4);
     at = wire_put_uvarint(at, (uint64_t)(end - batch) + 1);
     at = wire_put_bytes(at, batch, (size_t)(end - batch));
@@ -129,12 +111,12 @@ static uint8_t *put_partition(const struct run *run, const struct producer *prod
 static void produce_send(const struct run *run, struct producer *producer)
 {
     uint8_t frame[ROOM];
-    uint8_t *at = put_flexible(frame, API_PRODUCE, 12, ++producer->correlation);
+    uint8_t *at = transact_put_header(frame, API_PRODUCE, 12, ++producer->correlation);
     uint64_t open = 0;
 
     for (uint64_t i = 0; i < run->records; i++)
         open += producer->is_open[i];
-    at = wire_put_compact(at, producer->id);
+    at = wire_put_compact(at, producer->identity.id);
     at = wire_put(at, UINT16_MAX, 2); /* acks: all */
     at = wire_put(at, STALL_MS, 4);
     at = wire_put_uvarint(at, 1 + 1);
@@ -150,11 +132,11 @@ static void produce_send(const struct run *run, struct producer *producer)
 static void end_send(struct producer *producer)
 {
     uint8_t frame[256];
-    uint8_t *at = put_flexible(frame, API_END_TXN, 5, ++producer->correlation);
+    uint8_t *at = transact_put_header(frame, API_END_TXN, 5, ++producer->correlation);
 
-    at = wire_put_compact(at, producer->id);
-    at = wire_put(at, (uint64_t)producer->producer_id, 8);
-    at = wire_put(at, (uint16_t)producer->epoch, 2);
+    at = wire_put_compact(at, producer->identity.id);
+    at = wire_put(at, (uint64_t)producer->identity.producer_id, 8);
+    at = wire_put(at, (uint16_t)producer->identity.epoch, 2);
     at = wire_put(at, 1, 1); /* commit */
     send_frame(producer, frame, wire_put_uvarint(at, 0));
 }
@@ -219,26 +201,19 @@ static void whole(const struct wire_reader *reader)
         wire_die("an answer that is too short");
 }
 
-static bool is_passing(uint64_t error)
-{
-    return error == CONCURRENT_TRANSACTIONS || error == NOT_ENOUGH_REPLICAS ||
-           error == COORDINATOR_LOAD_IN_PROGRESS || error == COORDINATOR_NOT_AVAILABLE ||
-           error == NOT_COORDINATOR;
-}
-
 /* Whether the step is over; it is asked again otherwise. */
 static bool is_over(struct run *run, struct producer *producer, uint64_t error)
 {
     if (error == 0)
         return true;
-    if (!is_passing(error)) {
+    if (!transact_is_passing(error)) {
         fprintf(stderr, "transact_wire: %s was answered with error %d\n",
                 producer->step == PRODUCE ? "Produce" : "EndTxn", (int)(int16_t)error);
         exit(1);
     }
     if (producer->again_ns == 0)
         run->retries++;
-    producer->again_ns = wire_now_ns() + AGAIN_NS;
+    producer->again_ns = wire_now_ns() + TRANSACT_AGAIN_NS;
     return false;
 }
 
@@ -291,8 +266,8 @@ static void end_answered(struct run *run, struct producer *producer, struct wire
     error = wire_take(reader, 2);
     if (!is_over(run, producer, error))
         return;
-    producer->producer_id = (int64_t)wire_take(reader, 8);
-    producer->epoch = (int16_t)wire_take(reader, 2);
+    producer->identity.producer_id = (int64_t)wire_take(reader, 8);
+    producer->identity.epoch = (int16_t)wire_take(reader, 2);
     whole(reader);
     now_ns = wire_now_ns();
     times_add(&run->whole, now_ns - producer->begun_ns);
@@ -387,84 +362,12 @@ static int64_t run_for(struct run *run, double seconds)
     return wire_now_ns() - run->start_ns;
 }
 
-/* ---- before it ---- */
-
-/* One request and its answer, behind the correlation. */
-static struct wire_reader ask(struct producer *producer, uint8_t *frame, const uint8_t *end)
-{
-    size_t size;
-
-    send_frame(producer, frame, end);
-    if (!wire_receive(producer->fd, producer->bytes, ROOM, &size) || size < 4)
-        wire_die("connection lost");
-    return (struct wire_reader){producer->bytes + 4, producer->bytes + size, false};
-}
-
-static uint64_t coordinator_ask(struct producer *producer)
-{
-    uint8_t frame[256];
-    uint8_t *at = wire_put_header(frame, API_FIND_COORDINATOR, 1, 0);
-    struct wire_reader reader;
-    uint64_t error;
-
-    at = wire_put_string(at, producer->id);
-    reader = ask(producer, frame, wire_put(at, KEY_OF_TRANSACTION, 1));
-    wire_pass(&reader, 4);
-    error = wire_take(&reader, 2);
-    whole(&reader);
-    return error;
-}
-
-static uint64_t init_ask(struct producer *producer)
-{
-    uint8_t frame[256];
-    uint8_t *at = put_flexible(frame, API_INIT_PRODUCER_ID, 5, 0);
-    struct wire_reader reader;
-    uint64_t error;
-
-    at = wire_put_compact(at, producer->id);
-    at = wire_put(at, TRANSACTION_TIMEOUT_MS, 4);
-    at = wire_put(at, UINT64_MAX, 8);
-    at = wire_put(at, UINT16_MAX, 2);
-    reader = ask(producer, frame, wire_put_uvarint(at, 0));
-    wire_pass_tags(&reader);
-    wire_pass(&reader, 4);
-    error = wire_take(&reader, 2);
-    producer->producer_id = (int64_t)wire_take(&reader, 8);
-    producer->epoch = (int16_t)wire_take(&reader, 2);
-    whole(&reader);
-    return error;
-}
-
-/* Until it is well, 20 seconds at most. */
-static void insist(uint64_t (*ask_fn)(struct producer *), struct producer *producer)
-{
-    const struct timespec pause = {.tv_nsec = AGAIN_NS};
-
-    for (int i = 0; i < 1000; i++) {
-        uint64_t error = ask_fn(producer);
-
-        if (error == 0)
-            return;
-        if (!is_passing(error))
-            break;
-        nanosleep(&pause, NULL);
-    }
-    wire_die("the coordinator does not come");
-}
-
 static void producer_open(struct run *run, struct producer *producer, const char *address,
                           uint64_t index)
 {
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = producer};
 
-    snprintf(producer->id, sizeof(producer->id), "wire-%llu-%lld", (unsigned long long)index,
-             (long long)wire_now_ns());
-    producer->fd = wire_connect(address);
-    if (producer->fd < 0)
-        wire_die("cannot connect");
-    insist(coordinator_ask, producer);
-    insist(init_ask, producer);
+    producer->fd = transact_open(&producer->identity, address, index);
     if (epoll_ctl(run->epoll, EPOLL_CTL_ADD, producer->fd, &event) != 0)
         wire_die("no epoll");
 }
