@@ -315,6 +315,37 @@ static void without_memory_for_a_buffer_the_connection_ends_and_others_stay(void
     bench_end(&bench);
 }
 
+static void without_memory_for_a_send_the_connection_ends_and_nothing_of_it_is_left(void **state)
+{
+    struct bench bench;
+    struct fake_socket *sockets[2];
+    int64_t before;
+
+    bench_start(&bench, 1, NULL);
+    bench_connect(&bench);
+    fake_end(bench_connect(&bench), OK); /* what the gate keeps of a listener and of an address */
+    bench_run(&bench);
+    before = counted.bytes;
+    for (size_t i = 0; i < 2; i++)
+        sockets[i] = bench_connect(&bench);
+    counted.is_empty = true;
+    bench_send(&bench, bench_connection(&bench, 2)->connection, "never sent");
+    bench_send(&bench, bench_connection(&bench, 2)->connection, "nor this");
+    assert_int_equal(bench.pieces_released, 2);
+    bench_run(&bench);
+    counted.is_empty = false;
+    assert_int_equal(bench.closed, 2);
+    assert_int_equal(bench_connection(&bench, 2)->reason, NETWORK_REASON_ERROR);
+    assert_int_equal(bench_counts(&bench)->closed_by_reason[NETWORK_REASON_ERROR], 1);
+    assert_int_equal(sockets[0]->out_size, 0);
+    assert_true(sockets[0]->is_closed);
+    assert_int_equal(counted.bytes - before, HELD_BYTES); /* the other one */
+    bench_send(&bench, bench_connection(&bench, 3)->connection, "here");
+    bench_run(&bench);
+    assert_int_equal(sockets[1]->out_size, 4);
+    bench_end(&bench);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, count_begin, count_end)
 
 int main(void)
@@ -329,6 +360,7 @@ int main(void)
         TEST(the_beginning_of_a_frame_holds_a_buffer_until_the_frame_was_given),
         TEST(a_frame_that_came_alone_is_aligned_and_its_holder_may_keep_it),
         TEST(without_memory_for_a_buffer_the_connection_ends_and_others_stay),
+        TEST(without_memory_for_a_send_the_connection_ends_and_nothing_of_it_is_left),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
