@@ -57,7 +57,7 @@ class Bench:
     def __init__(self, folder, options, form):
         self.folder, self.form, self.output = pathlib.Path(folder), form, options.output
         self.kinds = [options.only] if options.only else list(nodes.KINDS)
-        self.pairs_wanted = options.pairs
+        self.pairs_wanted, self.case_wanted = options.pairs, options.case
         self.tools = apache_tools.Tools()
         self.results = report.Results()
         self.made, self.shared_nodes, self.numbers = [], {}, itertools.count(1)
@@ -123,6 +123,8 @@ class Bench:
 
     def pairs(self, row, case, run, most=None, floor=None, kinds=None):
         """To be run in pairs by flush(): run(kind) gives figures by name. `most`: more pairs tell no more."""
+        if self.case_wanted and self.case_wanted not in case:
+            return
         wanted = self.pairs_wanted or {"quick": 3}.get(self.form, 5)
         self.schedule.add(schedule.Case(
             row, case, run, min(wanted, most or wanted), floor, kinds or self.kinds))
@@ -224,6 +226,7 @@ def read_options():
                         help=f"of {', '.join(ROWS)} (default: all rows); `quick`: small volumes, in ten minutes; "
                         f"`final`: the rows in the order of importance, as many pairs as the minutes give")
     parser.add_argument("--pairs", type=int, help="pairs of each case (default: 5, quick 3)")
+    parser.add_argument("--case", metavar="TEXT", help="only cases whose name has it")
     parser.add_argument("--minutes", type=float,
                         help=f"begin nothing that would end later (default: final {FINAL_MINUTES}, full: none)")
     parser.add_argument("--output", type=pathlib.Path, default=pathlib.Path("build/bench"),
