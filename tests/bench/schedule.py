@@ -8,6 +8,7 @@ import report
 
 # A pair is no pair when the machine was not the same before, between and after.
 CANARY_PERCENT_MAX, STEAL_PERCENT_MAX, OTHERS_PERCENT_MAX = 5, 3, 10
+BROKEN_PAIRS_MAX = 2  # of a case that one side failed; it is given up with the next one
 FAILURES = (AssertionError, OSError, subprocess.SubprocessError)
 
 
@@ -17,13 +18,16 @@ class Case:
     def __init__(self, row, name, run, wanted, floor, kinds):
         self.row, self.name, self.run, self.wanted = row, name, run, wanted
         self.floor, self.kinds = floor, kinds
-        self.kept, self.rejected, self.floors = [], [], []
+        self.kept, self.rejected, self.broken, self.floors = [], [], [], []
         self.seconds = 0.0  # of the longest pair
-        self.failed = False
 
     @property
     def tried(self):
         return len(self.kept) + len(self.rejected)
+
+    @property
+    def failed(self):
+        return len(self.broken) > BROKEN_PAIRS_MAX
 
     @property
     def title(self):
@@ -103,8 +107,10 @@ class Schedule:
         why = self.disturbed(before, self.canary_before, marks)
         if why:
             print(f"{case.title}: disturbed: {why}", flush=True)
-        (case.rejected if why else case.kept).append(pair)
-        case.failed = len(pair) < len(kinds)
+        if len(pair) < len(kinds):
+            case.broken.append(pair)
+        else:
+            (case.rejected if why else case.kept).append(pair)
         case.seconds = max(case.seconds, time.monotonic() - begun)
         print(f"{case.title}: {time.monotonic() - begun:.0f} seconds", flush=True)
 
@@ -149,7 +155,8 @@ class Schedule:
         results = self.bench.results
         results.rejected += len(case.rejected) - min(wanted, len(case.rejected))
         results.doubtful += min(wanted, len(case.rejected))
-        for pair in case.kept + case.rejected[:wanted]:
+        # One side alone, when there is nothing else.
+        for pair in case.kept + case.rejected[:wanted] or case.broken[:1]:
             results.add(case.row, case.name, pair)
         for figures in case.floors:
             results.add_floor(case.row, case.name, figures)
