@@ -17,7 +17,7 @@
 #include "protocol/generated/offset_for_leader_epoch_response.h"
 #include "protocol/generated/produce_request.h"
 #include "protocol/generated/produce_response.h"
-#include "server/handlers/produce_internal.h"
+#include "server/partition_internal.h"
 
 typedef struct produce_response_partition_produce_response answer;
 
@@ -370,98 +370,6 @@ static void many_partitions_in_one_request_are_all_answered(void **state)
         }
         rig_close(&rig);
     }
-}
-
-/* More than are begun in one turn. */
-enum { MANY = 200 };
-
-static void many_begin(struct rig *rig, size_t shards)
-{
-    struct rig_request *request;
-
-    rig_open(rig, shards, NULL);
-    rig_topic(rig, "wide", 1, MANY);
-    rig_publish(rig);
-    request = rig_produce_wide(rig, MANY);
-    assert_non_null(rig_wait(request));
-    rig_request_free(request);
-}
-
-static struct sim_fault slow_sync(void)
-{
-    return (struct sim_fault){.calls = 1u << SIM_CALL_SYNC,
-                              .is_sticky = true,
-                              .effect = SIM_EFFECT_DELAY,
-                              .delay_ns = 5000000000};
-}
-
-static void next_request_may_begin_once_all_of_many_partitions_are_queued(void **state)
-{
-    UNUSED(state);
-    for (size_t shards = 1; shards <= 2; shards++) {
-        struct rig rig;
-        struct rig_request *request;
-        struct produce_response *response;
-
-        many_begin(&rig, shards);
-        request = rig_produce_wide(&rig, MANY);
-        assert_false(request->has_passed);
-        response = rig_wait(request);
-        assert_true(request->has_passed);
-        for (int32_t i = 0; i < MANY; i++)
-            assert_int_equal(response->responses[0].partition_responses[i].base_offset, 1);
-        rig_request_free(request);
-        rig_close(&rig);
-    }
-}
-
-static void all_of_many_partitions_time_out_with_their_offsets(void **state)
-{
-    UNUSED(state);
-    for (size_t shards = 1; shards <= 2; shards++) {
-        struct rig rig;
-        struct sim_fault slow = slow_sync();
-        struct rig_request *request;
-        struct produce_response *response;
-
-        many_begin(&rig, shards);
-        (void)sim_fault_add(rig.os, &slow);
-        request = rig_produce_wide(&rig, MANY + 1); /* and one that is not there */
-        ((struct produce_request *)request->request.body)->timeout_ms = 100;
-        response = rig_wait(request);
-        for (int32_t i = 0; i < MANY; i++) {
-            const answer *got = &response->responses[0].partition_responses[i];
-
-            assert_int_equal(got->index, i);
-            assert_int_equal(got->error_code, err_wire_code(ERR_REQUEST_TIMED_OUT));
-            assert_int_equal(got->base_offset, 1);
-        }
-        assert_int_equal(response->responses[0].partition_responses[MANY].error_code,
-                         err_wire_code(ERR_UNKNOWN_TOPIC_OR_PARTITION));
-        rig_request_free(request);
-        rig_close(&rig);
-    }
-}
-
-static void
-request_without_memory_for_all_partitions_is_closed_once_the_begun_ones_are_home(void **state)
-{
-    struct rig rig;
-    struct sim_fault slow = slow_sync();
-    struct rig_request *request;
-
-    UNUSED(state);
-    many_begin(&rig, 1);
-    (void)sim_fault_add(rig.os, &slow); /* no partition gives its memory to another one */
-    rig.request_bytes_max = MANY * (sizeof(answer) + sizeof(struct produce_part) / 2);
-    request = rig_produce_wide(&rig, MANY);
-    assert_null(rig_wait(request));
-    assert_true(request->is_closed);
-    assert_false(request->has_passed); /* the next one would overtake what was not begun */
-    rig_request_free(request);
-    assert_int_equal(log_end_queued(rig_partition_open(&rig, 1, 0)->log), 2);
-    assert_int_equal(log_end_queued(rig_partition_open(&rig, 1, MANY - 1)->log), 1);
-    rig_close(&rig);
 }
 
 /* ---- neighbours ---- */
@@ -843,10 +751,6 @@ int main(void)
         cmocka_unit_test(timeout_answers_with_the_offset_and_the_write_goes_on),
         cmocka_unit_test(quota_throttles_after_the_answer),
         cmocka_unit_test(many_partitions_in_one_request_are_all_answered),
-        cmocka_unit_test(next_request_may_begin_once_all_of_many_partitions_are_queued),
-        cmocka_unit_test(all_of_many_partitions_time_out_with_their_offsets),
-        cmocka_unit_test(
-            request_without_memory_for_all_partitions_is_closed_once_the_begun_ones_are_home),
         cmocka_unit_test(offsets_are_listed_by_time_and_special_values),
         cmocka_unit_test(a_partition_asked_twice_for_its_offset_is_answered_once_and_refused),
         cmocka_unit_test(records_are_deleted_up_to_an_offset),
