@@ -121,9 +121,13 @@ class Bench:
         """Pairs of what matters less, or takes long, in the quick and the final form, unless their number was given."""
         return None if self.pairs_wanted else self.choose(short, None)
 
+    def wants(self, case):
+        """Whoever has to make nodes for a case asks before."""
+        return not self.case_wanted or self.case_wanted in case
+
     def pairs(self, row, case, run, most=None, floor=None, kinds=None):
         """To be run in pairs by flush(): run(kind) gives figures by name. `most`: more pairs tell no more."""
-        if self.case_wanted and self.case_wanted not in case:
+        if not self.wants(case):
             return
         wanted = self.pairs_wanted or {"quick": 3}.get(self.form, 5)
         self.schedule.add(schedule.Case(

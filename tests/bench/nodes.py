@@ -22,6 +22,7 @@ PROBE, PING, LOAD, STEADY, CALLS, GROUP, TRANSACT, TRANSACT_WIRE, FLOOR, FLOOR_F
 
 # A controller writes at most 10,000 records for one request.
 AT_ONCE_MAX = 5000
+GONE_SECONDS_MAX = 180  # of a deleted topic's files
 
 
 class Benched:
@@ -44,13 +45,17 @@ class Benched:
                             f"partitions={partitions}"], check=True, timeout=180)
 
     def forget(self, name):
-        """Frees the disk; a broker that cannot delete keeps its topic."""
-        subprocess.run([LOAD, "delete", f"address={self.address}", f"topic={name}"], check=False,
-                       timeout=180)
+        """Frees the disk; a broker that cannot delete keeps its topic. Until the files are gone they are open, and a
+        broker that has no descriptors left for what comes next refuses its records."""
+        deleted = subprocess.run([LOAD, "delete", f"address={self.address}", f"topic={name}"], check=False,
+                                 timeout=180)
+        if deleted.returncode == 0:
+            kafka.wait_for(lambda: not any(next(folder.glob(f"{name}-*"), None) for folder in self.log_dirs),
+                           GONE_SECONDS_MAX)
 
 
 class BenchedApache(Benched, kafka.ApacheNode):
-    own_defaults = {"file.delete.delay.ms": 1000}
+    own_defaults = {"log.segment.delete.delay.ms": 1000}
 
     def command(self):
         log = java_tools.JAVA / "node/log4j2.properties"
@@ -61,7 +66,7 @@ class BenchedApache(Benched, kafka.ApacheNode):
 
 
 class BenchedBarnabas(Benched, kafka.BarnabasNode):
-    own_defaults = {"file.delete.delay.ms": 1000, "barnabas.shards": 1}
+    own_defaults = {"log.segment.delete.delay.ms": 1000, "barnabas.shards": 1}
 
 
 class FloorBroker:

@@ -99,6 +99,9 @@ def wide_floor(bench, partitions, rounds):
 def wide(bench):
     """One record for each of many partitions in every request."""
     for partitions in (1000,) if bench.form == "quick" else (1000, 10000):
+        case = f"{partitions:,} partitions"
+        if not bench.wants(case):
+            continue
         ready = {kind: bench.node(kind, f"wide-{partitions}", nodes.PAGE_CACHE[kind]).start()
                  for kind in bench.kinds}
         rounds = bench.choose(20 if partitions == 1000 else 5, 100)
@@ -117,7 +120,7 @@ def wide(bench):
             node.forget(topic)
             return figures
 
-        bench.pairs("wide", f"{partitions:,} partitions", run, most=bench.few(1) if partitions > 1000 else None,
+        bench.pairs("wide", case, run, most=bench.few(1) if partitions > 1000 else None,
                     floor=functools.partial(wide_floor, bench, partitions, rounds))
         bench.flush(0.5 if partitions == 1000 else 1)
         bench.drop(*ready.values())

@@ -10,21 +10,21 @@ import rows_request
 
 SHARE = 10  # partitions of one request, a record each
 PART = 110  # bytes of such a batch, with its head
-SHARDS = (1, 2)
+CONNECTIONS, PARTITIONS, SHARDS = (1, 10, 1000), (10, 1000, 10000), (1, 2)
 TOPICS = itertools.count(1)
 
 
 def scaling(bench):
-    connections(bench)
-    partitions(bench)
-    shards(bench)
+    for grows, numbers in ((connections, CONNECTIONS), (partitions, PARTITIONS), (shards, SHARDS)):
+        if any(bench.wants(f"{grows.__name__}: {number:,}") for number in numbers):
+            grows(bench)
     growths(bench)
 
 
 def connections(bench):
     ready = bench.shared(nodes.PAGE_CACHE)
     warm_up, count = bench.choose((10000, 40000), (100000, 200000))
-    for number in (1, 10, 1000):
+    for number in CONNECTIONS:
 
         def run(kind, number=number):
             figures = rows_request.ping_once(bench, ready[kind], (number, 1, 1), warm_up, count)
@@ -47,7 +47,7 @@ def partitions(bench):
              for kind in bench.kinds}
     for kind in bench.kinds:  # the JVM's warm-up
         rows_request.wide_once(bench, ready[kind], SHARE, 2000, bench.choose(2000, 20000), SHARE)
-    for number in (10, 1000, 10000):
+    for number in PARTITIONS:
         # Every log is open once the warm-up has written to it.
         warm_up, count = number // SHARE, bench.choose(3000, 20000)
 
