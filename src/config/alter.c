@@ -108,7 +108,10 @@ static enum err operation_apply(struct arena *arena, enum config_resource resour
     *out = operation->kind == CONFIG_DELETE ? SLICE_NULL : operation->value;
     if (operation->kind == CONFIG_SET || operation->kind == CONFIG_DELETE)
         return OK;
-    key = table ? config_table_find(table, operation->key) : -1;
+    /* Kafka's controller knows the types of these two alone. */
+    key = resource == CONFIG_RESOURCE_TOPIC || resource == CONFIG_RESOURCE_BROKER
+              ? config_table_find(table, operation->key)
+              : -1;
     if (key < 0 || table->keys[key].type != CONFIG_TYPE_LIST)
         return why_set(why, ERR_INVALID_CONFIG,
                        "Can't %s to key %.*s because its type is not LIST.",
@@ -231,22 +234,23 @@ static enum err outcome_open(struct arena *arena, const struct config_set *curre
     return OK;
 }
 
-/* Checks `wanted` changes against rules and validation and gives the records to write. `keys`: of current. */
+/* Checks the changes of `wanted_keys` against rules and validation and gives the records to write. `keys`: of
+ * current. */
 static enum err alteration_finish(struct arena *arena, const struct config *config,
                                   const struct config_rules *rules, enum config_resource resource,
                                   struct slice resource_name, const struct config_set *current,
-                                  const struct config_keys *keys, const struct config_set *wanted,
+                                  const struct config_keys *keys,
+                                  const struct config_keys *wanted_keys,
                                   struct config_alteration *out, struct why *why)
 {
+    const struct config_set *wanted = wanted_keys->set;
     struct config_pair *changes = ARENA_ARRAY(arena, struct config_pair, wanted->count + 1);
     size_t change_count = 0;
-    struct config_keys wanted_keys;
     struct outcome outcome;
     struct config_alteration alteration;
 
     if (!changes)
         return ERR_NO_MEMORY;
-    TRY(config_keys_order(arena, wanted, &wanted_keys));
     TRY(outcome_open(arena, current, wanted, &outcome));
     for (size_t i = 0; i < wanted->count; i++) {
         struct config_pair pair = wanted->pairs[i];
@@ -257,7 +261,7 @@ static enum err alteration_finish(struct arena *arena, const struct config *conf
             continue;
         TRY(rules_check(arena, rules, resource, resource_name, current, &pair, why));
         changes[change_count++] = pair;
-        outcome_put(&outcome, keys, &wanted_keys, pair);
+        outcome_put(&outcome, keys, wanted_keys, pair);
     }
     outcome_close(&outcome);
     alteration =
@@ -267,6 +271,8 @@ static enum err alteration_finish(struct arena *arena, const struct config *conf
                        "The configuration cannot be altered because all its names and values "
                        "together exceed %d bytes.",
                        RESOURCE_BYTES_MAX);
+    if (rules->name_err != OK)
+        return why_set(why, rules->name_err, "%s", rules->name_why->text);
     TRY(config_validate(arena, config, resource, resource_name, current, &alteration.outcome, why));
     *out = alteration; /* last: `current` may be an earlier outcome in *out */
     return OK;
@@ -279,18 +285,20 @@ enum err config_alter(struct arena *arena, const struct config *config,
                       struct config_alteration *out, struct why *why)
 {
     struct config_pair *pairs = ARENA_ARRAY(arena, struct config_pair, count + 1);
-    struct config_keys keys, asked;
+    struct config_set wanted = {pairs, count};
+    struct config_keys keys, wanted_keys;
 
     if (!pairs)
         return ERR_NO_MEMORY;
-    TRY(config_operations_check(arena, operations, count, &asked, why));
+    TRY(config_operations_check(arena, operations, count, &wanted_keys, why));
+    wanted_keys.set = &wanted;
     TRY(config_keys_order(arena, current, &keys));
     for (size_t i = 0; i < count; i++) {
         pairs[i].key = operations[i].key;
         TRY(operation_apply(arena, resource, &keys, &operations[i], &pairs[i].value, why));
     }
     return alteration_finish(arena, config, rules, resource, resource_name, current, &keys,
-                             &(struct config_set){pairs, count}, out, why);
+                             &wanted_keys, out, why);
 }
 
 enum err config_replace(struct arena *arena, const struct config *config,
@@ -302,6 +310,7 @@ enum err config_replace(struct arena *arena, const struct config *config,
     size_t before = current ? current->count : 0;
     struct config_pair *pairs = ARENA_ARRAY(arena, struct config_pair, wanted->count + before + 1);
     size_t count = wanted->count;
+    struct config_set all;
     struct config_keys keys, wanted_keys;
 
     if (!pairs)
@@ -320,6 +329,8 @@ enum err config_replace(struct arena *arena, const struct config *config,
         if (!config_keys_find(&wanted_keys, current->pairs[i].key, &at))
             pairs[count++] = (struct config_pair){current->pairs[i].key, SLICE_NULL};
     }
+    all = (struct config_set){pairs, count};
+    TRY(config_keys_order(arena, &all, &wanted_keys));
     return alteration_finish(arena, config, rules, resource, resource_name, current, &keys,
-                             &(struct config_set){pairs, count}, out, why);
+                             &wanted_keys, out, why);
 }

@@ -72,11 +72,71 @@ static enum err values_check(struct arena *arena, const struct config_set *set, 
 #define WRAPPED_BEFORE "Invalid value org.apache.kafka.common.config.ConfigException: "
 #define WRAPPED_AFTER " for configuration Invalid dynamic configuration"
 
+/* Without connections nobody could take it back. Asked of the listeners that a change changes, each with its own
+ * values. */
+static enum err connections_check(const struct config *before, const struct config *after,
+                                  const struct node_config *node, struct why *why)
+{
+    static const enum broker_key keys[] = {BROKER_MAX_CONNECTIONS,
+                                           BROKER_MAX_CONNECTION_CREATION_RATE};
+
+    for (size_t i = 0; i < node->listener_count; i++) {
+        struct slice name = node->listeners[i].name;
+        bool is_changed = false;
+
+        for (size_t k = 0; k < ARRAY_COUNT(keys); k++)
+            is_changed |= config_listener_long(before, name, keys[k]) !=
+                          config_listener_long(after, name, keys[k]);
+        for (size_t k = 0; is_changed && !node->listeners[i].controller && k < ARRAY_COUNT(keys);
+             k++)
+            if (config_listener_long(after, name, keys[k]) <= 0)
+                return why_set(why, ERR_INVALID_REQUEST,
+                               WRAPPED_BEFORE "Invalid %s 0" WRAPPED_AFTER,
+                               config_broker_keys[keys[k]].name);
+    }
+    return OK;
+}
+
+/* A value that got into the layers otherwise is brought within its bounds (resolve.c); set, it must be. */
+static enum err intervals_check(struct arena *arena, const struct config *after,
+                                const struct config_set *wanted, struct why *why)
+{
+    for (size_t i = 0; i < CONFIG_INTERVALS; i++) {
+        const struct config_interval *row = &config_intervals[i];
+        const struct config_key *key = &config_broker_keys[row->key];
+        struct slice text = config_set_get(wanted, slice_from_text(key->name));
+        struct config_value value;
+
+        if (slice_is_null(text))
+            continue;
+        TRY(config_value_parse(arena, key, text, &value, NULL));
+        if (value.as.integer < config_long(after, row->low))
+            return why_set(why, ERR_INVALID_REQUEST, "%s must be greater than or equal to %s",
+                           key->name, config_broker_keys[row->low].name);
+        if (value.as.integer > config_long(after, row->high))
+            return why_set(why, ERR_INVALID_REQUEST, "%s must be less than or equal to %s",
+                           key->name, config_broker_keys[row->high].name);
+    }
+    return OK;
+}
+
+/* The follower pool has an old name, which counts as long as no layer has the new one. */
+static int64_t pool_size(const struct config *config, enum broker_key key)
+{
+    enum config_source source;
+
+    if (key == BROKER_REMOTE_LOG_MANAGER_FOLLOWER_THREAD_POOL_SIZE &&
+        slice_is_null(
+            config_layer_get(config, slice_from_text(config_broker_keys[key].name), &source)))
+        key = BROKER_REMOTE_LOG_MANAGER_THREAD_POOL_SIZE;
+    return config_long(config, key);
+}
+
 static enum err pool_check(const struct config *before, const struct config *after,
                            enum broker_key key, struct why *why)
 {
-    int64_t old = config_long(before, key);
-    int64_t new = config_long(after, key);
+    int64_t old = pool_size(before, key);
+    int64_t new = pool_size(after, key);
     const char *name = config_broker_keys[key].name;
 
     if (new < old / 2)
@@ -94,6 +154,30 @@ static enum err pool_check(const struct config *before, const struct config *aft
     return OK;
 }
 
+static enum err cleaner_check(const struct config *before, const struct config *after,
+                              struct why *why)
+{
+    int64_t old = config_long(before, BROKER_LOG_CLEANER_THREADS);
+    int64_t new = config_long(after, BROKER_LOG_CLEANER_THREADS);
+
+    if (new == old) /* a node starts with none, too */
+        return OK;
+    if (new < 1)
+        return why_set(why, ERR_INVALID_REQUEST,
+                       WRAPPED_BEFORE "Log cleaner threads should be at least 1" WRAPPED_AFTER);
+    if (new < old / 2)
+        return why_set(why, ERR_INVALID_REQUEST,
+                       WRAPPED_BEFORE "Log cleaner threads cannot be reduced to less than half "
+                                      "the current value %lld" WRAPPED_AFTER,
+                       (long long)old);
+    if (new > old * 2)
+        return why_set(why, ERR_INVALID_REQUEST,
+                       WRAPPED_BEFORE "Log cleaner threads cannot be increased to more than "
+                                      "double the current value %lld" WRAPPED_AFTER,
+                       (long long)old);
+    return OK;
+}
+
 static enum err local_check(const char *local_name, int64_t local, const char *total_name,
                             int64_t total, struct why *why)
 {
@@ -108,6 +192,42 @@ static enum err local_check(const char *local_name, int64_t local, const char *t
                    WRAPPED_BEFORE "Invalid value %lld for configuration %s: Value must not be more "
                                   "than %s property value: %lld" WRAPPED_AFTER,
                    (long long)local, local_name, total_name, (long long)total);
+}
+
+/* How long a log is kept, here and in all, and when it is copied. */
+struct lag {
+    int64_t lag, local, total; /* local -2: as total; total -1: for ever */
+};
+
+/* What is to be copied is not to be deleted before. Nobody asks at start: what the file says is no reason to refuse a
+ * change of something else. */
+static enum err lag_check(struct lag before, struct lag after, const char *lag_name,
+                          const char *local_name, struct why *why)
+{
+    int64_t effective = after.local == -2 ? after.total : after.local;
+    bool is_same =
+        before.lag == after.lag && before.local == after.local && before.total == after.total;
+
+    if (is_same || after.lag <= 0 || effective < 0 || after.lag <= effective)
+        return OK;
+    return why_set(why, ERR_INVALID_REQUEST,
+                   WRAPPED_BEFORE "Invalid value %lld for configuration %s: Value must not exceed "
+                                  "%s (effective value: %lld)" WRAPPED_AFTER,
+                   (long long)after.lag, lag_name, local_name, (long long)effective);
+}
+
+static struct lag lag_ms(const struct config *config)
+{
+    return (struct lag){config_long(config, BROKER_LOG_REMOTE_COPY_LAG_MS),
+                        config_long(config, BROKER_LOG_LOCAL_RETENTION_MS),
+                        config_log_retention_ms(config)};
+}
+
+static struct lag lag_bytes(const struct config *config)
+{
+    return (struct lag){config_long(config, BROKER_LOG_REMOTE_COPY_LAG_BYTES),
+                        config_long(config, BROKER_LOG_LOCAL_RETENTION_BYTES),
+                        config_long(config, BROKER_LOG_RETENTION_BYTES)};
 }
 
 /* Listeners are opened at start and stay. */
@@ -135,18 +255,29 @@ static enum err listeners_check(const struct config *before, const struct config
 static enum err reconfigure_check(const struct config *before, const struct config *after,
                                   struct why *why)
 {
-    static const enum broker_key pools[] = {BROKER_NUM_IO_THREADS, BROKER_NUM_REPLICA_FETCHERS,
+    static const enum broker_key pools[] = {BROKER_NUM_IO_THREADS,
+                                            BROKER_NUM_NETWORK_THREADS,
+                                            BROKER_NUM_REPLICA_FETCHERS,
                                             BROKER_NUM_RECOVERY_THREADS_PER_DATA_DIR,
-                                            BROKER_BACKGROUND_THREADS};
+                                            BROKER_BACKGROUND_THREADS,
+                                            BROKER_REMOTE_LOG_READER_THREADS,
+                                            BROKER_REMOTE_LOG_MANAGER_COPIER_THREAD_POOL_SIZE,
+                                            BROKER_REMOTE_LOG_MANAGER_EXPIRATION_THREAD_POOL_SIZE,
+                                            BROKER_REMOTE_LOG_MANAGER_FOLLOWER_THREAD_POOL_SIZE};
 
     TRY(listeners_check(before, after, why));
     for (size_t i = 0; i < ARRAY_COUNT(pools); i++)
         TRY(pool_check(before, after, pools[i], why));
+    TRY(cleaner_check(before, after, why));
     TRY(local_check("log.local.retention.ms", config_long(after, BROKER_LOG_LOCAL_RETENTION_MS),
                     "log.retention.ms", config_log_retention_ms(after), why));
-    return local_check("log.local.retention.bytes",
-                       config_long(after, BROKER_LOG_LOCAL_RETENTION_BYTES), "log.retention.bytes",
-                       config_long(after, BROKER_LOG_RETENTION_BYTES), why);
+    TRY(local_check("log.local.retention.bytes",
+                    config_long(after, BROKER_LOG_LOCAL_RETENTION_BYTES), "log.retention.bytes",
+                    config_long(after, BROKER_LOG_RETENTION_BYTES), why));
+    TRY(lag_check(lag_ms(before), lag_ms(after), "log.remote.copy.lag.ms", "log.local.retention.ms",
+                  why));
+    return lag_check(lag_bytes(before), lag_bytes(after), "log.remote.copy.lag.bytes",
+                     "log.local.retention.bytes", why);
 }
 
 /* Would the node run with `wanted` as one of its dynamic layers? */
@@ -175,8 +306,11 @@ static enum err outcome_check(struct arena *arena, const struct config *config, 
     err = config_resolve(arena, &layers, &report, &after);
     if (err == OK)
         err = config_node(after, &report, &node);
-    if (err == OK)
+    if (err == OK) {
+        TRY(intervals_check(arena, after, wanted, why));
+        TRY(connections_check(config, after, &node, why));
         return reconfigure_check(config, after, why);
+    }
     if (err != ERR_CONFIG)
         return err;
     for (const struct config_finding *finding = report.first; finding; finding = finding->next)
@@ -198,7 +332,7 @@ static enum err operation_apply(struct arena *arena, const struct config_operati
     if (operation->kind == CONFIG_SET || operation->kind == CONFIG_DELETE)
         return OK;
     key = config_table_find(table, operation->key);
-    if (key < 0)
+    if (key < 0 || table->keys[key].dynamic_only)
         return why_set(why, ERR_INVALID_CONFIG, "Unknown config name: %.*s",
                        SLICE_ARGS(operation->key));
     if (table->keys[key].type != CONFIG_TYPE_LIST)

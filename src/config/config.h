@@ -415,6 +415,10 @@ struct config_rules {
     bool cordoned_allowed; /* metadata.version >= 4.3-IV0 */
     bool forwarded;        /* by a broker, which has checked BROKER changes */
     bool new_resource;     /* configs of CreateTopics */
+    /* What the caller knows to be wrong with the resource's name, or OK: told before any value, but after an operation
+     * that is not possible. */
+    enum err name_err;
+    const struct why *name_why;
 };
 
 /* One resource at the controller. `changes` are the records to write (value null: remove). */
@@ -471,11 +475,17 @@ struct config_described {
     const struct config_described_synonym *synonyms;
     size_t synonym_count;
 };
+struct config_orders; /* opaque */
 struct config_describe_options {
     const struct slice *names; /* count 0: all */
     size_t name_count;
     bool synonyms;
     bool text;
+    /* As the answer of CreateTopics has it: a topic's own values as they were given, and a source counts by
+     * whatever name it gives the value; DescribeConfigs passes over those before the first one of the config's own
+     * name. */
+    bool as_written;
+    const struct config_orders *orders; /* NULL: none */
 };
 struct config_description {
     const struct config_described *entries;
@@ -490,6 +500,10 @@ MUST_USE enum err config_describe(struct arena *arena, const struct config *conf
 MUST_USE enum err config_describe_cluster(struct arena *arena, const struct config *config,
                                           const struct config_describe_options *options,
                                           struct config_description *out);
+/* For who describes many resources of one config: what is looked for in its layers, which may have ten
+ * thousand keys each, is found in log n. It lives in `arena`. */
+MUST_USE enum err config_orders_make(struct arena *arena, const struct config *config,
+                                     const struct config_orders **out);
 
 /* ---- Broker loggers -------------------------------------------------------------------------- */
 

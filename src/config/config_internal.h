@@ -78,6 +78,10 @@ struct slice config_keys_value(const struct config_keys *keys, struct slice key)
 MUST_USE enum err config_operations_check(struct arena *arena,
                                           const struct config_operation *operations, size_t count,
                                           struct config_keys *out, struct why *why);
+/* The layers of a config in order. */
+struct config_orders {
+    struct config_keys node, cluster, file;
+};
 bool config_list_has(struct config_list list, struct slice item);
 /* For each item the position of the first one that equals it; in n log n: a peer's list may have thousands. */
 MUST_USE enum err config_list_firsts(struct arena *arena, struct config_list list,
@@ -107,6 +111,13 @@ struct config {
     struct config_set node;
     struct config_slot slots[BROKER_KEY_COUNT];
 };
+
+/* Intervals that may be changed while a node runs, and the keys of the file that say within what bounds. */
+struct config_interval {
+    enum broker_key key, low, high;
+};
+enum { CONFIG_INTERVALS = 3 };
+extern const struct config_interval config_intervals[CONFIG_INTERVALS];
 
 /* The text of the highest layer that sets `name`; null and CONFIG_SOURCE_DEFAULT when none does. */
 struct slice config_layer_get(const struct config *config, struct slice name,

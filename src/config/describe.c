@@ -14,8 +14,7 @@ struct describer {
     const struct config *config;
     const struct config_describe_options *options;
     uint32_t *wanted; /* the order of the names of options */
-    /* In order for a broker, whose layers are shown whole. */
-    struct config_keys node, cluster, file;
+    struct config_orders layers;
     struct config_described *entries;
     size_t count;
     size_t capacity;
@@ -45,8 +44,8 @@ static void synonym_add(struct synonyms *synonyms, struct slice name, struct sli
         (struct config_described_synonym){name, sensitive ? SLICE_NULL : value, source};
 }
 
-/* A broker's layers may have ten thousand keys each, and each is looked for in all of them. A topic
- * asks for few of its own: no order is made for it. */
+/* A broker's layers are shown whole, and each key is looked for in all of them. One topic asks for few:
+ * no order is made for it alone. */
 static struct slice layer_value(const struct config_keys *layer, struct slice name)
 {
     return layer->order ? config_keys_value(layer, name) : config_set_get(layer->set, name);
@@ -81,7 +80,7 @@ static void defaults_add(struct synonyms *synonyms, const struct slice *names, s
 }
 
 /* Everything that gives the broker config `name` a value; what stands before its own first
- * appearance is dropped. */
+ * appearance is dropped, except from the answer of CreateTopics. */
 static void broker_synonyms(const struct describer *describer, struct slice name, bool sensitive,
                             struct synonyms *out)
 {
@@ -90,11 +89,13 @@ static void broker_synonyms(const struct describer *describer, struct slice name
     size_t count = config_broker_names(name, names);
     size_t from = 0;
 
-    layer_add(&all, &describer->node, names, count, CONFIG_SOURCE_DYNAMIC_BROKER, sensitive);
-    layer_add(&all, &describer->cluster, names, count, CONFIG_SOURCE_DYNAMIC_DEFAULT, sensitive);
-    layer_add(&all, &describer->file, names, count, CONFIG_SOURCE_STATIC, sensitive);
+    layer_add(&all, &describer->layers.node, names, count, CONFIG_SOURCE_DYNAMIC_BROKER, sensitive);
+    layer_add(&all, &describer->layers.cluster, names, count, CONFIG_SOURCE_DYNAMIC_DEFAULT,
+              sensitive);
+    layer_add(&all, &describer->layers.file, names, count, CONFIG_SOURCE_STATIC, sensitive);
     defaults_add(&all, names, count, sensitive);
-    while (from < all.count && !slice_equal(all.items[from].name, name))
+    while (!describer->options->as_written && from < all.count &&
+           !slice_equal(all.items[from].name, name))
         from++;
     for (; from < all.count; from++)
         out->items[out->count++] = all.items[from];
@@ -165,6 +166,8 @@ static enum err topic_add(struct describer *describer, const struct config_set *
     if (err != OK && err != ERR_CONFIG)
         return err;
     text = config_value_text(describer->arena, key, &value);
+    if (!slice_is_null(own) && describer->options->as_written)
+        text = own;
     if (!slice_is_null(own))
         synonym_add(&synonyms, slice_from_text(key->name), text, CONFIG_SOURCE_TOPIC, false);
     if (key->synonym_count > 0)
@@ -289,13 +292,12 @@ static enum err extras_add(struct describer *describer, const struct config_keys
     return OK;
 }
 
-static enum err layers_order(struct describer *describer)
+static enum err layers_order(struct arena *arena, const struct config *config,
+                             struct config_orders *out)
 {
-    const struct config *config = describer->config;
-
-    TRY(config_keys_order(describer->arena, &config->node, &describer->node));
-    TRY(config_keys_order(describer->arena, &config->cluster, &describer->cluster));
-    return config_keys_order(describer->arena, &config->file->set, &describer->file);
+    TRY(config_keys_order(arena, &config->node, &out->node));
+    TRY(config_keys_order(arena, &config->cluster, &out->cluster));
+    return config_keys_order(arena, &config->file->set, &out->file);
 }
 
 static enum err broker_describe(struct describer *describer)
@@ -313,23 +315,37 @@ static enum err broker_describe(struct describer *describer)
                            config_value_text(describer->arena, key, &config->slots[i].value),
                            false));
     }
-    TRY(extras_add(describer, &describer->file, &describer->cluster, &describer->node));
-    TRY(extras_add(describer, &describer->cluster, &describer->node, &none));
-    return extras_add(describer, &describer->node, &none, &none);
+    TRY(extras_add(describer, &describer->layers.file, &describer->layers.cluster,
+                   &describer->layers.node));
+    TRY(extras_add(describer, &describer->layers.cluster, &describer->layers.node, &none));
+    return extras_add(describer, &describer->layers.node, &none, &none);
 }
 
 /* ---- Entry points ------------------------------------------------------------------------------ */
 
 static enum err describer_open(struct arena *arena, const struct config *config,
-                               const struct config_describe_options *options, struct describer *out)
+                               const struct config_describe_options *options, bool in_order,
+                               struct describer *out)
 {
-    *out = (struct describer){.arena = arena,
-                              .config = config,
-                              .options = options,
-                              .node.set = &config->node,
-                              .cluster.set = &config->cluster,
-                              .file.set = &config->file->set};
+    *out = (struct describer){.arena = arena, .config = config, .options = options};
+    if (options->orders)
+        out->layers = *options->orders;
+    else if (in_order)
+        TRY(layers_order(arena, config, &out->layers));
+    else
+        out->layers = (struct config_orders){.node.set = &config->node,
+                                             .cluster.set = &config->cluster,
+                                             .file.set = &config->file->set};
     return name_order(arena, options->names, options->name_count, &out->wanted);
+}
+
+enum err config_orders_make(struct arena *arena, const struct config *config,
+                            const struct config_orders **out)
+{
+    struct config_orders *orders = ARENA_NEW(arena, struct config_orders);
+
+    *out = orders;
+    return orders ? layers_order(arena, config, orders) : ERR_NO_MEMORY;
 }
 
 enum err config_describe(struct arena *arena, const struct config *config,
@@ -341,9 +357,8 @@ enum err config_describe(struct arena *arena, const struct config *config,
     const struct config_table *table = config_table_of(resource);
 
     ASSERT(table);
-    TRY(describer_open(arena, config, options, &describer));
+    TRY(describer_open(arena, config, options, resource == CONFIG_RESOURCE_BROKER, &describer));
     if (resource == CONFIG_RESOURCE_BROKER) {
-        TRY(layers_order(&describer));
         TRY(broker_describe(&describer));
         *out = (struct config_description){describer.entries, describer.count};
         return OK;
@@ -370,8 +385,7 @@ enum err config_describe_cluster(struct arena *arena, const struct config *confi
 {
     struct describer describer;
 
-    TRY(describer_open(arena, config, options, &describer));
-    TRY(layers_order(&describer));
+    TRY(describer_open(arena, config, options, true, &describer));
     TRY(describer_reserve(&describer, config->cluster.count));
     for (size_t i = 0; i < config->cluster.count; i++)
         TRY(broker_add(&describer, config->cluster.pairs[i].key, config->cluster.pairs[i].value,

@@ -119,6 +119,7 @@ enum err config_loggers_describe(struct arena *arena, const struct config_logger
         entries[out->count++] = (struct config_described){
             .name = name,
             .value = slice_from_text(level_name(level)),
+            .text = SLICE_EMPTY, /* as Kafka has it: not null */
             .source = CONFIG_SOURCE_LOGGER,
         };
     }

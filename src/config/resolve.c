@@ -245,17 +245,24 @@ static enum err slot_fill(struct resolver *resolver, const struct config_key *ke
     return err;
 }
 
+const struct config_interval config_intervals[CONFIG_INTERVALS] = {
+    {BROKER_GROUP_CONSUMER_ASSIGNMENT_INTERVAL_MS, BROKER_GROUP_CONSUMER_MIN_ASSIGNMENT_INTERVAL_MS,
+     BROKER_GROUP_CONSUMER_MAX_ASSIGNMENT_INTERVAL_MS},
+    {BROKER_GROUP_SHARE_ASSIGNMENT_INTERVAL_MS, BROKER_GROUP_SHARE_MIN_ASSIGNMENT_INTERVAL_MS,
+     BROKER_GROUP_SHARE_MAX_ASSIGNMENT_INTERVAL_MS},
+    {BROKER_GROUP_STREAMS_ASSIGNMENT_INTERVAL_MS, BROKER_GROUP_STREAMS_MIN_ASSIGNMENT_INTERVAL_MS,
+     BROKER_GROUP_STREAMS_MAX_ASSIGNMENT_INTERVAL_MS}};
+
 /* Dynamic assignment intervals stay inside the static bounds, as Kafka clamps them. */
-static void clamp(struct config *config, enum broker_key key, enum broker_key low,
-                  enum broker_key high)
+static void clamp(struct config *config, const struct config_interval *interval)
 {
-    struct config_slot *slot = &config->slots[key];
+    struct config_slot *slot = &config->slots[interval->key];
 
     if (slot->source != CONFIG_SOURCE_DYNAMIC_BROKER &&
         slot->source != CONFIG_SOURCE_DYNAMIC_DEFAULT)
         return;
-    slot->value.as.integer =
-        MIN(MAX(slot->value.as.integer, config_long(config, low)), config_long(config, high));
+    slot->value.as.integer = MIN(MAX(slot->value.as.integer, config_long(config, interval->low)),
+                                 config_long(config, interval->high));
 }
 
 enum err config_resolve(struct arena *arena, const struct config_layers *layers,
@@ -272,15 +279,8 @@ enum err config_resolve(struct arena *arena, const struct config_layers *layers,
     TRY(dynamic_filter(&resolver, layers->node, true, &config->node));
     for (int i = 0; i < BROKER_KEY_COUNT; i++)
         TRY(slot_fill(&resolver, &config_broker_keys[i], &config->slots[i]));
-    clamp(config, BROKER_GROUP_CONSUMER_ASSIGNMENT_INTERVAL_MS,
-          BROKER_GROUP_CONSUMER_MIN_ASSIGNMENT_INTERVAL_MS,
-          BROKER_GROUP_CONSUMER_MAX_ASSIGNMENT_INTERVAL_MS);
-    clamp(config, BROKER_GROUP_SHARE_ASSIGNMENT_INTERVAL_MS,
-          BROKER_GROUP_SHARE_MIN_ASSIGNMENT_INTERVAL_MS,
-          BROKER_GROUP_SHARE_MAX_ASSIGNMENT_INTERVAL_MS);
-    clamp(config, BROKER_GROUP_STREAMS_ASSIGNMENT_INTERVAL_MS,
-          BROKER_GROUP_STREAMS_MIN_ASSIGNMENT_INTERVAL_MS,
-          BROKER_GROUP_STREAMS_MAX_ASSIGNMENT_INTERVAL_MS);
+    for (size_t i = 0; i < CONFIG_INTERVALS; i++)
+        clamp(config, &config_intervals[i]);
     if (report->no_memory)
         return ERR_NO_MEMORY;
     *out = config;

@@ -87,12 +87,9 @@ enum err assignment_check(struct call *call, const int32_t *replicas, int32_t co
     return OK;
 }
 
-enum err quota_take(struct call *call, int32_t partitions, struct why *why)
+enum err quota_take(struct call *call, int32_t partitions)
 {
     struct controller_quota *quota = call->request->quota;
-    enum err err = quota ? quota->record(quota, partitions) : OK;
 
-    if (err != OK)
-        return why_set(why, err, "The throttling quota has been exceeded.");
-    return OK;
+    return quota ? quota->record(quota, partitions) : OK;
 }

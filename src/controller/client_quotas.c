@@ -5,6 +5,7 @@
  */
 #include "controller/controller_internal.h"
 
+#include "base/name_order.h"
 #include "base/parse.h"
 
 typedef const struct alter_client_quotas_request_entry_data *entry;
@@ -52,23 +53,63 @@ static enum err entity_read(entry asked, struct entity *out, struct why *why)
     return OK;
 }
 
+/* Four numbers up to 255, without leading zeros: some read those as octal. */
+static bool is_ipv4(struct slice text)
+{
+    int32_t number = -1;
+    int dots = 0;
+
+    for (size_t i = 0; i < text.size_bytes; i++) {
+        uint8_t c = text.data[i];
+
+        if (c == '.' && number >= 0 && dots < 3) {
+            dots++;
+            number = -1;
+        } else if (c >= '0' && c <= '9' && number != 0) {
+            number = MAX(number, 0) * 10 + (c - '0');
+        } else {
+            return false;
+        }
+        if (number > 255)
+            return false;
+    }
+    return dots == 3 && number >= 0;
+}
+
+/* Eight groups of up to four digits, or fewer around one "::"; the last two may be an IPv4 address. */
+static bool is_ipv6(struct slice text)
+{
+    size_t groups = 0, digits = 0, gaps = 0;
+
+    for (size_t i = 0; i < text.size_bytes; i++) {
+        uint8_t c = text.data[i];
+        bool is_hex = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+
+        if (c == '.')
+            return is_ipv4(slice_sub(text, i - digits, SIZE_MAX)) &&
+                   (gaps == 1 ? groups <= 6 : gaps == 0 && groups == 7);
+        if (!is_hex && c != ':')
+            return false;
+        groups += is_hex && digits == 0;
+        digits = is_hex ? digits + 1 : 0;
+        if (digits > 4)
+            return false;
+        if (c == ':' && i + 1 < text.size_bytes && text.data[i + 1] == ':') {
+            gaps++;
+            i++;
+            if (i + 1 < text.size_bytes && text.data[i + 1] == ':')
+                return false;
+        } else if (c == ':' && (i == 0 || i + 1 == text.size_bytes)) {
+            return false;
+        }
+    }
+    return gaps == 1 ? groups <= 7 : gaps == 0 && groups == 8;
+}
+
 /* Host names would need a resolver: the quota counts addresses, so an address is what it takes. */
 static bool ip_is_address(struct slice ip)
 {
-    bool digits = false;
-    size_t colons = 0, dots = 0;
-
-    for (size_t i = 0; i < ip.size_bytes; i++) {
-        uint8_t c = ip.data[i];
-
-        colons += c == ':';
-        dots += c == '.';
-        digits = digits || (c >= '0' && c <= '9');
-        if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F') ||
-              c == ':' || c == '.'))
-            return false;
-    }
-    return colons >= 2 || (colons == 0 && dots == 3 && digits);
+    return is_ipv4(ip) || is_ipv6(ip);
 }
 
 static enum err entity_check(const struct entity *entity, struct why *why)
@@ -183,27 +224,50 @@ static enum err entry_alter(struct call *call, entry asked, struct why *why)
     return OK;
 }
 
-enum { TYPES = 3 }; /* of an entity's parts */
+/* A part as bytes that no other part has. */
+static struct slice part_text(struct arena *arena,
+                              const struct alter_client_quotas_request_entity_data *part)
+{
+    struct slice type = part->entity_type, name = part->entity_name;
+    uint64_t sizes[] = {type.size_bytes, slice_is_null(name) ? UINT64_MAX : name.size_bytes};
+    size_t size_bytes = sizeof sizes + type.size_bytes + name.size_bytes;
+    uint8_t *bytes = arena_allocate(arena, size_bytes);
 
-/* The same entity gives the same text, whatever the order of its parts. None with more parts than there
- * are types, which is refused: the text would grow with each. */
+    if (!bytes)
+        return SLICE_NULL;
+    memcpy(bytes, sizes, sizeof sizes);
+    if (type.size_bytes > 0)
+        memcpy(bytes + sizeof sizes, type.data, type.size_bytes);
+    if (name.size_bytes > 0)
+        memcpy(bytes + sizeof sizes + type.size_bytes, name.data, name.size_bytes);
+    return slice_of(bytes, size_bytes);
+}
+
+/* The same entity gives the same text, whatever the order of its parts; types that nobody knows count as well. */
 static enum err entity_text(struct call *call, entry asked, struct slice *out)
 {
-    static const char *const types[TYPES] = {"client-id", "ip", "user"};
+    size_t count = (size_t)MAX(asked->entity_count, 0);
+    struct slice *parts = ARENA_ARRAY(call->arena, struct slice, count);
+    size_t size_bytes = 0;
+    uint32_t *order;
+    uint8_t *text;
 
-    *out = SLICE_EMPTY;
-    for (size_t t = 0; t < TYPES && asked->entity_count <= TYPES; t++) {
-        for (int32_t i = 0; i < asked->entity_count; i++) {
-            struct slice name = asked->entity[i].entity_name;
-
-            if (!slice_equal_text(asked->entity[i].entity_type, types[t]))
-                continue;
-            *out = arena_format_slice(call->arena, "%.*s%s%s%zu:%.*s;", SLICE_ARGS(*out), types[t],
-                                      slice_is_null(name) ? "?" : "=", name.size_bytes,
-                                      SLICE_ARGS(name));
-            if (slice_is_null(*out))
-                return ERR_NO_MEMORY;
-        }
+    if (!parts)
+        return ERR_NO_MEMORY;
+    for (size_t i = 0; i < count; i++) {
+        parts[i] = part_text(call->arena, &asked->entity[i]);
+        if (slice_is_null(parts[i]))
+            return ERR_NO_MEMORY;
+        size_bytes += parts[i].size_bytes;
+    }
+    TRY(name_order(call->arena, parts, count, &order));
+    text = arena_allocate(call->arena, size_bytes + 1);
+    if (!text)
+        return ERR_NO_MEMORY;
+    *out = slice_of(text, size_bytes);
+    for (size_t i = 0; i < count; i++) {
+        memcpy(text, parts[order[i]].data, parts[order[i]].size_bytes);
+        text += parts[order[i]].size_bytes;
     }
     return OK;
 }
@@ -227,6 +291,30 @@ static enum err entry_answer(struct call *call, entry asked,
 
 #define OPS_MAX 100 /* five keys exist; bounds the search for repeated ones */
 
+/* Of an entity that is named again the first change is made, and there is one answer, which is an error: the
+ * others were not. */
+static enum err entry_run(struct call *call, entry asked, enum name_repeat repeat,
+                          struct alter_client_quotas_response_entry_data *result)
+{
+    size_t before = call->records->count;
+    struct why why = {0};
+    enum err err = asked->ops_count > OPS_MAX
+                       ? why_set(&why, ERR_INVALID_REQUEST, "More quota keys than there are")
+                       : entry_alter(call, asked, &why);
+
+    if (err == ERR_NO_MEMORY)
+        return err;
+    if (err != OK)
+        call->records->count = before;
+    if (repeat == NAME_FIRST_OF_MANY)
+        err = why_set(&why, ERR_INVALID_REQUEST, "Ignoring duplicate entity");
+    if (err != OK) {
+        result->error_code = item_code(err);
+        result->error_message = item_text(call, err, &why);
+    }
+    return OK;
+}
+
 enum err decide_alter_client_quotas(struct call *call, const void *body, void *answer)
 {
     const struct alter_client_quotas_request *request = body;
@@ -240,29 +328,19 @@ enum err decide_alter_client_quotas(struct call *call, const void *body, void *a
     response->entries = alter_client_quotas_response_entry_data_array(call->arena, count);
     if (!texts || !response->entries)
         return ERR_NO_MEMORY;
-    response->entries_count = (int32_t)count;
+    response->entries_count = 0;
     for (size_t i = 0; i < count; i++)
         TRY(entity_text(call, &request->entries[i], &texts[i]));
     TRY(names_repeated(call->arena, texts, count, &repeats));
     for (size_t i = 0; i < count; i++) {
-        size_t before = call->records->count;
-        struct why why = {0};
-        enum err err;
+        struct alter_client_quotas_response_entry_data *result =
+            &response->entries[response->entries_count];
 
-        TRY(entry_answer(call, &request->entries[i], &response->entries[i]));
-        if (repeats[i] == NAME_AGAIN && request->entries[i].entity_count <= TYPES)
-            err = why_set(&why, ERR_INVALID_REQUEST, "Ignoring duplicate entity");
-        else if (request->entries[i].ops_count > OPS_MAX)
-            err = why_set(&why, ERR_INVALID_REQUEST, "More quota keys than there are");
-        else
-            err = entry_alter(call, &request->entries[i], &why);
-        if (err == ERR_NO_MEMORY)
-            return err;
-        if (err != OK) {
-            call->records->count = before;
-            response->entries[i].error_code = item_code(err);
-            response->entries[i].error_message = item_text(call, err, &why);
-        }
+        if (repeats[i] == NAME_AGAIN)
+            continue;
+        response->entries_count++;
+        TRY(entry_answer(call, &request->entries[i], result));
+        TRY(entry_run(call, &request->entries[i], repeats[i], result));
         TRY(call_records_check(call));
     }
     if (request->validate_only)

@@ -7,6 +7,7 @@
 #include "controller/controller_internal.h"
 
 #include "base/parse.h"
+#include "metadata/topic_name.h"
 
 /* One resource of either request. */
 struct resource_change {
@@ -115,15 +116,19 @@ static enum err clear_elr_records(struct call *call, size_t from)
 static enum err resource_alter(struct call *call, const struct resource_change *change,
                                struct why *why)
 {
+    struct why name_why = {0};
     struct config_rules rules = {.elr = call->elr,
                                  .cordoned_allowed =
                                      call->metadata_version >= METADATA_VERSION_CORDONED,
-                                 .forwarded = call->request->forwarded};
+                                 .forwarded = call->request->forwarded,
+                                 .name_why = &name_why};
     const struct config *config = call->controller->options.config;
     struct config_alteration alteration;
     struct config_set current;
 
     TRY(change_allowed(call, change, why));
+    if (change->type == CONFIG_RESOURCE_TOPIC && change->name.size_bytes > 0)
+        rules.name_err = topic_name_check(change->name, &name_why);
     TRY(configs_as_set(
         call->arena,
         metadata_image_configs(call->image, (enum metadata_resource)change->type, change->name),

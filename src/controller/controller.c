@@ -307,7 +307,7 @@ enum err controller_handle(struct controller *controller, const struct controlle
         call.request = request;
         /* A late heartbeat still keeps its session, so it looks at the deadline itself. */
         if (moment->now_ms > request->deadline_ms && request->api_key != API_BROKER_HEARTBEAT)
-            return why_set(&out->why, ERR_REQUEST_TIMED_OUT, "The request waited too long.");
+            return why_set(&out->why, ERR_REQUEST_TIMED_OUT, "The request timed out.");
         err = handler_run(&call, i);
         metadata_state_release(&call.scratch);
         if (err != OK)

@@ -249,7 +249,21 @@ MUST_USE enum err active_replicas(struct call *call, const int32_t *replicas, si
 /* factor < 0: any. */
 MUST_USE enum err assignment_check(struct call *call, const int32_t *replicas, int32_t count,
                                    int32_t factor, struct why *why);
-MUST_USE enum err quota_take(struct call *call, int32_t partitions, struct why *why);
+/* What the names of one request were compared with so far; zeroed at first. */
+struct topic_collisions {
+    size_t steps;
+    bool is_ordered;
+    size_t count; /* of these, in `order` of their names */
+    const struct metadata_topic **topics;
+    struct slice *names;
+    uint32_t *order;
+};
+/* The first topic whose name differs from a valid one, which no topic has, in '.' and '_' alone; NULL: none. Only
+ * ERR_NO_MEMORY. */
+MUST_USE enum err topic_collision(struct call *call, struct topic_collisions *collisions,
+                                  struct slice name, const struct metadata_topic **out);
+/* ERR_THROTTLING_QUOTA_EXCEEDED is told by its code alone. */
+MUST_USE enum err quota_take(struct call *call, int32_t partitions);
 
 /* One election as asked by an administrator or by a periodic task. */
 MUST_USE enum err election_run(struct call *call, const struct metadata_topic *topic,

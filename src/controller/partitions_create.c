@@ -75,8 +75,8 @@ static enum err topic_grow(struct call *call, growing wanted, struct why *why)
     /* Before anything is worked out for them: the count is a peer's. */
     if (added > CONTROLLER_RECORDS_MAX)
         return why_set(why, ERR_POLICY_VIOLATION,
-                       "Unable to perform excessively large batch operation.");
-    TRY(quota_take(call, added, why));
+                       "Excessively large number of additional partitions per request.");
+    TRY(quota_take(call, added));
     first = metadata_topic_partition(topic, 0);
     if (!first || first->replica_count > INT16_MAX)
         return why_set(why, ERR_UNKNOWN_SERVER_ERROR,

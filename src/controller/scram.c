@@ -2,7 +2,8 @@
 /*
  * controller/scram.c: AlterUserScramCredentials. The client sends salt and salted password; stored key
  * and server key are worked out here, so that the log never holds what a client proves itself with.
- * Invariant  a user is changed at most once in a request; asking twice refuses both.
+ * Invariant  a user is changed at most once in a request; asking twice refuses both. What is wrong with
+ *            the first is told before that.
  */
 #include "controller/controller_internal.h"
 
@@ -110,11 +111,11 @@ static enum err credentials_collect(struct call *call,
 
         if (repeats[i] == NAME_AGAIN)
             continue;
-        credential.err = repeats[i] == NAME_ONCE
-                             ? credential_check(call, &credential)
-                             : credential_refuse(
-                                   &credential, ERR_DUPLICATE_RESOURCE,
-                                   "A user credential cannot be altered twice in the same request");
+        credential.err = credential_check(call, &credential);
+        if (credential.err == OK && repeats[i] != NAME_ONCE)
+            credential.err =
+                credential_refuse(&credential, ERR_DUPLICATE_RESOURCE,
+                                  "A user credential cannot be altered twice in the same request");
         credentials[kept++] = credential;
     }
     *out = credentials;

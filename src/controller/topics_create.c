@@ -14,53 +14,16 @@ typedef const struct create_topics_request_creatable_topic *creatable;
 
 /* ---- names ---- */
 
-static const struct metadata_topic *topic_with_prefix(const struct metadata_image *image,
-                                                      struct slice prefix)
-{
-    const struct metadata_topic *topic;
-    struct metadata_walk walk;
-
-    metadata_walk_topics_from(&walk, image, prefix, false);
-    topic = metadata_walk_next(&walk);
-    return topic && slice_starts_with(topic->name, prefix) ? topic : NULL;
-}
-
-/* Metric names turn '.' into '_', so names that differ in these only would share their metrics. Both
- * are tried at each place, as long as some topic begins so: no index is needed. */
-static const struct metadata_topic *collision_find(const struct metadata_image *image,
-                                                   uint8_t *name, size_t size_bytes, size_t from)
-{
-    const uint8_t both[] = {'.', '_'};
-
-    while (from < size_bytes && name[from] != '.' && name[from] != '_')
-        from++;
-    if (from == size_bytes)
-        return metadata_image_topic(image, slice_of(name, size_bytes));
-    for (size_t i = 0; i < ARRAY_COUNT(both); i++) {
-        const struct metadata_topic *found = NULL;
-        uint8_t was = name[from];
-
-        name[from] = both[i];
-        if (topic_with_prefix(image, slice_of(name, from + 1)))
-            found = collision_find(image, name, size_bytes, from + 1);
-        name[from] = was;
-        if (found)
-            return found;
-    }
-    return NULL;
-}
-
-static enum err name_is_free(struct call *call, struct slice name, struct why *why)
+static enum err name_is_free(struct call *call, struct topic_collisions *collisions,
+                             struct slice name, struct why *why)
 {
     const struct metadata_topic *other;
-    uint8_t copy[TOPIC_NAME_BYTES_MAX];
 
     TRY(topic_name_check(name, why));
     if (metadata_image_topic(call->image, name))
         return why_set(why, ERR_TOPIC_ALREADY_EXISTS, "Topic '%.*s' already exists.",
                        SLICE_ARGS(name));
-    memcpy(copy, name.data, name.size_bytes);
-    other = collision_find(call->image, copy, name.size_bytes, 0);
+    TRY(topic_collision(call, collisions, name, &other));
     if (other)
         return why_set(why, ERR_INVALID_TOPIC_EXCEPTION,
                        "Topic '%.*s' collides with existing topic: %.*s", SLICE_ARGS(name),
@@ -90,6 +53,29 @@ static enum err configs_null_check(creatable topic, struct why *why)
                    names.text);
 }
 
+/* A key that is named again has the value that was named last. */
+static enum err operations_settle(struct call *call, creatable topic, struct config_operation **out,
+                                  size_t *count_out)
+{
+    size_t count = (size_t)topic->configs_count;
+    struct config_operation *operations = ARENA_ARRAY(call->arena, struct config_operation, count);
+    struct slice *keys = ARENA_ARRAY(call->arena, struct slice, count);
+    enum name_repeat *repeats;
+
+    *out = operations;
+    *count_out = 0;
+    if (!operations || !keys)
+        return ERR_NO_MEMORY;
+    for (size_t i = 0; i < count; i++)
+        keys[i] = topic->configs[count - 1 - i].name;
+    TRY(names_repeated(call->arena, keys, count, &repeats));
+    for (size_t i = 0; i < count; i++)
+        if (repeats[count - 1 - i] != NAME_AGAIN)
+            operations[(*count_out)++] = (struct config_operation){
+                CONFIG_SET, topic->configs[i].name, topic->configs[i].value};
+    return OK;
+}
+
 static enum err configs_check(struct call *call, creatable topic, struct config_set *out,
                               struct why *why)
 {
@@ -98,19 +84,15 @@ static enum err configs_check(struct call *call, creatable topic, struct config_
                                  .cordoned_allowed =
                                      call->metadata_version >= METADATA_VERSION_CORDONED,
                                  .new_resource = true};
-    size_t count = (size_t)MAX(topic->configs_count, 0);
-    struct config_operation *operations = ARENA_ARRAY(call->arena, struct config_operation, count);
+    struct config_operation *operations;
     struct config_alteration alteration;
+    size_t count;
 
     *out = nothing;
-    if (!operations)
-        return ERR_NO_MEMORY;
     TRY(configs_null_check(topic, why));
-    if (count == 0)
+    if (topic->configs_count <= 0)
         return OK;
-    for (size_t i = 0; i < count; i++)
-        operations[i] =
-            (struct config_operation){CONFIG_SET, topic->configs[i].name, topic->configs[i].value};
+    TRY(operations_settle(call, topic, &operations, &count));
     TRY(config_alter(call->arena, call->controller->options.config, &rules, CONFIG_RESOURCE_TOPIC,
                      topic->name, &nothing, operations, count, &alteration, why));
     *out = alteration.changes;
@@ -251,17 +233,31 @@ static enum err topic_records_add(struct call *call, const struct new_topic *new
     return OK;
 }
 
-static enum err result_describe(struct call *call, const struct new_topic *new,
+/* What the configs of new topics are described from. */
+struct standard {
+    const struct config *config;
+    struct config_describe_options options;
+};
+
+static enum err standard_get(struct call *call, size_t topic_count, struct standard *out)
+{
+    *out =
+        (struct standard){.config = call->controller->options.config, .options.as_written = true};
+    if (!out->config)
+        TRY(config_defaults(call->arena, &out->config));
+    if (topic_count > 1)
+        TRY(config_orders_make(call->arena, out->config, &out->options.orders));
+    return OK;
+}
+
+static enum err result_describe(struct call *call, const struct standard *standard,
+                                const struct new_topic *new,
                                 struct create_topics_response_creatable_topic_result *result)
 {
-    struct config_describe_options options = {0};
-    const struct config *config = call->controller->options.config;
     struct config_description description;
 
-    if (!config)
-        TRY(config_defaults(call->arena, &config));
-    TRY(config_describe(call->arena, config, CONFIG_RESOURCE_TOPIC, &new->configs, &options,
-                        &description));
+    TRY(config_describe(call->arena, standard->config, CONFIG_RESOURCE_TOPIC, &new->configs,
+                        &standard->options, &description));
     result->configs =
         create_topics_response_creatable_topic_configs_array(call->arena, description.count);
     if (!result->configs)
@@ -285,25 +281,26 @@ static enum err result_describe(struct call *call, const struct new_topic *new,
     return OK;
 }
 
-static enum err topic_create(struct call *call, creatable topic,
+static enum err topic_create(struct call *call, const struct standard *standard,
+                             struct topic_collisions *collisions, creatable topic,
                              struct create_topics_response_creatable_topic_result *result,
                              struct why *why)
 {
     struct new_topic new = {.topic = topic};
     struct uuid id;
 
-    TRY(name_is_free(call, topic->name, why));
+    TRY(name_is_free(call, collisions, topic->name, why));
     TRY(configs_check(call, topic, &new.configs, why));
     if (topic->assignments_count > 0)
         TRY(assign_by_hand(call, &new, why));
     else
         TRY(assign_by_placement(call, &new, why));
-    TRY(quota_take(call, new.partition_count, why));
+    TRY(quota_take(call, new.partition_count));
     id = uuid_random(call->moment->random);
     result->topic_id = id;
     result->error_message = SLICE_NULL;
     if (call_allowed(call, OPERATION_DESCRIBE_CONFIGS, RESOURCE_TOPIC, topic->name))
-        TRY(result_describe(call, &new, result));
+        TRY(result_describe(call, standard, &new, result));
     else
         result->topic_config_error_code = err_wire_code(ERR_TOPIC_AUTHORIZATION_FAILED);
     return topic_records_add(call, &new, id);
@@ -402,6 +399,8 @@ enum err decide_create_topics(struct call *call, const void *body, void *answer)
     struct create_topics_response *response = answer;
     size_t count = (size_t)MAX(request->topics_count, 0);
     enum topic_fate *fates = ARENA_ARRAY(call->arena, enum topic_fate, count);
+    struct topic_collisions collisions = {0};
+    struct standard standard;
 
     response->topics = create_topics_response_creatable_topic_result_array(call->arena, count);
     if (!fates || !response->topics)
@@ -409,6 +408,7 @@ enum err decide_create_topics(struct call *call, const void *body, void *answer)
     response->topics_count = 0;
     TRY(fates_find(call, request, fates));
     TRY(totals_check(call, request, fates));
+    TRY(standard_get(call, count, &standard));
     for (size_t i = 0; i < count; i++) {
         struct create_topics_response_creatable_topic_result *result =
             &response->topics[response->topics_count];
@@ -420,7 +420,7 @@ enum err decide_create_topics(struct call *call, const void *body, void *answer)
             continue;
         response->topics_count++;
         result->name = request->topics[i].name;
-        err = topic_create(call, &request->topics[i], result, &why);
+        err = topic_create(call, &standard, &collisions, &request->topics[i], result, &why);
         if (err == ERR_NO_MEMORY)
             return err;
         if (err != OK) {

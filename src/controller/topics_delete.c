@@ -97,8 +97,7 @@ static bool topic_allowed(const struct deletion *deletion, int8_t operation, str
 
 static enum err topic_delete(struct deletion *deletion, const struct metadata_topic *topic)
 {
-    struct why why = {0};
-    enum err err = quota_take(deletion->call, topic->partition_count, &why);
+    enum err err = quota_take(deletion->call, topic->partition_count);
     struct remove_topic_record *record;
 
     if (err != OK) {

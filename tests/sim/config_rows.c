@@ -266,7 +266,8 @@ const struct row config_rows[] = {
     {"effect: log.cleaner.enable", .with = CLEANS, .set = "log.cleaner.enable=false",
      .observe = is_cleaned_after, .argument = "10000", .before = 1, .after = 0},
     {"effect: log.cleaner.threads", .with = CLEANS, .set = "log.cleaner.threads=0",
-     .observe = is_cleaned_after, .argument = "10000", .before = 1, .after = 0},
+     .observe = is_cleaned_after, .argument = "10000", .before = 1, .after = 0,
+     .at_start = true}, /* at run time at least half of them must stay */
     {"effect: log.cleaner.backoff.ms", .with = CLEANS, .set = "log.cleaner.backoff.ms=100000",
      .observe = is_cleaned_after, .argument = "10000", .before = 1, .after = 0},
     {"effect: log.cleaner.io.max.bytes.per.second", .with = CLEANS,

@@ -21,6 +21,7 @@ struct work {
     struct arena *arena;
     const struct publication *publication;
     const struct describe_configs_request *asked;
+    const struct config_orders *orders;
 };
 
 /* ---- one resource ---- */
@@ -106,6 +107,7 @@ static enum err resource_describe(struct work *work, asked_resource *asked,
         .name_count = (size_t)MAX(asked->configuration_keys_count, 0),
         .synonyms = work->asked->include_synonyms,
         .text = work->asked->include_documentation,
+        .orders = work->orders,
     };
 
     switch (asked->resource_type) {
@@ -212,6 +214,8 @@ static enum err answer_fill(struct work *work, struct describe_configs_response 
     if (!response->results)
         return ERR_NO_MEMORY;
     response->results_count = count;
+    if (count > 1)
+        TRY(config_orders_make(work->arena, work->publication->config, &work->orders));
     for (int32_t i = 0; i < count; i++)
         TRY(result_fill(work, &work->asked->resources[i], &response->results[i]));
     return OK;

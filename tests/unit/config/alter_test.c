@@ -168,9 +168,75 @@ static void a_broker_checks_the_layer_without_the_keys_that_are_asked_for(void *
                      ERR_INVALID_REQUEST);
 }
 
+static enum err set_one(const char *properties, const char *key, const char *value, struct why *why)
+{
+    struct config_operation operation = {CONFIG_SET, text(key), text(value)};
+    const struct config *config =
+        fixture_broker(arena_format(&arena,
+                                    "listeners=PLAINTEXT://:9092,CONTROLLER://:9093\n"
+                                    "controller.quorum.bootstrap.servers=localhost:9093\n"
+                                    "log.dirs=/a\n%s\n",
+                                    properties));
+
+    *why = (struct why){0};
+    return config_broker_alter_check(&arena, config, true, &operation, 1, why);
+}
+
+static void cleaner_threads_are_checked_when_they_change(void **state)
+{
+    struct why why;
+
+    UNUSED(state);
+    assert_int_equal(set_one("log.cleaner.threads=0", "background.threads", "12", &why), OK);
+    assert_int_equal(set_one("log.cleaner.threads=1", "log.cleaner.threads", "0", &why),
+                     ERR_INVALID_REQUEST);
+}
+
+/* What a listener has counts: the plain key is not refused when no listener follows it. */
+static void a_listener_cannot_be_changed_to_take_no_connections(void **state)
+{
+    static const char *const keys[] = {"max.connections", "max.connection.creation.rate"};
+    struct why why;
+
+    UNUSED(state);
+    for (size_t i = 0; i < ARRAY_COUNT(keys); i++) {
+        const char *prefixed = arena_format(&arena, "listener.name.plaintext.%s", keys[i]);
+        const char *text_wanted = arena_format(&arena, "Invalid %s 0", keys[i]);
+
+        assert_int_equal(set_one("", keys[i], "0", &why), ERR_INVALID_REQUEST);
+        assert_non_null(strstr(why.text, text_wanted));
+        assert_int_equal(set_one("", prefixed, "0", &why), ERR_INVALID_REQUEST);
+        assert_non_null(strstr(why.text, text_wanted));
+        assert_int_equal(set_one(arena_format(&arena, "%s=5", prefixed), keys[i], "0", &why), OK);
+        assert_int_equal(
+            set_one(arena_format(&arena, "%s=0", keys[i]), "background.threads", "12", &why), OK);
+        assert_int_equal(set_one(arena_format(&arena, "%s=0", keys[i]), prefixed, "5", &why), OK);
+    }
+}
+
+/* As long as nobody sets the new name. */
+static void the_old_name_of_the_follower_pool_is_what_a_change_is_measured_by(void **state)
+{
+    static const char old[] = "remote.log.manager.thread.pool.size=10";
+    static const char new[] = "remote.log.manager.follower.thread.pool.size";
+    struct why why;
+
+    UNUSED(state);
+    assert_int_equal(set_one(old, new, "15", &why), OK);
+    assert_int_equal(set_one(old, "background.threads", "12", &why), OK);
+    assert_int_equal(set_one(old, new, "3", &why), ERR_INVALID_REQUEST);
+    assert_non_null(strstr(why.text, "at least half the current value 10"));
+    assert_int_equal(set_one(arena_format(&arena, "%s\n%s=4", old, new), new, "8", &why), OK);
+    assert_int_equal(set_one(arena_format(&arena, "%s\n%s=4", old, new), new, "10", &why),
+                     ERR_INVALID_REQUEST);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(cleaner_threads_are_checked_when_they_change),
+        TEST(a_listener_cannot_be_changed_to_take_no_connections),
+        TEST(the_old_name_of_the_follower_pool_is_what_a_change_is_measured_by),
         TEST(a_key_twice_is_refused_wherever_its_operations_stand),
         TEST(each_operation_finds_the_value_of_its_own_key),
         TEST(the_outcome_does_not_depend_on_the_order_of_the_request),

@@ -210,12 +210,19 @@ static void describe_compare(enum config_resource resource, int which, const cha
 {
     struct config_describe_options options = {.synonyms = true};
     struct config_description description;
+    const struct config *config;
 
     replay(false);
-    assert_int_equal(config_describe(&arena, resolve(), resource,
-                                     which < 0 ? NULL : &sets[which].set, &options, &description),
-                     OK);
-    description_compare(&description, file);
+    config = resolve();
+    for (int in_order = 0; in_order < 2; in_order++) {
+        if (in_order)
+            assert_int_equal(config_orders_make(&arena, config, &options.orders), OK);
+        assert_int_equal(config_describe(&arena, config, resource,
+                                         which < 0 ? NULL : &sets[which].set, &options,
+                                         &description),
+                         OK);
+        description_compare(&description, file);
+    }
 }
 
 static void a_topic_is_described_as_by_apache(void **state)
@@ -318,6 +325,41 @@ static void a_broker_with_many_unknown_keys_is_described_without_a_square(void *
     }
 }
 
+/* What a request for many topics costs must not be their number times that of the layers' keys. */
+static void many_topics_are_described_from_large_layers_in_order(void **state)
+{
+    enum { KEYS = 100000, TOPICS = 10000 }; /* each with each: minutes */
+    struct config_pair *pairs = ARENA_ARRAY(&arena, struct config_pair, KEYS);
+    struct config_describe_options options = {.synonyms = true};
+    struct config_pair own_pair = {text("segment.ms"), text("5")};
+    struct config_set own = {&own_pair, 1};
+    struct config config = *fixture_broker("");
+    struct arena scratch;
+
+    UNUSED(state);
+    for (int i = 0; i < KEYS; i++)
+        pairs[i] =
+            (struct config_pair){text(arena_format(&arena, "key.%d", (i * 7) % KEYS)), text("1")};
+    pairs[KEYS / 2] = (struct config_pair){text("log.retention.ms"), text("77")};
+    config.cluster = (struct config_set){pairs, KEYS};
+    assert_int_equal(config_orders_make(&arena, &config, &options.orders), OK);
+    arena_init(&scratch, &heap_allocator, SIZE_MAX);
+    for (int i = 0; i < TOPICS; i++) {
+        const struct config_described *entry;
+        struct config_description description;
+
+        assert_int_equal(
+            config_describe(&scratch, &config, CONFIG_RESOURCE_TOPIC, &own, &options, &description),
+            OK);
+        entry = entry_find(&description, "retention.ms");
+        assert_int_equal(entry->source, CONFIG_SOURCE_DYNAMIC_DEFAULT);
+        assert_slice(entry->synonyms[0].value, "77");
+        assert_int_equal(entry_find(&description, "segment.ms")->source, CONFIG_SOURCE_TOPIC);
+        arena_reset(&scratch);
+    }
+    arena_release(&scratch);
+}
+
 static void logger_levels_change_one_by_one_or_not_at_all(void **state)
 {
     struct config_logger_levels levels = {{0}};
@@ -340,6 +382,7 @@ static void logger_levels_change_one_by_one_or_not_at_all(void **state)
     assert_int_equal(config_loggers_alter(&levels, &set, 1, &out, &why), OK);
     assert_int_equal(config_loggers_describe(&arena, &out, &options, &description), OK);
     assert_slice(entry_find(&description, "raft")->value, "DEBUG");
+    assert_false(slice_is_null(entry_find(&description, "raft")->text)); /* as Apache has it */
     assert_slice(entry_find(&description, "storage")->value, "INFO");
     assert_int_equal(config_loggers_alter(&levels, bad, 2, &out, &why), ERR_INVALID_CONFIG);
     assert_string_equal(why.text, "Logger nope does not exist!");
@@ -360,6 +403,7 @@ int main(void)
         TEST(the_cluster_defaults_are_described_as_by_apache),
         TEST(only_wanted_names_are_described_and_unknown_ones_are_left_out),
         TEST(a_broker_with_many_unknown_keys_is_described_without_a_square),
+        TEST(many_topics_are_described_from_large_layers_in_order),
         TEST(logger_levels_change_one_by_one_or_not_at_all),
     };
 

@@ -45,6 +45,12 @@ static void config_changes_are_checked_one_resource_at_a_time(void **state)
         {2, "a", 0, "retention.ms", "1000", 0, NULL},
         {2, "none", 0, "retention.ms", "1000", 3, "The topic 'none' does not exist."},
         {2, "", 0, "retention.ms", "1000", 42, "Default topic resources are not allowed."},
+        {2, "a b", 0, "retention.ms", "1000", 17,
+         "Topic name is invalid: 'a b' contains one or more characters other than ASCII "
+         "alphanumerics, '.', '_' and '-'"},
+        {2, "..", 0, "no.such.key", "1000", 17, "Topic name is invalid: '..' is not allowed"},
+        {2, "..", 2, "retention.ms", "1000", 40,
+         "Can't APPEND to key retention.ms because its type is not LIST."},
         {2, "a", 0, "no.such.key", "1", 40, NULL},
         {2, "a", 0, "retention.ms", "x", 40, NULL},
         {2, "a", 2, "cleanup.policy", "compact", 0, NULL},
@@ -63,6 +69,10 @@ static void config_changes_are_checked_one_resource_at_a_time(void **state)
         {8, "0", 0, "root", "INFO", 42, NULL},
         {3, "0", 0, "root", "INFO", 35, "Unknown resource type 3."},
         {32, "g", 0, "consumer.session.timeout.ms", "50000", 0, NULL},
+        {32, "g", 2, "streams.rack.aware.assignment.tags", "x", 40,
+         "Can't APPEND to key streams.rack.aware.assignment.tags because its type is not LIST."},
+        {16, "m", 3, "metrics", "a", 40,
+         "Can't SUBTRACT to key metrics because its type is not LIST."},
         {16, "m", 0, "interval.ms", "50", 42, NULL},
         {16, "m", 0, "interval.ms", "500", 0, NULL},
     };
@@ -433,6 +443,20 @@ static void quotas_are_checked_and_written_when_they_change(void **state)
         {{"ip", NULL}, {"10.0.0.1", NULL}, "connection_creation_rate", 5, false, 0, 1},
         {{"ip", NULL}, {"::1", NULL}, "connection_creation_rate", 5, false, 0, 1},
         {{"ip", NULL}, {NULL, NULL}, "connection_creation_rate", 5, false, 0, 1},
+        {{"ip", NULL}, {"::ffff:1.2.3.4", NULL}, "connection_creation_rate", 5, false, 0, 1},
+        {{"ip", NULL}, {"1:2:3:4:5:6:7:8", NULL}, "connection_creation_rate", 5, false, 0, 1},
+        {{"ip", NULL}, {"0.0.0.0", NULL}, "connection_creation_rate", 5, false, 0, 1},
+        {{"ip", NULL}, {"010.0.0.1", NULL}, "connection_creation_rate", 5, false, 42, 0},
+        {{"ip", NULL}, {"1.0000000000.0.1", NULL}, "connection_creation_rate", 5, false, 42, 0},
+        {{"ip", NULL}, {"::1.2.3.04", NULL}, "connection_creation_rate", 5, false, 42, 0},
+        {{"ip", NULL}, {"300.1.1.1", NULL}, "connection_creation_rate", 5, false, 42, 0},
+        {{"ip", NULL}, {"1.1.1.", NULL}, "connection_creation_rate", 5, false, 42, 0},
+        {{"ip", NULL}, {"1.2..3", NULL}, "connection_creation_rate", 5, false, 42, 0},
+        {{"ip", NULL}, {":::", NULL}, "connection_creation_rate", 5, false, 42, 0},
+        {{"ip", NULL}, {"1::2::3", NULL}, "connection_creation_rate", 5, false, 42, 0},
+        {{"ip", NULL}, {"1:2:3", NULL}, "connection_creation_rate", 5, false, 42, 0},
+        {{"ip", NULL}, {"12345::", NULL}, "connection_creation_rate", 5, false, 42, 0},
+        {{"ip", NULL}, {"1:2:3:4:5:6:7:", NULL}, "connection_creation_rate", 5, false, 42, 0},
         {{NULL, NULL}, {NULL, NULL}, "producer_byte_rate", 5, false, 42, 0},
         {{"group", NULL}, {"x", NULL}, "producer_byte_rate", 5, false, 42, 0},
         {{"user", "user"}, {"x", "y"}, "producer_byte_rate", 5, false, 42, 0},
@@ -463,6 +487,62 @@ static void quotas_are_checked_and_written_when_they_change(void **state)
             fail_msg("row %zu: %d %.*s, %zu records", i, response->entries[0].error_code,
                      SLICE_ARGS(response->entries[0].error_message), fixture.records_written);
     }
+    fixture_end(&fixture);
+}
+
+/* A client that waits for the answer to an entity gets the first of them; entities whose types nobody knows are told
+ * apart like others. */
+static void an_entity_that_is_named_again_is_answered_once_with_an_error(void **state)
+{
+    struct alter_client_quotas_request_entity_data alice[] = {{SLICE("user"), SLICE("alice")},
+                                                              {SLICE("client-id"), SLICE_NULL}};
+    struct alter_client_quotas_request_entity_data turned[] = {alice[1], alice[0]};
+    struct alter_client_quotas_request_entity_data grouped[] = {
+        alice[0], alice[1], {SLICE("group"), SLICE("x")}};
+    struct alter_client_quotas_request_entity_data other = {SLICE("group"), SLICE("x")};
+    struct alter_client_quotas_request_entity_data third = {SLICE("group"), SLICE("y")};
+    struct alter_client_quotas_request_op_data operation = {SLICE("producer_byte_rate"), 5, false};
+    struct alter_client_quotas_request_op_data second = {SLICE("producer_byte_rate"), 6, false};
+    struct alter_client_quotas_request_entry_data entries[] = {
+        {.entity = alice, .entity_count = 2, .ops = &operation, .ops_count = 1},
+        {.entity = &other, .entity_count = 1, .ops = &operation, .ops_count = 1},
+        {.entity = turned, .entity_count = 2, .ops = &second, .ops_count = 1},
+        {.entity = &other, .entity_count = 1, .ops = &operation, .ops_count = 1},
+        {.entity = &third, .entity_count = 1, .ops = &operation, .ops_count = 1}};
+    struct alter_client_quotas_request_entry_data apart[] = {
+        {.entity = alice, .entity_count = 2, .ops = &second, .ops_count = 1},
+        {.entity = grouped, .entity_count = 3, .ops = &operation, .ops_count = 1}};
+    struct alter_client_quotas_request request = {.entries = entries, .entries_count = 5};
+    struct metadata_quota_entity key = {
+        .has_user = true, .user = SLICE("alice"), .has_client_id = true, .client_id = SLICE_NULL};
+    const struct alter_client_quotas_response *response;
+    const struct metadata_quota *kept;
+    struct fixture fixture;
+
+    (void)state;
+    fixture_start(&fixture, METADATA_VERSION_LATEST);
+    response = fixture_call(&fixture, API_ALTER_CLIENT_QUOTAS, &request);
+    assert_int_equal(response->entries_count, 3);
+    assert_true(slice_equal_text(response->entries[0].entity[0].entity_name, "alice"));
+    assert_true(slice_equal_text(response->entries[1].entity[0].entity_name, "x"));
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(response->entries[i].error_code, 42);
+        assert_true(
+            slice_equal_text(response->entries[i].error_message, "Ignoring duplicate entity"));
+    }
+    assert_true(slice_equal_text(response->entries[2].error_message,
+                                 "Unhandled client quota entity type: group"));
+    kept = metadata_image_quota(controller_view(fixture.controller), &key);
+    assert_non_null(kept);
+    assert_true(kept->values[0].value > 4.5 && kept->values[0].value < 5.5);
+
+    request = (struct alter_client_quotas_request){.entries = apart, .entries_count = 2};
+    response = fixture_call(&fixture, API_ALTER_CLIENT_QUOTAS, &request);
+    assert_int_equal(response->entries_count, 2);
+    assert_int_equal(response->entries[0].error_code, 0);
+    assert_int_equal(response->entries[1].entity_count, 3);
+    assert_true(slice_equal_text(response->entries[1].error_message,
+                                 "Unhandled client quota entity type: group"));
     fixture_end(&fixture);
 }
 
@@ -589,6 +669,36 @@ static void credentials_are_derived_checked_and_listed(void **state)
     fixture_end(&fixture);
 }
 
+static void
+what_is_wrong_with_the_first_of_a_user_is_told_before_that_he_is_named_again(void **state)
+{
+    struct alter_user_scram_credentials_request_scram_credential_deletion deletions[] = {
+        {SLICE("alice"), 1}, {SLICE("alice"), 2}, {SLICE("bob"), 1}, {SLICE("bob"), 2}};
+    struct alter_user_scram_credentials_request_scram_credential_upsertion upsertions[] = {
+        {SLICE("alice"), 2, 4096, SLICE("salt"), SLICE("x")},
+        {SLICE("bob"), 1, 4096, SLICE("salt"), SLICE("x")}};
+    struct alter_user_scram_credentials_request request = {.upsertions = upsertions,
+                                                           .upsertions_count = 2};
+    const struct alter_user_scram_credentials_response *response;
+    struct fixture fixture;
+
+    (void)state;
+    fixture_start(&fixture, METADATA_VERSION_LATEST);
+    response = fixture_call(&fixture, API_ALTER_USER_SCRAM_CREDENTIALS, &request);
+    assert_int_equal(response->results[0].error_code, 0);
+    assert_int_equal(response->results[1].error_code, 0);
+    request =
+        (struct alter_user_scram_credentials_request){.deletions = deletions, .deletions_count = 4};
+    response = fixture_call(&fixture, API_ALTER_USER_SCRAM_CREDENTIALS, &request);
+    assert_int_equal(response->results_count, 2);
+    assert_true(slice_equal_text(response->results[0].user, "alice"));
+    assert_int_equal(response->results[0].error_code, 91); /* she has none of mechanism 1 */
+    assert_true(slice_equal_text(response->results[1].user, "bob"));
+    assert_int_equal(response->results[1].error_code, 92);
+    assert_int_equal(fixture.records_written, 0);
+    fixture_end(&fixture);
+}
+
 /* ---- controllers ---- */
 
 static void controllers_register_and_may_be_forgotten(void **state)
@@ -632,8 +742,11 @@ int main(void)
         cmocka_unit_test(kraft_version_goes_through_the_quorum),
         cmocka_unit_test(producer_id_blocks_never_overlap),
         cmocka_unit_test(quotas_are_checked_and_written_when_they_change),
+        cmocka_unit_test(an_entity_that_is_named_again_is_answered_once_with_an_error),
         cmocka_unit_test(quotas_are_found_by_their_entities),
         cmocka_unit_test(credentials_are_derived_checked_and_listed),
+        cmocka_unit_test(
+            what_is_wrong_with_the_first_of_a_user_is_told_before_that_he_is_named_again),
         cmocka_unit_test(controllers_register_and_may_be_forgotten),
     };
 

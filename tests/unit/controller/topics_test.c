@@ -5,6 +5,7 @@
 #include "support.h"
 
 #include "base/fmt.h"
+#include "config/config.h"
 
 static void a_topic_is_written_as_topic_and_partitions(void **state)
 {
@@ -361,6 +362,182 @@ static void validate_only_writes_nothing_but_answers_in_full(void **state)
     fixture_end(&fixture);
 }
 
+/* ---- collisions ---- */
+
+enum { SEPARATORS = 200, ALIKE = 2000, TRIED = 250 * 1000 };
+
+/* Separators of chance, or all of them '_', and a number. */
+static struct slice separated(struct fixture *fixture, const char *letter, size_t number)
+{
+    uint8_t *name = arena_allocate(&fixture->arena, SEPARATORS + 16);
+
+    for (size_t i = 0; i < SEPARATORS; i++)
+        name[i] = letter[0] == 'x' && random_below(&fixture->random, 2) == 0 ? '.' : '_';
+    return slice_of(name, SEPARATORS + fmt((char *)name + SEPARATORS, 16, "%s%zu", letter, number));
+}
+
+static void separated_request(struct fixture *fixture, struct create_topics_request *request,
+                              const char *letter, size_t count, int32_t partitions)
+{
+    create_topics_request_init(request);
+    request->topics = create_topics_request_creatable_topic_array(&fixture->arena, count);
+    request->topics_count = (int32_t)count;
+    for (size_t i = 0; i < count; i++) {
+        request->topics[i].name = separated(fixture, letter, i);
+        request->topics[i].num_partitions = partitions;
+        request->topics[i].replication_factor = 1;
+    }
+}
+
+static void separated_answer_is(struct fixture *fixture, struct create_topics_request *request,
+                                int16_t code)
+{
+    const struct create_topics_response *response =
+        fixture_call(fixture, API_CREATE_TOPICS, request);
+
+    for (int32_t i = 0; i < request->topics_count; i++)
+        assert_int_equal(response->topics[i].error_code, code);
+}
+
+/* Half a million beginnings of names that a new one could go on from, and each new one goes all those ways. Those of
+ * no partition are many in a request. */
+static void names_that_begin_alike_but_for_separators_are_not_all_followed(void **state)
+{
+    const struct create_topics_response *response;
+    struct create_topics_request request;
+    struct fixture fixture;
+
+    (void)state;
+    fixture_start(&fixture, METADATA_VERSION_LATEST);
+    fixture_brokers(&fixture, 1);
+    fixture.check_snapshots = false;
+    separated_request(&fixture, &request, "x", ALIKE, 1);
+    request.topics[ALIKE - 1].name = SLICE("there.is_one");
+    request.topics[ALIKE - 2].name = SLICE("none");
+    separated_answer_is(&fixture, &request, 0);
+    separated_request(&fixture, &request, "y", ALIKE, 1); /* else minutes */
+    request.validate_only = true;
+    separated_answer_is(&fixture, &request, 0);
+    separated_request(&fixture, &request, "y", TRIED, 0); /* else a minute */
+    separated_answer_is(&fixture, &request, 37);
+    separated_request(&fixture, &request, "x", ALIKE, 0); /* found all the same */
+    request.topics[ALIKE - 1].name = SLICE("there_is.one");
+    request.topics[ALIKE - 2].name = SLICE("no.ne");
+    response = fixture_call(&fixture, API_CREATE_TOPICS, &request);
+    for (size_t i = 0; i < ALIKE; i++)
+        assert_int_equal(response->topics[i].error_code, i == ALIKE - 2 ? 37 : 17);
+    assert_true(
+        slice_equal_text(response->topics[ALIKE - 1].error_message,
+                         "Topic 'there_is.one' collides with existing topic: there.is_one"));
+    fixture_end(&fixture);
+}
+
+/* ---- configs of the answer ---- */
+
+static void answer_config_is(const struct create_topics_response_creatable_topic_result *result,
+                             const char *name, const char *value, enum config_source source)
+{
+    for (int32_t i = 0; i < result->configs_count; i++) {
+        if (!slice_equal_text(result->configs[i].name, name))
+            continue;
+        if (!slice_equal_text(result->configs[i].value, value) ||
+            result->configs[i].config_source != (int8_t)source)
+            fail_msg("%s: %.*s of source %d", name, SLICE_ARGS(result->configs[i].value),
+                     result->configs[i].config_source);
+        return;
+    }
+    fail_msg("no %s", name);
+}
+
+/* DescribeConfigs takes log.retention.hours for a default; the answer of CreateTopics for what the file says. */
+static void the_answer_tells_where_a_config_comes_from_by_whatever_name(void **state)
+{
+    static const char properties[] =
+        "node.id=0\nprocess.roles=broker,controller\ncontroller.listener.names=CONTROLLER\n"
+        "log.retention.hours=100\nlog.roll.ms=3600000\n";
+    struct config_pair cluster_pairs[] = {{SLICE("message.max.bytes"), SLICE("2000000")}};
+    struct config_pair node_pairs[] = {{SLICE("log.retention.ms"), SLICE("42000000")}};
+    struct config_set cluster = {cluster_pairs, 1}, node = {node_pairs, 1};
+    struct controller_options options = fixture_options();
+    struct create_topics_request request;
+    struct config_report report;
+    struct config_file file;
+    struct fixture fixture;
+    struct arena arena;
+    struct why why = {0};
+
+    (void)state;
+    arena_init(&arena, &heap_allocator, SIZE_MAX);
+    assert_int_equal(config_file_parse(&arena, SLICE("server.properties"),
+                                       slice_from_text(properties), &file, &why),
+                     OK);
+    for (int with_node = 0; with_node < 2; with_node++) {
+        struct config_layers layers = {&file, &cluster, with_node ? &node : NULL};
+
+        config_report_init(&report, &arena);
+        assert_int_equal(config_resolve(&arena, &layers, &report, &options.config), OK);
+        fixture_start_with(&fixture, METADATA_VERSION_LATEST, &options);
+        fixture_brokers(&fixture, 1);
+        create_topics_request_init(&request);
+        request.topics = create_topics_request_creatable_topic_array(&fixture.arena, 2);
+        request.topics[0].name = SLICE("a");
+        request.topics[1].name = SLICE("b");
+        for (request.topics_count = 1; request.topics_count <= 2; request.topics_count++) {
+            const struct create_topics_response *response;
+
+            request.validate_only = true;
+            request.topics[request.topics_count - 1].num_partitions = 1;
+            request.topics[request.topics_count - 1].replication_factor = 1;
+            response = fixture_call(&fixture, API_CREATE_TOPICS, &request);
+            for (int32_t i = 0; i < response->topics_count; i++) {
+                const struct create_topics_response_creatable_topic_result *result =
+                    &response->topics[i];
+
+                answer_config_is(result, "retention.ms", with_node ? "42000000" : "360000000",
+                                 with_node ? CONFIG_SOURCE_DYNAMIC_BROKER : CONFIG_SOURCE_STATIC);
+                answer_config_is(result, "segment.ms", "3600000", CONFIG_SOURCE_STATIC);
+                answer_config_is(result, "max.message.bytes", "2000000",
+                                 CONFIG_SOURCE_DYNAMIC_DEFAULT);
+                answer_config_is(result, "flush.ms", "9223372036854775807", CONFIG_SOURCE_DEFAULT);
+            }
+        }
+        fixture_end(&fixture);
+    }
+    arena_release(&arena);
+}
+
+static void a_config_that_is_named_again_has_the_value_named_last(void **state)
+{
+    struct create_topics_request_creatable_topic_config configs[] = {
+        {.name = SLICE("retention.ms"), .value = SLICE("no number")},
+        {.name = SLICE("segment.ms"), .value = SLICE("5")},
+        {.name = SLICE("retention.ms"), .value = SLICE(" 7 ")}};
+    struct fixture fixture;
+    struct create_topics_request request;
+    const struct create_topics_response *response;
+
+    (void)state;
+    fixture_start(&fixture, METADATA_VERSION_LATEST);
+    fixture_brokers(&fixture, 1);
+    create_topics_request_init(&request);
+    request.topics = create_topics_request_creatable_topic_array(&fixture.arena, 1);
+    request.topics_count = 1;
+    request.topics[0].name = SLICE("a");
+    request.topics[0].num_partitions = 1;
+    request.topics[0].replication_factor = 1;
+    request.topics[0].configs = configs;
+    request.topics[0].configs_count = 3;
+    response = fixture_call(&fixture, API_CREATE_TOPICS, &request);
+    assert_int_equal(response->topics[0].error_code, 0);
+    answer_config_is(&response->topics[0], "retention.ms", " 7 ", CONFIG_SOURCE_TOPIC);
+    answer_config_is(&response->topics[0], "segment.ms", "5", CONFIG_SOURCE_TOPIC);
+    assert_true(slice_equal_text(metadata_image_config(controller_view(fixture.controller),
+                                                       METADATA_RESOURCE_TOPIC, SLICE("a"),
+                                                       SLICE("retention.ms")),
+                                 " 7 "));
+    fixture_end(&fixture);
+}
+
 static void ten_thousand_partitions_are_the_limit_of_a_request(void **state)
 {
     struct fixture fixture;
@@ -548,6 +725,7 @@ static enum err counting_record(struct controller_quota *self, double permits)
 static void a_strict_quota_refuses_what_comes_after_it_is_used_up(void **state)
 {
     struct counting_quota quota = {.base.record = counting_record, .left = 3};
+    const struct create_topics_response_creatable_topic_result *refused;
     struct fixture fixture;
 
     (void)state;
@@ -555,7 +733,9 @@ static void a_strict_quota_refuses_what_comes_after_it_is_used_up(void **state)
     fixture_brokers(&fixture, 1);
     fixture.quota = &quota.base;
     assert_int_equal(fixture_create(&fixture, "a", 5, 1)->error_code, 0);
-    assert_int_equal(fixture_create(&fixture, "b", 1, 1)->error_code, 89);
+    refused = fixture_create(&fixture, "b", 1, 1);
+    assert_int_equal(refused->error_code, 89);
+    assert_true(slice_is_null(refused->error_message)); /* the code says it all */
     assert_null(fixture_topic(&fixture, "b"));
     fixture_end(&fixture);
 }
@@ -730,6 +910,9 @@ int main(void)
         cmocka_unit_test(answers_come_in_request_order_with_repeated_names_last),
         cmocka_unit_test(a_refused_topic_leaves_the_others_alone),
         cmocka_unit_test(validate_only_writes_nothing_but_answers_in_full),
+        cmocka_unit_test(names_that_begin_alike_but_for_separators_are_not_all_followed),
+        cmocka_unit_test(the_answer_tells_where_a_config_comes_from_by_whatever_name),
+        cmocka_unit_test(a_config_that_is_named_again_has_the_value_named_last),
         cmocka_unit_test(ten_thousand_partitions_are_the_limit_of_a_request),
         cmocka_unit_test(a_request_that_fails_whole_is_answered_in_its_own_form),
         cmocka_unit_test(leaders_and_replicas_are_spread_evenly),

@@ -144,6 +144,49 @@ static void every_kind_of_resource_is_described(void **state)
     assert_int_equal(result->configs[0].config_source, CONFIG_SOURCE_LOGGER);
 }
 
+/* One request for several looks up their defaults in another way than one for one. */
+static void several_resources_are_described_each_as_alone(void **state)
+{
+    static const struct {
+        int8_t type;
+        const char *name;
+    } rows[] = {{CONFIG_RESOURCE_TOPIC, "topic"}, {CONFIG_RESOURCE_TOPIC, "nowhere"},
+                {CONFIG_RESOURCE_BROKER, "1"},    {CONFIG_RESOURCE_BROKER, ""},
+                {CONFIG_RESOURCE_GROUP, "team"},  {CONFIG_RESOURCE_TOPIC, "topic"}};
+    struct describe_configs_request body;
+    const struct describe_configs_response *response;
+    struct desk_request several;
+
+    UNUSED(state);
+    describe_configs_request_init(&body);
+    body.resources_count = (int32_t)ARRAY_COUNT(rows);
+    body.resources =
+        describe_configs_request_describe_configs_resource_array(&desk.arena, ARRAY_COUNT(rows));
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        body.resources[i].resource_type = rows[i].type;
+        body.resources[i].resource_name = slice_from_text(rows[i].name);
+        body.resources[i].configuration_keys_count = -1;
+    }
+    body.include_synonyms = true;
+    desk_ask(&desk, &several, API_DESCRIBE_CONFIGS, 4, &body, handle_describe_configs);
+    response = several.response;
+    assert_int_equal(response->results_count, ARRAY_COUNT(rows));
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        const described *alone = describe(rows[i].type, rows[i].name, NULL);
+        const described *result = &response->results[i];
+
+        assert_int_equal(result->error_code, alone->error_code);
+        assert_int_equal(result->configs_count, alone->configs_count);
+        for (int32_t k = 0; k < alone->configs_count; k++) {
+            assert_true(slice_equal(result->configs[k].name, alone->configs[k].name));
+            assert_true(slice_equal(result->configs[k].value, alone->configs[k].value));
+            assert_int_equal(result->configs[k].config_source, alone->configs[k].config_source);
+            assert_int_equal(result->configs[k].synonyms_count, alone->configs[k].synonyms_count);
+        }
+    }
+    desk_request_end(&several);
+}
+
 static void an_unknown_type_fails_the_whole_request(void **state)
 {
     const described *result = describe(77, "x", NULL);
@@ -428,6 +471,7 @@ int main(void)
         T(every_version_describes_what_it_can_carry),
         T(what_cannot_be_described_says_why),
         T(every_kind_of_resource_is_described),
+        T(several_resources_are_described_each_as_alone),
         T(an_unknown_type_fails_the_whole_request),
         T(what_the_broker_refuses_never_reaches_the_controller),
         T(a_resource_named_twice_is_refused_twice),
