@@ -58,7 +58,7 @@ const struct topic_partitions *assignment_topic(const struct assignment *assignm
     return NULL;
 }
 
-bool topic_partitions_have(const struct topic_partitions *topic, int32_t partition)
+int32_t topic_partitions_place(const struct topic_partitions *topic, int32_t partition)
 {
     int32_t low = 0, high = topic ? topic->count : 0;
 
@@ -66,13 +66,18 @@ bool topic_partitions_have(const struct topic_partitions *topic, int32_t partiti
         int32_t middle = low + (high - low) / 2;
 
         if (topic->partitions[middle] == partition)
-            return true;
+            return middle;
         if (topic->partitions[middle] < partition)
             low = middle + 1;
         else
             high = middle;
     }
-    return false;
+    return -1;
+}
+
+bool topic_partitions_have(const struct topic_partitions *topic, int32_t partition)
+{
+    return topic_partitions_place(topic, partition) >= 0;
 }
 
 enum err assign_owners_create(const struct assign_input *input, struct arena *arena,

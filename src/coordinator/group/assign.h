@@ -30,11 +30,12 @@ struct assignment {
 };
 /* Same topics, same partitions; epochs only where both have them. */
 bool assignment_equal(const struct assignment *a, const struct assignment *b);
-/* Its partitions of that topic, or NULL. Logarithmic, as is the next: what is asked for comes from peers, who may ask
- * for millions. */
+/* Its partitions of that topic, or NULL. Logarithmic, as are the next two: what is asked for comes
+ * from peers, who may ask for millions. */
 const struct topic_partitions *assignment_topic(const struct assignment *assignment,
                                                 struct uuid topic_id);
-/* NULL has none. */
+/* Where a partition stands in it; -1: nowhere. NULL has none. */
+int32_t topic_partitions_place(const struct topic_partitions *topic, int32_t partition);
 bool topic_partitions_have(const struct topic_partitions *topic, int32_t partition);
 
 struct assign_topic {

@@ -208,13 +208,17 @@ static bool is_accepted(const struct group_coordinator *coordinator,
     }
 }
 
+/* Whoever is refused is not waited for any more, be it a member or an id that was given out. */
 static enum err refuse_oversize(struct group_call *call, struct classic_group *group,
-                                struct classic_member *member)
+                                struct classic_member *member, struct slice member_id)
 {
-    if (member) {
+    struct classic_pending *pending = classic_pending_find(group, member_id);
+
+    if (member)
         TRY(classic_member_expel(call, member));
-        TRY(classic_maybe_complete_join(call, group));
-    }
+    if (pending)
+        classic_pending_remove(call->coordinator, pending);
+    TRY(classic_maybe_complete_join(call, group));
     return classic_join_refuse(call, ERR_GROUP_MAX_SIZE_REACHED, SLICE_EMPTY);
 }
 
@@ -446,7 +450,7 @@ enum err classic_handle_join(struct group_call *call, struct group *any,
         TRY(group_found(call, request->group_id, consumer, &group));
     member = classic_member_find(group, request->member_id);
     if (!is_accepted(call->coordinator, group, member)) /* 6 */
-        return refuse_oversize(call, group, member);
+        return refuse_oversize(call, group, member, request->member_id);
     if (!classic_group_supports(group, request->protocol_type, protocols,
                                 (size_t)MAX(request->protocols_count, 0))) /* 7 */
         return classic_join_refuse(call, ERR_INCONSISTENT_GROUP_PROTOCOL,

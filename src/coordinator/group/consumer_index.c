@@ -70,11 +70,18 @@ struct consumer_topic *consumer_topic_find(const struct consumer_group *group, s
     return FOUND(node, struct consumer_topic);
 }
 
-int32_t consumer_counter_get(const struct hash_map *counters, struct slice name)
+static struct consumer_counter *counter_find(const struct hash_map *counters, struct slice name)
 {
     struct hash_map_node *node = hash_map_find(counters, hash_slice(name), &name);
 
-    return node ? CONTAINER_OF(node, struct consumer_counter, node)->count : 0;
+    return FOUND(node, struct consumer_counter);
+}
+
+int32_t consumer_counter_get(const struct hash_map *counters, struct slice name)
+{
+    const struct consumer_counter *counter = counter_find(counters, name);
+
+    return counter ? counter->count : 0;
 }
 
 static struct consumer_holders *holders_find(const struct consumer_group *group, struct uuid id)
@@ -98,8 +105,7 @@ struct consumer_member *consumer_holder(const struct consumer_group *group, stru
 enum err consumer_counter_add(struct allocator *allocator, struct hash_map *counters,
                               struct slice name, int32_t delta)
 {
-    struct hash_map_node *node = hash_map_find(counters, hash_slice(name), &name);
-    struct consumer_counter *counter = FOUND(node, struct consumer_counter);
+    struct consumer_counter *counter = counter_find(counters, name);
 
     if (!counter) {
         ASSERT(delta > 0);
@@ -120,6 +126,22 @@ enum err consumer_counter_add(struct allocator *allocator, struct hash_map *coun
         bytes_release(allocator, &counter->name);
         ALLOCATOR_DELETE(allocator, counter);
     }
+    return OK;
+}
+
+enum err consumer_counter_add_once(struct allocator *allocator, struct hash_map *counters,
+                                   struct slice name, int32_t delta, uint64_t pass)
+{
+    struct consumer_counter *counter = counter_find(counters, name);
+
+    /* Of a list that is taken back its first mention may have removed the counter. */
+    if (counter ? counter->pass == pass : delta < 0)
+        return OK;
+    if (counter)
+        counter->pass = pass;
+    TRY(consumer_counter_add(allocator, counters, name, delta));
+    if (!counter)
+        counter_find(counters, name)->pass = pass;
     return OK;
 }
 

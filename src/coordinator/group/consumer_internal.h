@@ -166,6 +166,7 @@ struct consumer_counter {
     struct hash_map_node node;
     struct slice name; /* owned */
     int32_t count;
+    uint64_t pass; /* the list that counted it last (consumer_counter_add_once) */
 };
 struct consumer_holders {
     struct hash_map_node node; /* in group->holders */
@@ -187,6 +188,7 @@ struct consumer_group {
     int32_t member_count, target_count, classic_count;
     int32_t unreconciled;
     struct hash_map statics, topics, regexes, assignors, protocols, holders;
+    uint64_t protocols_pass;
     int32_t subscribed_regexes, resolved_regexes;
     /* Topics are looked at again when this passed, or when the epoch turns out not to have come true. */
     int64_t refresh_ms;
@@ -224,6 +226,9 @@ int32_t consumer_counter_get(const struct hash_map *counters, struct slice name)
 /* Counts that reach 0 go away. */
 MUST_USE enum err consumer_counter_add(struct allocator *allocator, struct hash_map *counters,
                                        struct slice name, int32_t delta);
+/* The same for one name of a list: a name that the list repeats counts once. `pass` is another for each list. */
+MUST_USE enum err consumer_counter_add_once(struct allocator *allocator, struct hash_map *counters,
+                                            struct slice name, int32_t delta, uint64_t pass);
 /* Who has a partition; NULL: nobody. */
 struct consumer_member *consumer_holder(const struct consumer_group *group, struct uuid topic_id,
                                         int32_t partition);
@@ -396,6 +401,26 @@ MUST_USE enum err consumer_assignment_merge(const struct assignment *a, const st
 MUST_USE enum err consumer_reconcile(const struct consumer_step *step, struct arena *arena,
                                      struct consumer_current *out);
 
+/* ---- regular expressions: what is found outside of the coordinator ---- */
+
+/* Its arena takes what is matched, and one list of all topics. */
+struct coordinator_task {
+    struct allocator *allocator;
+    struct arena arena; /* patterns, names, the outcome */
+    struct slice group_id;
+    const struct slice *topics;
+    size_t topic_count;
+    struct task_pattern {
+        struct slice pattern;
+        struct slice *matched;
+        int32_t matched_count;
+    } * patterns;
+    int32_t pattern_count;
+    int64_t version;
+    int64_t started_ms; /* wall clock */
+    enum err err;
+};
+
 /* ---- leaving, timers, migration ---- */
 
 /* Members leave together: one epoch, or a downgrade. Drafts and flushes. */
@@ -420,7 +445,9 @@ bool consumer_may_downgrade_without(const struct consumer_group *group, int32_t 
 bool consumer_may_downgrade_replacing(const struct consumer_group *group,
                                       const struct consumer_member *replaced);
 /* The draft ends with the tombstones of the group; flushes it and hands the classic group on. Without the members
- * that are `leaving`; `joining`: the update of a classic member that takes the place of a static one; NULL: none. */
+ * that are `leaving`; `joining`: the update of a classic member that takes the place of a static one; NULL: none.
+ * ERR_INCONSISTENT_GROUP_PROTOCOL: members without a protocol in common, which no classic group can have; nothing is
+ * flushed. Not with `joining`, who was let in for a protocol that all others have. */
 MUST_USE enum err consumer_downgrade(struct consumer_draft *draft, struct consumer_group *group,
                                      const struct consumer_update *joining, bool rebalance,
                                      const char *reason);

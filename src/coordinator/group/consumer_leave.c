@@ -105,9 +105,13 @@ static enum err fence_run(struct group_call *call, struct consumer_group *group,
     struct consumer_counts counts = {0};
     enum err err;
 
-    if (consumer_may_downgrade_without(group, count, classic))
-        return consumer_downgrade(&draft, group, NULL, true,
-                                  "the last member of the consumer protocol left");
+    if (consumer_may_downgrade_without(group, count, classic)) {
+        err = consumer_downgrade(&draft, group, NULL, true,
+                                 "the last member of the consumer protocol left");
+        if (err != ERR_INCONSISTENT_GROUP_PROTOCOL)
+            return err;
+        draft.count = 0; /* no classic group can be made of those that stay */
+    }
     TRY(consumer_counts_create(call, group, &counts));
     err = fence_draft(&draft, group, members, count, &counts);
     consumer_counts_release(&counts);

@@ -368,6 +368,7 @@ static enum err downgrade_build(struct group_call *call, struct consumer_group *
                                 struct classic_group *to, const struct consumer_update *joining)
 {
     struct allocator *allocator = call->coordinator->allocator;
+    struct slice protocol;
 
     to->state = to->previous_state = CLASSIC_STABLE;
     to->state_since_wall_ms = call->moment->wall_ms;
@@ -375,9 +376,12 @@ static enum err downgrade_build(struct group_call *call, struct consumer_group *
     bytes_release(allocator, &to->protocol_type);
     TRY(bytes_copy(allocator, SLICE("consumer"), &to->protocol_type));
     TRY(downgrade_members(group, to, joining));
+    /* We let nobody in who has no protocol in common with the others; a foreign log may. */
+    protocol = classic_group_vote(to);
+    if (slice_is_null(protocol))
+        return ERR_INCONSISTENT_GROUP_PROTOCOL;
     bytes_release(allocator, &to->protocol);
-    TRY(bytes_copy(allocator, classic_group_vote(to), &to->protocol));
-    ASSERT(!slice_is_null(to->protocol)); /* who had no protocol in common was not let in */
+    TRY(bytes_copy(allocator, protocol, &to->protocol));
     return downgrade_assignments(call, group, to, joining);
 }
 

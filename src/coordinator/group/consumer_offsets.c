@@ -11,16 +11,10 @@
 static int32_t assigned_since(const struct assignment *assignment, struct uuid topic_id,
                               int32_t partition)
 {
-    for (int32_t i = 0; i < assignment->count; i++) {
-        const struct topic_partitions *topic = &assignment->topics[i];
+    const struct topic_partitions *topic = assignment_topic(assignment, topic_id);
+    int32_t place = topic_partitions_place(topic, partition);
 
-        if (!uuid_equal(topic->topic_id, topic_id))
-            continue;
-        for (int32_t j = 0; j < topic->count; j++)
-            if (topic->partitions[j] == partition)
-                return topic->epochs[j];
-    }
-    return -1;
+    return place >= 0 ? topic->epochs[place] : -1;
 }
 
 static bool may_commit(const struct consumer_member *member, struct uuid topic_id,

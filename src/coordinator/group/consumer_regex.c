@@ -11,46 +11,40 @@
 
 #define REFRESH_MIN_MS 10000
 
-struct coordinator_task {
-    struct allocator *allocator;
-    struct arena arena; /* patterns, names, the outcome */
-    struct slice group_id;
-    const struct slice *topics;
-    size_t topic_count;
-    struct task_pattern {
-        struct slice pattern;
-        struct slice *matched;
-        int32_t matched_count;
-    } * patterns;
-    int32_t pattern_count;
-    int64_t version;
-    int64_t started_ms; /* wall clock */
-    enum err err;
-};
-
 /* ---- outside of the coordinator ---- */
 
-static enum err pattern_run(struct coordinator_task *task, struct task_pattern *pattern)
+/* `scratch` has room for every topic; what is kept is as long as what matched. */
+static enum err pattern_run(struct coordinator_task *task, struct task_pattern *pattern,
+                            struct slice *scratch)
 {
     struct regex *regex;
     struct why why;
     enum err err = regex_compile(pattern->pattern, &regex, &why);
+    int32_t count = 0;
 
     if (err == ERR_INVALID_REGULAR_EXPRESSION)
         return OK; /* from a log of another version: it matches nothing */
     TRY(err);
-    pattern->matched = ARENA_ARRAY(&task->arena, struct slice, task->topic_count);
-    for (size_t i = 0; pattern->matched && i < task->topic_count; i++)
+    for (size_t i = 0; i < task->topic_count; i++)
         if (regex_matches(regex, task->topics[i]))
-            pattern->matched[pattern->matched_count++] = task->topics[i];
+            scratch[count++] = task->topics[i];
     regex_release(&regex);
-    return pattern->matched ? OK : ERR_NO_MEMORY;
+    pattern->matched = ARENA_ARRAY(&task->arena, struct slice, (size_t)count);
+    if (!pattern->matched)
+        return ERR_NO_MEMORY;
+    if (count > 0)
+        memcpy(pattern->matched, scratch, (size_t)count * sizeof *scratch);
+    pattern->matched_count = count;
+    return OK;
 }
 
 void coordinator_task_run(struct coordinator_task *task)
 {
+    struct slice *scratch = ARENA_ARRAY(&task->arena, struct slice, task->topic_count);
+
+    task->err = scratch ? OK : ERR_NO_MEMORY;
     for (int32_t i = 0; i < task->pattern_count && task->err == OK; i++)
-        task->err = pattern_run(task, &task->patterns[i]);
+        task->err = pattern_run(task, &task->patterns[i], scratch);
 }
 
 void coordinator_task_release(struct coordinator_task **slot)

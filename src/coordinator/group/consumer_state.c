@@ -61,10 +61,12 @@ static enum err metadata_count(struct consumer_group *group,
     if (!slice_is_null(metadata->assignor))
         TRY(consumer_counter_add(allocator, &group->assignors, metadata->assignor, delta));
     if (metadata->is_classic) {
+        uint64_t pass = ++group->protocols_pass;
+
         group->classic_count += delta;
         for (int32_t i = 0; i < metadata->protocol_count; i++)
-            TRY(consumer_counter_add(allocator, &group->protocols, metadata->protocols[i].name,
-                                     delta));
+            TRY(consumer_counter_add_once(allocator, &group->protocols, metadata->protocols[i].name,
+                                          delta, pass));
     }
     if (consumer_has_regex(metadata)) {
         struct consumer_regex *regex;

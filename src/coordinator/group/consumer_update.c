@@ -96,6 +96,20 @@ static enum err replace_static(struct consumer_update *update, struct consumer_m
     return consumer_draft_current(&update->draft, update->member_id, &update->current);
 }
 
+/* Its id is its own: under that of another member the two became one, with the target of the first alone. */
+static enum err check_takeover(struct consumer_update *update, const struct consumer_member *old)
+{
+    const struct consumer_member *holder = consumer_member_find(update->group, update->member_id);
+
+    if (!holder || holder == old)
+        return OK;
+    return why_set(&update->why, ERR_INVALID_REQUEST,
+                   "Member %.*s cannot take over instance id %.*s from member %.*s: it is another "
+                   "member of the group already.",
+                   SLICE_ARGS(update->member_id), SLICE_ARGS(old->metadata->instance_id),
+                   SLICE_ARGS(old->id));
+}
+
 static enum err static_member(struct consumer_update *update, int32_t epoch,
                               struct slice instance_id, bool create, bool is_classic)
 {
@@ -116,6 +130,7 @@ static enum err static_member(struct consumer_update *update, int32_t epoch,
                            "the instance id is owned by %.*s member.",
                            SLICE_ARGS(update->member_id), SLICE_ARGS(instance_id),
                            SLICE_ARGS(known->id));
+        TRY(check_takeover(update, known));
         return replace_static(update, known);
     }
     if (!slice_equal(known->id, update->member_id))

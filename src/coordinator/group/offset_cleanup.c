@@ -1,12 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * coordinator/group/offset_cleanup.c: offsets of topics that were deleted: tombstoned where the
- * stored topic id is that of the deleted topic or none. A deleted topic is queued; each tick writes
- * some of its tombstones. groups.md §1.8 of the reference.
+ * stored topic id is that of the deleted topic or none. groups.md §1.8 of the reference.
+ *
+ * A deleted topic is queued. A pass goes through all that stands under its name, some at each tick. A
+ * tombstone takes all that a partition has, also what is pending. Where a value of another topic of
+ * the same name would go with it, the partition is left until its transactions have ended: then the
+ * topic is queued again, for another pass after a while.
  */
 #include "coordinator/group/offset_internal.h"
 
 #define RETRY_MS 500
+/* A transaction may hang: passes that may be in vain are rare. */
+#define WAIT_MS 10000
 
 static void cleanup_release(struct group_coordinator *coordinator, struct offset_cleanup *cleanup)
 {
@@ -28,40 +34,122 @@ static bool value_is_of(const struct offset_value *value, const struct offset_cl
            (uuid_is_zero(value->topic_id) || uuid_equal(value->topic_id, cleanup->topic_id));
 }
 
-static bool slot_is_of(const struct offset_slot *slot, const struct offset_cleanup *cleanup)
+enum slot_fate {
+    SLOT_STAYS,
+    SLOT_GOES,
+    SLOT_WAITS, /* values of both topics may come to be seen */
+};
+
+static enum slot_fate slot_fate(const struct offset_slot *slot,
+                                const struct offset_cleanup *cleanup)
 {
-    if (value_is_of(slot->latest, cleanup))
-        return true;
-    LIST_EACH (node, &slot->pending)
-        if (value_is_of(LIST_ITEM(node, struct offset_pending, by_slot)->value, cleanup))
-            return true;
-    return false;
+    const struct offset_value *latest = offset_latest(slot);
+    bool goes = value_is_of(latest, cleanup), stays = latest && !goes;
+
+    LIST_EACH (node, &slot->pending) {
+        const struct offset_value *value = LIST_ITEM(node, struct offset_pending, by_slot)->value;
+
+        if (latest && value->record_offset < latest->record_offset)
+            continue; /* never seen, whatever its transaction comes to */
+        if (value_is_of(value, cleanup))
+            goes = true;
+        else
+            stays = true;
+    }
+    return !goes ? SLOT_STAYS : stays ? SLOT_WAITS : SLOT_GOES;
 }
 
-/* Tombstones until the step is full; done when the topic has no more. */
-static enum err cleanup_step(struct group_call *call, const struct offset_cleanup *cleanup,
-                             bool *done_out)
+/* ---- passes ---- */
+
+static enum err topic_clean(struct group_call *call, struct offset_cleanup *cleanup,
+                            const struct offset_topic *topic, bool *done_out)
+{
+    *done_out = false;
+    for (uint32_t i = 0; i < topic->slot_count; i++) {
+        enum slot_fate fate = slot_fate(topic->slots[i], cleanup);
+
+        cleanup->waits = cleanup->waits || fate == SLOT_WAITS;
+        if (fate != SLOT_GOES)
+            continue;
+        if (group_step_is_full(call))
+            return OK;
+        TRY(offset_tombstone(call, topic->slots[i]));
+    }
+    *done_out = true;
+    return OK;
+}
+
+/* What is looked at moves behind, where new ones come too: those that are left stand in front,
+ * whatever comes and goes between steps. Nothing is left: the pass is over. */
+static enum err cleanup_step(struct group_call *call, struct offset_cleanup *cleanup)
 {
     struct hash_map_node *node = hash_map_find(&call->coordinator->offsets->names,
                                                hash_slice(cleanup->topic), &cleanup->topic);
+    struct topic_name *name = node ? CONTAINER_OF(node, struct topic_name, node) : NULL;
+    size_t looked_at = 0;
 
-    *done_out = true;
-    if (!node)
-        return OK;
-    LIST_EACH (topic_node, &CONTAINER_OF(node, struct topic_name, node)->topics) {
-        const struct offset_topic *topic = LIST_ITEM(topic_node, struct offset_topic, same_name);
+    if (!cleanup->is_open) {
+        cleanup->is_open = true;
+        cleanup->waits = false;
+        cleanup->left = SIZE_MAX;
+    }
+    cleanup->left = MIN(cleanup->left, name ? name->topic_count : 0);
+    while (cleanup->left > 0 && looked_at < GROUP_STEP_ITEMS) {
+        struct offset_topic *topic =
+            LIST_ITEM(list_first(&name->topics), struct offset_topic, same_name);
+        bool done;
 
-        for (uint32_t i = 0; i < topic->slot_count; i++) {
-            if (!slot_is_of(topic->slots[i], cleanup))
-                continue;
-            if (group_step_is_full(call)) {
-                *done_out = false;
-                return OK;
-            }
-            TRY(offset_tombstone(call, topic->slots[i]));
-        }
+        looked_at += 1 + topic->slot_count;
+        TRY(topic_clean(call, cleanup, topic, &done));
+        if (!done)
+            return OK;
+        list_remove(&topic->same_name);
+        list_push_back(&name->topics, &topic->same_name);
+        cleanup->left--;
     }
     return OK;
+}
+
+/* ---- the queue ---- */
+
+static struct offset_cleanup *cleanup_first(struct group_offsets *offsets)
+{
+    struct list_node *first = list_first(&offsets->cleanups);
+
+    return first ? LIST_ITEM(first, struct offset_cleanup, node) : NULL;
+}
+
+/* Behind those that are due then or before: a pass that has begun is finished first. */
+static void cleanup_queue(struct group_offsets *offsets, struct offset_cleanup *cleanup,
+                          int64_t due_ms)
+{
+    struct list_node *place = offsets->cleanups.previous;
+
+    while (place != &offsets->cleanups &&
+           LIST_ITEM(place, struct offset_cleanup, node)->due_ms > due_ms)
+        place = place->previous;
+    cleanup->due_ms = due_ms;
+    list_insert_between(&cleanup->node, place, place->next);
+}
+
+static enum err cleanup_arm(struct group_coordinator *coordinator)
+{
+    const struct offset_cleanup *first = cleanup_first(coordinator->offsets);
+
+    return first ? group_timer_set(coordinator, &coordinator->offsets->cleanup_timer,
+                                   MAX(first->due_ms, coordinator->now_ms))
+                 : OK;
+}
+
+static void pass_ended(struct group_coordinator *coordinator, struct offset_cleanup *cleanup)
+{
+    if (!cleanup->waits) {
+        cleanup_release(coordinator, cleanup);
+        return;
+    }
+    cleanup->is_open = false;
+    list_remove(&cleanup->node);
+    cleanup_queue(coordinator->offsets, cleanup, group_after_ms(coordinator, WAIT_MS));
 }
 
 static void write_release(struct group_coordinator *coordinator, struct group_write *write)
@@ -69,35 +157,35 @@ static void write_release(struct group_coordinator *coordinator, struct group_wr
     ALLOCATOR_DELETE(coordinator->allocator, write);
 }
 
-/* What was refused is tried again, not at once; what was written is done when it is replayed. */
+/* What was refused is tried again, not at once: the pass begins anew, where it stands. */
 static enum err write_ended(struct group_call *call, struct group_write *write, enum err err)
 {
     struct group_coordinator *coordinator = call->coordinator;
+    struct offset_cleanup *first = cleanup_first(coordinator->offsets);
 
-    if (list_is_empty(&coordinator->offsets->cleanups))
-        return OK;
+    UNUSED(write);
+    if (err == OK || !first)
+        return cleanup_arm(coordinator);
+    first->is_open = false;
     return group_timer_set(coordinator, &coordinator->offsets->cleanup_timer,
-                           err == OK ? coordinator->now_ms : group_after_ms(coordinator, RETRY_MS));
+                           group_after_ms(coordinator, RETRY_MS));
 }
 
-/* One deleted topic: tombstones go out, and when their write has ended one looks again, until none
- * is left. */
+/* A step of the first pass; when its tombstones are written, the next one. */
 static enum err cleanup_fired(struct group_call *call, struct group_timer *timer)
 {
     struct group_coordinator *coordinator = call->coordinator;
-    struct list_node *first = list_first(&coordinator->offsets->cleanups);
+    struct offset_cleanup *cleanup = cleanup_first(coordinator->offsets);
     struct group_write *write;
-    bool done;
 
-    if (!first)
-        return OK;
-    TRY(cleanup_step(call, LIST_ITEM(first, struct offset_cleanup, node), &done));
+    UNUSED(timer);
+    if (!cleanup || cleanup->due_ms > coordinator->now_ms)
+        return cleanup_arm(coordinator);
+    TRY(cleanup_step(call, cleanup));
     if (call->effects->record_count == 0) {
-        ASSERT(done);
-        cleanup_release(coordinator, LIST_ITEM(first, struct offset_cleanup, node));
-        return list_is_empty(&coordinator->offsets->cleanups)
-                   ? OK
-                   : group_timer_set(coordinator, timer, coordinator->now_ms);
+        if (cleanup->left == 0)
+            pass_ended(coordinator, cleanup);
+        return cleanup_arm(coordinator);
     }
     write = ALLOCATOR_NEW(coordinator->allocator, struct group_write);
     if (!write)
@@ -118,6 +206,7 @@ void offset_cleanup_init(struct group_offsets *offsets)
 
 struct deletion_walk {
     struct group_coordinator *coordinator;
+    bool found;
     enum err err;
 };
 
@@ -136,7 +225,8 @@ static void topic_deleted(void *context, const struct metadata_topic *topic)
         return;
     }
     cleanup->topic_id = topic->id;
-    list_push_back(&coordinator->offsets->cleanups, &cleanup->node);
+    cleanup_queue(coordinator->offsets, cleanup, coordinator->now_ms);
+    walk->found = true;
     walk->err = bytes_copy(coordinator->allocator, topic->name, &cleanup->topic);
 }
 
@@ -148,8 +238,5 @@ enum err offset_topics_deleted(struct group_call *call, const struct metadata_im
 
     metadata_image_diff(before, call->moment->image, &diff);
     TRY(walk.err);
-    if (list_is_empty(&coordinator->offsets->cleanups) ||
-        group_timer_is_set(&coordinator->offsets->cleanup_timer))
-        return OK;
-    return group_timer_set(coordinator, &coordinator->offsets->cleanup_timer, coordinator->now_ms);
+    return walk.found ? cleanup_arm(coordinator) : OK;
 }

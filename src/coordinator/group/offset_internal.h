@@ -63,7 +63,7 @@ struct offset_slot {
 struct topic_name {
     struct hash_map_node node;
     struct slice name;       /* owned */
-    struct list_node topics; /* struct offset_topic */
+    struct list_node topics; /* struct offset_topic; cleanup moves them about */
     size_t topic_count;
 };
 struct offset_topic {
@@ -84,9 +84,13 @@ struct offset_group {
 
 /* Offsets of a deleted topic that are still to be tombstoned. */
 struct offset_cleanup {
-    struct list_node node;
-    struct slice topic; /* owned */
+    struct list_node node; /* in offsets->cleanups */
+    struct slice topic;    /* owned */
     struct uuid topic_id;
+    int64_t due_ms; /* no pass before that */
+    size_t left;    /* of the pass that is_open: so many topics, from the front of the name's */
+    bool is_open;
+    bool waits; /* the pass has seen what has to wait */
 };
 
 struct group_offsets {
@@ -94,7 +98,7 @@ struct group_offsets {
     struct hash_map names;
     struct hash_map producers;
     struct list_node uncommitted; /* struct offset_value.queue */
-    struct list_node cleanups;
+    struct list_node cleanups;    /* in order of due_ms */
     struct group_timer cleanup_timer;
     size_t count; /* live slots */
 };

@@ -18,6 +18,7 @@ static enum err topics_fill(struct transaction_call *call, const struct transact
     size_t count = transaction_partitions_count(set);
     int32_t *indexes = ARENA_ARRAY(call->arena, int32_t, count);
     struct describe_transactions_response_topic_data *topic = NULL;
+    size_t told = 0;
 
     out->topics = describe_transactions_response_topic_data_array(call->arena, count);
     if (!out->topics || !indexes)
@@ -25,17 +26,15 @@ static enum err topics_fill(struct transaction_call *call, const struct transact
     for (size_t i = 0; i < count; i++) {
         if (is_ending && !transaction_marking_waits(t, i))
             continue;
-        indexes[i] = set->items[i].index;
         if (!topic || !slice_equal(topic->topic, set->items[i].topic)) {
             topic = &out->topics[out->topics_count++];
             topic->topic = arena_copy(call->arena, set->items[i].topic);
             if (slice_is_null(topic->topic))
                 return ERR_NO_MEMORY;
-            topic->partitions = ARENA_ARRAY(call->arena, int32_t, count - i);
-            if (!topic->partitions)
-                return ERR_NO_MEMORY;
+            topic->partitions = &indexes[told];
         }
-        topic->partitions[topic->partitions_count++] = indexes[i];
+        indexes[told++] = set->items[i].index;
+        topic->partitions_count++;
     }
     return OK;
 }

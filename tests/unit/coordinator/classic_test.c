@@ -627,6 +627,34 @@ static void a_full_group_takes_nobody_new(void **state)
     assert_string_equal(state_of_group(fixture, "g"), "Stable");
 }
 
+static void an_id_that_a_full_group_refuses_is_not_waited_for(void **state)
+{
+    struct fixture *fixture = *state;
+    const char *third;
+    struct pair pair;
+
+    fixture->options.group_max_size = 2;
+    fixture_load(fixture);
+    third = ask_member_id(fixture, (struct join){0});
+    pair = stable_two(fixture);
+    for (size_t round = 0; round < 2; round++) {
+        uint64_t one = send_join(fixture, (struct join){.member = pair.leader});
+        uint64_t two = send_join(fixture, (struct join){.member = pair.follower});
+
+        if (round == 0) {
+            uint64_t refused = send_join(fixture, (struct join){.member = third});
+
+            assert_code(joined(fixture, refused)->error_code, ERR_GROUP_MAX_SIZE_REACHED);
+        }
+        assert_non_null(joined(fixture, one));
+        assert_non_null(joined(fixture, two));
+        assert_string_equal(state_of_group(fixture, "g"), "CompletingRebalance");
+        send_sync(fixture, (struct sync){.member = pair.leader,
+                                         .generation = joined(fixture, one)->generation_id});
+        assert_string_equal(state_of_group(fixture, "g"), "Stable");
+    }
+}
+
 static void
 a_group_that_is_too_large_after_a_restart_sheds_the_last_to_rejoin(void **state) /* 14 */
 {
@@ -741,6 +769,7 @@ int main(void)
         TEST(several_leave_with_one_rebalance_and_an_answer_each),
         TEST(old_leave_answers_at_the_top),
         TEST(a_full_group_takes_nobody_new),
+        TEST(an_id_that_a_full_group_refuses_is_not_waited_for),
         TEST(a_group_that_is_too_large_after_a_restart_sheds_the_last_to_rejoin),
         TEST(a_coordinator_that_moves_during_a_rebalance_is_stable_at_the_last_generation),
         TEST(a_hung_up_request_still_counts_and_is_not_answered),

@@ -399,6 +399,21 @@ static void a_static_member_that_leaves_for_a_while_comes_back_to_its_partitions
     BEAT("UNKNOWN_MEMBER_ID", .member = "a", .instance = "j", .epoch = -1);
 }
 
+static void a_static_member_may_come_back_under_the_id_that_it_had(void **state)
+{
+    struct fixture *f = *state;
+
+    BEAT("2 2:0,1", .member = "a", .instance = "i", .topics = "t2");
+    BEAT("-2 -", .member = "a", .instance = "i", .epoch = -2);
+    BEAT("2 2:0,1", .member = "a", .instance = "i", .topics = "t2");
+    assert_string_equal(records_text(f), "-8 -7 -5 5 7 8 8");
+    fixture_advance(f, 40000);
+    BEAT("2 -", .member = "a", .instance = "i", .epoch = 2, .owned = "2:0,1");
+    fixture_advance(f, 40000);
+    BEAT("2 -", .member = "a", .instance = "i", .epoch = 2);
+    fixture_check_replay(f);
+}
+
 static void an_instance_id_in_use_is_not_given_to_a_second_process(void **state)
 {
     struct fixture *f = *state;
@@ -407,6 +422,37 @@ static void an_instance_id_in_use_is_not_given_to_a_second_process(void **state)
     BEAT("UNRELEASED_INSTANCE_ID", .member = "b", .instance = "i", .topics = "t2");
     BEAT("-1 -", .member = "a", .instance = "i", .epoch = -1);
     BEAT("4 2:0,1", .member = "b", .instance = "i", .topics = "t2");
+}
+
+/* Else two members were one: the assignor had it twice, and what it owned nobody had. */
+static void an_instance_id_is_not_taken_over_under_the_id_of_another_member(void **state)
+{
+    struct fixture *f = *state;
+    struct consumer_group_heartbeat_response *response;
+
+    BEAT("2 2:0,1", .member = "a", .instance = "i", .topics = "t2");
+    BEAT("3 ", .member = "b", .topics = "t2");
+    BEAT("3 2:0", .member = "a", .instance = "i", .epoch = 2, .owned = "2:0");
+    BEAT("3 2:1", .member = "b", .epoch = 3, .owned = "");
+    BEAT("4 ", .member = "c", .instance = "j", .topics = "t2");
+    BEAT("4 -", .member = "a", .instance = "i", .epoch = 3, .owned = "2:0");
+    BEAT("-2 -", .member = "a", .instance = "i", .epoch = -2);
+    response = beat(f, (struct beat){.member = "b", .instance = "i", .topics = "t2,t3"});
+    assert_code(response->error_code, ERR_INVALID_REQUEST);
+    assert_true(slice_equal_text(response->error_message,
+                                 "Member b cannot take over instance id i from member a: it is "
+                                 "another member of the group already."));
+    assert_int_equal(f->records_of_call, 0);
+    /* Nor under that of a static member, be it away itself. */
+    BEAT("INVALID_REQUEST", .member = "c", .instance = "i", .topics = "t2");
+    BEAT("-2 -", .member = "c", .instance = "j", .epoch = -2);
+    BEAT("INVALID_REQUEST", .member = "c", .instance = "i", .topics = "t2");
+    assert_int_equal(f->records_of_call, 0);
+    /* All of them go on. */
+    BEAT("4 -", .member = "b", .epoch = 3, .owned = "2:1");
+    BEAT("4 ", .member = "c", .instance = "j", .topics = "t2");
+    BEAT("4 2:0", .member = "a", .instance = "i", .topics = "t2");
+    BEAT("4 -", .member = "b", .epoch = 4, .owned = "2:1");
 }
 
 static void an_absent_static_member_is_removed_after_its_session(void **state)
@@ -509,7 +555,9 @@ int main(void)
         TEST(a_refused_write_changes_nothing),
         TEST(nothing_is_told_before_it_is_committed),
         TEST(a_static_member_that_leaves_for_a_while_comes_back_to_its_partitions),
+        TEST(a_static_member_may_come_back_under_the_id_that_it_had),
         TEST(an_instance_id_in_use_is_not_given_to_a_second_process),
+        TEST(an_instance_id_is_not_taken_over_under_the_id_of_another_member),
         TEST(an_absent_static_member_is_removed_after_its_session),
         TEST(a_static_member_that_comes_back_with_another_subscription_moves_the_group),
         TEST(a_topic_that_comes_later_is_assigned_after_the_next_heartbeat),

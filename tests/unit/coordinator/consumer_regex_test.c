@@ -124,6 +124,39 @@ static void the_outcome_for_a_group_that_is_gone_is_dropped(void **state)
     assert_int_equal(f->records_of_call, 0);
 }
 
+#define MANY 48
+
+/* Each pattern matches one topic of many: what it keeps is that one. */
+static void many_expressions_take_memory_for_what_they_match_alone(void **state)
+{
+    struct fixture *f = *state;
+    size_t list_bytes, before_bytes;
+    struct coordinator_task *task;
+    char name[MANY][16];
+
+    for (uint8_t i = 0; i < MANY; i++) {
+        snprintf(name[i], sizeof name[i], "many-%d", i);
+        topic_make(f, name[i], (uint8_t)(100 + i), 1);
+        (void)beat(f, (struct beat){.member = name[i], .regex = name[i]});
+    }
+    fixture_tasks_run(f); /* of the first member */
+    fixture_advance(f, 10001);
+    (void)beat(f, (struct beat){.member = name[0], .epoch = 1});
+    assert_int_equal(f->task_count, 1);
+    task = f->tasks[0];
+    assert_int_equal(task->pattern_count, MANY);
+    assert_true(task->topic_count >= MANY);
+    list_bytes = task->topic_count * sizeof *task->topics;
+    before_bytes = task->arena.used_bytes;
+    coordinator_task_run(task);
+    assert_int_equal(task->err, OK);
+    assert_true(task->arena.used_bytes - before_bytes <= list_bytes + MANY * sizeof *task->topics);
+    for (int32_t i = 0; i < task->pattern_count; i++) {
+        assert_int_equal(task->patterns[i].matched_count, 1);
+        assert_true(slice_equal(task->patterns[i].matched[0], task->patterns[i].pattern));
+    }
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, consumer_setup, consumer_teardown)
 
 int main(void)
@@ -136,6 +169,7 @@ int main(void)
         TEST(new_topics_are_matched_at_the_next_heartbeat_but_not_within_ten_seconds),
         TEST(topics_that_were_made_before_a_failover_are_matched_behind_it),
         TEST(the_outcome_for_a_group_that_is_gone_is_dropped),
+        TEST(many_expressions_take_memory_for_what_they_match_alone),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

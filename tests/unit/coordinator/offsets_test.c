@@ -272,15 +272,15 @@ static void an_offset_of_a_topic_of_the_same_name_is_not_read_by_id(void **state
 
 /* ---- transactions ---- */
 
-static void append_offset(struct fixture *fixture, int64_t producer_id, int32_t partition,
-                          int64_t offset)
+static void append_offset_of(struct fixture *fixture, int64_t producer_id, int32_t partition,
+                             int64_t offset, struct uuid topic_id)
 {
     struct offset_commit_key key = {SLICE("g"), SLICE("t"), partition};
     struct offset_commit_value value = offset_commit_value_default;
     struct writer key_writer, value_writer;
 
     value.offset = offset;
-    value.topic_id = topic_id_of(1);
+    value.topic_id = topic_id;
     writer_init(&key_writer, &heap_allocator, SIZE_MAX);
     writer_init(&value_writer, &heap_allocator, SIZE_MAX);
     writer_i16(&key_writer, 1);
@@ -291,6 +291,12 @@ static void append_offset(struct fixture *fixture, int64_t producer_id, int32_t 
     fixture_commit(fixture);
     writer_release(&key_writer);
     writer_release(&value_writer);
+}
+
+static void append_offset(struct fixture *fixture, int64_t producer_id, int32_t partition,
+                          int64_t offset)
+{
+    append_offset_of(fixture, producer_id, partition, offset, topic_id_of(1));
 }
 
 static void
@@ -680,6 +686,246 @@ static void pending_offsets_of_a_deleted_topic_go_too(void **state)
     assert_int_equal(fetch(fixture, "g", "t", 0), -1);
 }
 
+/* A topic of the same name was made meanwhile (id 9): what is committed for that one stays. */
+static void what_is_pending_of_a_deleted_topic_takes_no_offset_of_its_successor_along(void **state)
+{
+    struct fixture *fixture = *state;
+
+    append_offset(fixture, 77, 0, 10);
+    commit(fixture, (struct commit){.offset = 5, .topic_id = topic_id_of(9), .version = 10});
+    fixture_topic_delete(fixture, 1);
+    fixture_tick(fixture);
+    assert_int_equal(fetch(fixture, "g", "t", 0), 5);
+    fixture_marker(fixture, 77, true); /* of an older commit */
+    fixture_commit(fixture);
+    assert_int_equal(fetch(fixture, "g", "t", 0), 5);
+    assert_true(list_is_empty(&fixture->coordinator->offsets->cleanups));
+    fixture_check_replay(fixture);
+}
+
+static void an_offset_of_a_deleted_topic_takes_no_transaction_of_its_successor_along(void **state)
+{
+    static const struct {
+        bool is_commit;
+        int64_t told;
+    } rows[] = {{true, 6}, {false, -1}};
+    struct fixture *fixture = *state;
+
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        uint8_t number = (uint8_t)(i + 1);
+        struct commit old = {.offset = 1, .topic_id = topic_id_of(number), .version = 10};
+
+        if (i > 0)
+            fixture_topic_create(fixture, "t", number);
+        commit(fixture, old);
+        old.partition = 1;
+        commit(fixture, old);
+        append_offset_of(fixture, 77, 0, 6, topic_id_of(9));
+        fixture_topic_delete(fixture, number);
+        fixture_tick(fixture);
+        assert_int_equal(fetch(fixture, "g", "t", 1), -1); /* only who would take it along waits */
+        fixture_advance(fixture, 5000);
+        assert_false(list_is_empty(&fixture->coordinator->offsets->cleanups));
+        fixture_marker(fixture, 77, rows[i].is_commit);
+        fixture_commit(fixture);
+        fixture_advance(fixture, 10000);
+        assert_int_equal(fetch(fixture, "g", "t", 0), rows[i].told);
+        assert_true(list_is_empty(&fixture->coordinator->offsets->cleanups));
+        fixture_check_replay(fixture);
+    }
+}
+
+static void a_topic_whose_cleaning_waits_holds_no_other_up(void **state)
+{
+    struct fixture *fixture = *state;
+
+    fixture_topic_create(fixture, "u", 2);
+    commit(fixture, (struct commit){.offset = 1});
+    commit(fixture, (struct commit){.topic = "u", .offset = 2});
+    append_offset_of(fixture, 77, 0, 6, topic_id_of(9));
+    fixture_topic_delete(fixture, 1);
+    fixture_tick(fixture);
+    fixture_topic_delete(fixture, 2);
+    fixture_advance(fixture, 500);
+    fixture_advance(fixture, 500);
+    assert_int_equal(fetch(fixture, "g", "u", 0), -1);
+    assert_int_equal(fetch(fixture, "g", "t", 0), 1);
+}
+
+/* Both are written, and the older one is in an open transaction. */
+static void an_older_transaction_of_the_successor_is_not_waited_for(void **state)
+{
+    struct fixture *fixture = *state;
+
+    append_offset_of(fixture, 77, 0, 6, topic_id_of(9));
+    commit(fixture, (struct commit){.offset = 1, .topic_id = topic_id_of(1), .version = 10});
+    fixture_topic_delete(fixture, 1);
+    fixture_tick(fixture);
+    assert_int_equal(fetch(fixture, "g", "t", 0), -1);
+    assert_true(list_is_empty(&fixture->coordinator->offsets->cleanups));
+    fixture_marker(fixture, 77, true);
+    fixture_commit(fixture);
+    assert_int_equal(fetch(fixture, "g", "t", 0), -1);
+    fixture_check_replay(fixture);
+}
+
+static struct offset_cleanup *cleanup_of(struct fixture *fixture)
+{
+    struct list_node *first = list_first(&fixture->coordinator->offsets->cleanups);
+
+    return first ? LIST_ITEM(first, struct offset_cleanup, node) : NULL;
+}
+
+static void what_waits_is_looked_at_every_ten_seconds_alone(void **state)
+{
+    struct fixture *fixture = *state;
+    size_t looks = 0;
+
+    commit(fixture, (struct commit){.offset = 1});
+    append_offset_of(fixture, 77, 0, 6, topic_id_of(9));
+    fixture_topic_delete(fixture, 1);
+    fixture_tick(fixture);
+    for (int tenth = 0; tenth < 600; tenth++) {
+        int64_t due_ms = cleanup_of(fixture)->due_ms;
+
+        assert_true(due_ms > fixture->moment.now_ms);
+        assert_int_equal(group_coordinator_deadline_ms(fixture->coordinator), due_ms);
+        if (tenth % 25 == 0) { /* others come and go */
+            fixture_topic_create(fixture, "u", 2);
+            if (tenth % 50 == 0)
+                commit(fixture, (struct commit){.topic = "u", .offset = 2});
+            fixture_topic_delete(fixture, 2);
+        }
+        fixture_advance(fixture, 100);
+        assert_int_equal(fetch(fixture, "g", "u", 0), -1);
+        fixture->outcome_count = 0;
+        looks += cleanup_of(fixture)->due_ms != due_ms;
+    }
+    assert_int_equal(looks, 6);
+}
+
+#define MANY 120
+#define MANY_PARTITIONS 100
+
+/* Offset 1 for the topic of that id, 2 for its successor: of every `each`th partition and of the others. */
+static void commit_many(struct fixture *fixture, int32_t each)
+{
+    for (int32_t i = 0; i < MANY * MANY_PARTITIONS; i++) {
+        bool is_old = i % each == 0;
+        char group[16];
+
+        snprintf(group, sizeof group, "many%d", i % MANY);
+        commit(fixture, (struct commit){.group = group,
+                                        .partition = i / MANY,
+                                        .offset = is_old ? 1 : 2,
+                                        .topic_id = topic_id_of(is_old ? 1 : 9),
+                                        .version = 10});
+        fixture->outcome_count = 0;
+    }
+}
+
+static void offset_count(void *context, const struct group_offset_view *offset)
+{
+    size_t *counts = context;
+
+    counts[offset->offset]++;
+}
+
+static void looking_at_many_offsets_is_cut_into_steps(void **state)
+{
+    struct fixture *fixture = *state;
+
+    commit_many(fixture, INT32_MAX);
+    assert_int_equal(delete_group(fixture, "many0"), 0); /* with the only one that could go */
+    commit(fixture, (struct commit){.offset = 1});
+    append_offset_of(fixture, 77, 0, 6, topic_id_of(9));
+    fixture_topic_delete(fixture, 1);
+    for (int pass = 0; pass < 3; pass++) {
+        size_t steps = 0, left = MANY; /* one less, and "g" */
+
+        while (group_coordinator_deadline_ms(fixture->coordinator) <= fixture->moment.now_ms) {
+            struct coordinator_effects effects;
+
+            coordinator_effects_init(&effects, &fixture->arena);
+            assert_int_equal(
+                group_coordinator_tick(fixture->coordinator, &fixture->moment, &effects), OK);
+            for (size_t i = 0; i < effects.record_count; i++)
+                fixture_append(fixture, effects.records[i].key, effects.records[i].value, -1);
+            assert_int_equal(effects.record_count, 0);
+            assert_true((left - cleanup_of(fixture)->left) * MANY_PARTITIONS <=
+                        GROUP_STEP_ITEMS + MANY_PARTITIONS);
+            left = cleanup_of(fixture)->left;
+            steps++;
+        }
+        assert_int_equal(left, 0);
+        assert_int_equal(steps, 3);
+        fixture->moment.now_ms += 10000;
+        fixture->moment.wall_ms += 10000;
+    }
+}
+
+/* Steps are refused, and the groups under the name are others from step to step. */
+static void what_goes_in_steps_goes_all(void **state)
+{
+    struct fixture *fixture = *state;
+    size_t counts[3] = {0}, writes = 0;
+
+    commit_many(fixture, 2);
+    fixture_topic_delete(fixture, 1);
+    fixture->hold_commits = true;
+    for (int step = 0; cleanup_of(fixture); step++) {
+        char group[16];
+
+        assert_true(step < 100);
+        fixture->refuse = step % 3 == 1 ? ERR_NOT_ENOUGH_REPLICAS : OK;
+        fixture_advance(fixture, 500);
+        fixture->refuse = OK;
+        writes += fixture->parked_count;
+        snprintf(group, sizeof group, "new%d", step);
+        send_commit(fixture, (struct commit){
+                                 .group = group,
+                                 .offset = 2,
+                                 .topic_id = topic_id_of(9),
+                                 .version = 10,
+                             });
+        fixture_commit(fixture);
+    }
+    assert_true(writes >= 3);
+    fixture->hold_commits = false;
+    group_coordinator_each_offset(fixture->coordinator, offset_count, counts);
+    assert_int_equal(counts[1], 0);
+    assert_true(counts[2] > MANY * MANY_PARTITIONS / 2);
+    fixture_check_replay(fixture);
+}
+
+static void groups_that_go_amid_a_pass_do_not_confuse_it(void **state)
+{
+    struct fixture *fixture = *state;
+    size_t counts[3] = {0};
+
+    for (int32_t kept = 1; kept >= 0; kept--) {
+        if (kept == 0)
+            fixture_topic_create(fixture, "t", 1);
+        commit_many(fixture, 2);
+        fixture_topic_delete(fixture, 1);
+        fixture->hold_commits = true;
+        fixture_tick(fixture);
+        assert_int_equal(fixture->parked_count, 1);
+        fixture->hold_commits = false;
+        for (int32_t i = 0; i < MANY - kept; i++) {
+            char group[16];
+
+            snprintf(group, sizeof group, "many%d", i);
+            assert_int_equal(delete_group(fixture, group), 0);
+            fixture->outcome_count = 0;
+        }
+        fixture_tick(fixture);
+        assert_null(cleanup_of(fixture));
+    }
+    group_coordinator_each_offset(fixture->coordinator, offset_count, counts);
+    assert_int_equal(counts[1] + counts[2], 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -722,6 +968,14 @@ int main(void)
         TEST(offsets_of_a_deleted_topic_go_by_id_or_without_one),
         TEST(deletion_that_was_refused_is_tried_again),
         TEST(pending_offsets_of_a_deleted_topic_go_too),
+        TEST(what_is_pending_of_a_deleted_topic_takes_no_offset_of_its_successor_along),
+        TEST(an_offset_of_a_deleted_topic_takes_no_transaction_of_its_successor_along),
+        TEST(a_topic_whose_cleaning_waits_holds_no_other_up),
+        TEST(an_older_transaction_of_the_successor_is_not_waited_for),
+        TEST(what_waits_is_looked_at_every_ten_seconds_alone),
+        TEST(looking_at_many_offsets_is_cut_into_steps),
+        TEST(what_goes_in_steps_goes_all),
+        TEST(groups_that_go_amid_a_pass_do_not_confuse_it),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -40,6 +40,41 @@ static void a_description_tells_timeout_and_start(void **state)
     assert_int_equal(told->transaction_start_time_ms, fixture->moment.wall_ms);
 }
 
+/* Memory grows with the partitions, not with their square when each is of another topic. */
+static void a_description_of_many_topics_takes_what_it_tells(void **state)
+{
+    enum { TOPICS = 2000 };
+    struct fixture *fixture = *state;
+    struct transaction_log_value value = log_value(3);
+    const struct describe_transactions_response_transaction_state *told;
+    struct slice id = text("x");
+    size_t before;
+    int32_t indexes[2] = {0, 7};
+
+    value.transaction_status = TRANSACTION_ONGOING;
+    value.transaction_start_timestamp_ms = fixture->moment.wall_ms;
+    value.transaction_partitions =
+        transaction_log_value_partitions_schema_array(&fixture->arena, TOPICS);
+    value.transaction_partitions_count = TOPICS;
+    for (int32_t i = 0; i < TOPICS; i++) {
+        value.transaction_partitions[i].topic = text(arena_format(&fixture->arena, "topic%04d", i));
+        value.transaction_partitions[i].partition_ids = indexes;
+        value.transaction_partitions[i].partition_ids_count = i == 1 ? 2 : 1;
+    }
+    fixture_log(fixture, "x", 1, &value);
+    before = fixture->arena.used_bytes;
+    told = fixture_reply(fixture, fixture_send(fixture, API_DESCRIBE_TRANSACTIONS, 0, &id));
+    assert_int_equal(told->topics_count, TOPICS);
+    for (int32_t i = 0; i < TOPICS; i++) {
+        assert_int_equal(told->topics[i].partitions_count, i == 1 ? 2 : 1);
+        assert_int_equal(told->topics[i].partitions[0], 0);
+    }
+    assert_int_equal(told->topics[1].partitions[1], 7);
+    assert_true(fixture->arena.used_bytes - before < (size_t)TOPICS * 256);
+    fixture->log_count = 0; /* more than teardown's text has room for */
+    fixture_load(fixture);
+}
+
 /* "a" Ongoing for a minute, "b" CompleteCommit, "c" Empty. */
 static void three(struct fixture *fixture)
 {
@@ -160,6 +195,7 @@ int main(void)
         ROW(only_known_ids_are_described),
         ROW(a_description_tells_what_is_committed),
         ROW(a_description_tells_timeout_and_start),
+        ROW(a_description_of_many_topics_takes_what_it_tells),
         ROW(a_list_keeps_what_every_filter_keeps),
         ROW(views_tell_how_many_markers_are_waited_for),
     };

@@ -259,13 +259,12 @@ void fixture_log(struct fixture *fixture, const char *id, int16_t version,
                  const struct transaction_log_value *value)
 {
     struct transaction_log_key key;
-    uint8_t bytes[2][512];
     struct writer writers[2];
 
     transaction_log_key_init(&key);
     key.transactional_id = text(id);
     for (size_t i = 0; i < 2; i++)
-        writer_init_fixed(&writers[i], bytes[i], sizeof bytes[i]);
+        writer_init(&writers[i], &heap_allocator, SIZE_MAX);
     writer_i16(&writers[0], 0);
     writer_i16(&writers[1], version);
     assert_int_equal(message_encode(&transaction_log_key_type, 0, &key, &writers[0]), OK);
@@ -275,6 +274,8 @@ void fixture_log(struct fixture *fixture, const char *id, int16_t version,
     transaction_coordinator_release(&fixture->coordinator);
     fixture_append(fixture, writer_slice(&writers[0]),
                    value ? writer_slice(&writers[1]) : SLICE_NULL);
+    for (size_t i = 0; i < 2; i++)
+        writer_release(&writers[i]);
     fixture_load(fixture);
 }
 
