@@ -36,6 +36,7 @@
     X(epoch_kept_of_refused, "KAFKA-9666", "a refused append bumps the producer epoch")           \
     X(duplicate_before_commit, "D1", "a duplicate does not wait for its original's commit")       \
     X(answers_out_of_order, "protocol", "answers leave as they are ready")                        \
+    X(turns_overtaken, "ours", "a Produce is overtaken by the next one between its turns")        \
     X(start_not_checkpointed, "D3", "DeleteRecords is forgotten at a restart")                    \
     X(tail_believed_after_failed_sync, "fsyncgate", "a restart believes what a failed sync left") \
     X(index_repaired_in_place, "ours", "a crash amid the repair of an index leaves half of it")   \

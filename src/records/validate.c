@@ -27,17 +27,11 @@ void validate_config_init(struct validate_config *config)
         config->compression_level[kind] = compression_level_default((enum compression)kind);
 }
 
-static enum err batch_check(const struct validation *v)
+static enum err numbers_check(const struct validation *v)
 {
     const struct batch_header *header = &v->header;
     int64_t range = (int64_t)header->last_offset_delta + 1;
 
-    if (v->info->batch_count != 1)
-        return why_set(v->why, ERR_INVALID_RECORD, "%u batches instead of one",
-                       v->info->batch_count);
-    if (header->magic != BATCH_MAGIC)
-        return why_set(v->why, ERR_INVALID_RECORD, "magic %d instead of %d", header->magic,
-                       BATCH_MAGIC);
     if (range <= 0)
         return why_set(v->why, ERR_INVALID_RECORD, "last offset delta %d is negative",
                        header->last_offset_delta);
@@ -54,6 +48,22 @@ static enum err batch_check(const struct validation *v)
         return why_set(v->why, ERR_INVALID_RECORD, "sequence %d of producer %lld",
                        header->base_sequence, (long long)header->producer_id);
     return OK;
+}
+
+static enum err batch_check(const struct validation *v)
+{
+    const struct batch_header *header = &v->header;
+    enum err err;
+
+    if (v->info->batch_count != 1)
+        return why_set(v->why, ERR_INVALID_RECORD, "%u batches instead of one",
+                       v->info->batch_count);
+    if (header->magic != BATCH_MAGIC)
+        return why_set(v->why, ERR_INVALID_RECORD, "magic %d instead of %d", header->magic,
+                       BATCH_MAGIC);
+    err = numbers_check(v);
+    v->info->has_invalid_numbers = err != OK;
+    return err;
 }
 
 /* ---- what comes out ---- */

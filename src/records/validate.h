@@ -55,12 +55,14 @@ struct append_info {
     int64_t record_count;      /* from the headers, magic 2 */
     int source_codec;          /* enum compression of the last compressed batch, else none */
     bool skipped_newer_epoch;  /* REPLICATION: batches of a later epoch were left out */
+    bool has_invalid_numbers;  /* append_validate: the header's offsets, count or sequence */
     /* The first batch's header, for verification and producer rules. */
     struct batch_header first;
     /* filled by append_validate on failure, in record order */
     struct record_error *record_errors;
     int32_t record_error_count;
-    struct slice message; /* for the response's error_message; null: none */
+    int32_t keyless_count; /* records of a compacted topic that have no key */
+    struct slice message;  /* for the response's error_message; null: none */
     /* set by the caller between append_scan and append_validate: the partition's name in texts */
     struct slice topic;
     int32_t partition;

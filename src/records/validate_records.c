@@ -73,6 +73,7 @@ static void record_check(struct validation *v, int64_t timestamp, int32_t offset
     const struct validate_config *config = v->config;
 
     if (config->compacted && !has_key) {
+        v->info->keyless_count++;
         record_error_add(v, key_error_text(v));
     } else if (!config->log_append_time && timestamp != TIMESTAMP_NONE) {
         if (timestamp_is_out_of_range(v, timestamp)) {

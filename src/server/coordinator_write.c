@@ -132,6 +132,8 @@ enum err runner_batch_append(struct coordinator_runner *runner, struct slice bat
         return why_set(why, ERR_STATE, "appended at %lld, not at %lld",
                        (long long)own->append.first_offset, (long long)runner->batch_base);
     runner->shard->metrics.bytes_in += batch.size_bytes;
+    runner->shard->metrics.messages_in +=
+        (uint64_t)(own->append.last_offset - own->append.first_offset + 1);
     return OK;
 }
 

@@ -151,6 +151,26 @@ static bool same_topic(const struct fetch_state *state,
                : slice_equal(topic->topic, part->params.topic);
 }
 
+/* Which errors Kafka counts as a failed fetch: none of what happens to clients of a broker that is well. */
+static bool is_failure(int16_t error_code)
+{
+    switch (err_from_wire(error_code)) {
+    case ERR_OFFSET_OUT_OF_RANGE:
+    case ERR_UNKNOWN_TOPIC_OR_PARTITION:
+    case ERR_UNKNOWN_TOPIC_ID:
+    case ERR_INCONSISTENT_TOPIC_ID:
+    case ERR_TOPIC_AUTHORIZATION_FAILED:
+    case ERR_NOT_LEADER_OR_FOLLOWER:
+    case ERR_REPLICA_NOT_AVAILABLE:
+    case ERR_FENCED_LEADER_EPOCH:
+    case ERR_UNKNOWN_LEADER_EPOCH:
+    case ERR_KAFKA_STORAGE_ERROR:
+        return false;
+    default:
+        return true;
+    }
+}
+
 /* is_sent: the session remembers it; otherwise it is only looked at how large it would be. */
 static int64_t topics_answer(struct fetch_state *state, struct fetch_response *response,
                              bool is_sent)
@@ -188,7 +208,8 @@ static int64_t topics_answer(struct fetch_state *state, struct fetch_response *r
                 topic->topic_id = part->params.topic_id;
                 topic->partitions = &data[at];
             }
-            metrics->fetch_requests_failed += is_sent && data[at].error_code != 0;
+            metrics->fetch_requests_failed +=
+                is_sent && data[at].error_code != 0 && is_failure(data[at].error_code);
             bytes += (int64_t)data[at].records.size_bytes;
             topic->partitions_count++;
             at++;
@@ -296,7 +317,8 @@ static void answer_send(struct fetch_state *state)
         session_make(state);
         fetch_memory_lend(state);
         bytes = topics_answer(state, response, true);
-        endpoints_answer(state, response);
+        if (state->replica_id < 0) /* a follower knows the brokers */
+            endpoints_answer(state, response);
         request->shard->metrics.bytes_out += (uint64_t)bytes;
     }
     response->session_id = state->session_id;

@@ -107,6 +107,7 @@ static enum err plain_append(struct marker_append *append)
     if (err != OK)
         return err == ERR_STATE ? ERR_NOT_LEADER_OR_FOLLOWER : err;
     partition->shard->metrics.bytes_in += sizeof append->bytes;
+    partition->shard->metrics.messages_in++;
     append->pending_count = 2;
     append->is_waiting = true;
     append->wait =

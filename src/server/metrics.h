@@ -28,8 +28,9 @@ struct shard_metrics {
     struct api_metrics *apis[METRICS_API_KEYS]; /* allocated at first use */
     uint64_t bytes_in, bytes_out;               /* of produce batches, of fetched bytes */
     uint64_t messages_in;
-    uint64_t produce_requests_failed, fetch_requests_failed; /* partitions */
-    uint64_t bytes_rejected;
+    uint64_t produce_requests_failed,
+        fetch_requests_failed; /* as Kafka's: docs/design/metrics.md */
+    uint64_t bytes_rejected;   /* of batches that are too large */
     uint64_t invalid_records_crc, invalid_records_sequence, no_key_compacted_topic;
     uint64_t requests_unknown;               /* not advertised: closed */
     uint64_t produce_delayed, fetch_delayed; /* waiting now */

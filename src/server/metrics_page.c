@@ -51,14 +51,16 @@ static void topics_write(const struct node_sample *sample, struct writer *out)
     one(out, "kafka_server_brokertopicmetrics_bytesrejected_total", "counter",
         "Bytes of batches above the size limit.", SUM(sample, metrics.bytes_rejected));
     one(out, "kafka_server_brokertopicmetrics_failedproducerequests_total", "counter",
-        "Partitions of Produce requests that failed.",
+        "Batches that failed, but for leadership, size, checksum or storage.",
         SUM(sample, metrics.produce_requests_failed));
     one(out, "kafka_server_brokertopicmetrics_failedfetchrequests_total", "counter",
-        "Partitions of Fetch requests that failed.", SUM(sample, metrics.fetch_requests_failed));
+        "Partitions whose fetch failed, but for leadership, offset or storage.",
+        SUM(sample, metrics.fetch_requests_failed));
     one(out, "kafka_server_brokertopicmetrics_invalidmessagecrcrecords_total", "counter",
         "Batches with a wrong checksum.", SUM(sample, metrics.invalid_records_crc));
     one(out, "kafka_server_brokertopicmetrics_invalidoffsetorsequencerecords_total", "counter",
-        "Batches with wrong offsets or sequences.", SUM(sample, metrics.invalid_records_sequence));
+        "Batches whose header tells of impossible offsets, counts or sequences.",
+        SUM(sample, metrics.invalid_records_sequence));
     one(out, "kafka_server_brokertopicmetrics_nokeycompactedtopicrecords_total", "counter",
         "Records without a key for a compacted topic.",
         SUM(sample, metrics.no_key_compacted_topic));

@@ -6,13 +6,15 @@
 #include "server/handlers/produce_internal.h"
 
 #include "base/assert.h"
+#include "base/bug.h"
 #include "server/handlers/handlers.h"
 
 /* ---- request-level checks ---- */
 
 struct produce_look {
     bool transactional;
-    bool mixed; /* more than one producer among the transactional batches */
+    bool has_producer; /* of a transactional batch */
+    bool mixed;        /* more than one of them */
     int64_t producer_id;
     int16_t producer_epoch;
 };
@@ -26,12 +28,15 @@ static void look_at(struct slice records, struct produce_look *look)
     /* What cannot be read is refused below, partition by partition. */
     if (slice_is_null(records) || batch_next(&rest, &batch) != OK || batch.size_bytes == 0 ||
         batch_header_read(batch, &header) != OK || header.magic < BATCH_MAGIC ||
-        !batch_is_transactional(&header) || !batch_has_producer(&header))
+        !batch_is_transactional(&header))
+        return;
+    look->transactional = true; /* with or without a producer */
+    if (!batch_has_producer(&header))
         return;
     look->mixed =
-        look->mixed || (look->transactional && (look->producer_id != header.producer_id ||
-                                                look->producer_epoch != header.producer_epoch));
-    look->transactional = true;
+        look->mixed || (look->has_producer && (look->producer_id != header.producer_id ||
+                                               look->producer_epoch != header.producer_epoch));
+    look->has_producer = true;
     look->producer_id = header.producer_id;
     look->producer_epoch = header.producer_epoch;
 }
@@ -288,6 +293,8 @@ static void parts_begin(struct produce_state *state)
     if (!parts_submit(state)) {
         deferred_init(&state->turn_end, parts_wait_a_turn);
         reactor_defer(reactor, &state->turn_end);
+        if (BUG_IS(turns_overtaken))
+            request_pass(request);
         return;
     }
     state->is_submitting = false;
@@ -324,9 +331,10 @@ static void parts_wait_a_turn(struct deferred *deferred)
 
 void handle_produce(struct request *request)
 {
-    const struct produce_request *body = request->body;
+    struct produce_request *body = request->body;
     struct produce_look look = {0};
     struct produce_state *state;
+    size_t count = partitions_count(body);
     enum err err = OK;
 
     for (int32_t i = 0; i < body->topic_data_count; i++)
@@ -342,11 +350,15 @@ void handle_produce(struct request *request)
                                   "Transactional records contained more than one producer ID");
         return;
     }
+    if (count > 1 && !produce_repeats_drop(body, count, &request->arena)) {
+        request_close(request, "no memory for a Produce request");
+        return;
+    }
     state = ARENA_NEW(&request->arena, struct produce_state);
     if (state) {
         state->request = request;
         state->acks = body->acks;
-        state->count = partitions_count(body);
+        state->count = count > 1 ? partitions_count(body) : count;
         state->is_admin_client = slice_equal_text(request->header.client_id, "__admin_client");
         state->err = err;
         list_init(&state->sent);

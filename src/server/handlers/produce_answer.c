@@ -170,7 +170,6 @@ void produce_answer(struct produce_state *state)
     /* Those that are home have their answers; the time of the others is out. */
     LIST_EACH (node, &state->sent)
         produce_part_answer(LIST_ITEM(node, struct produce_part, node));
-    request->shard->metrics.produce_requests_failed += state->failed;
     quota_apply(state);
     if (state->is_short) {
         request_close(request, "no memory for a Produce request");

@@ -54,8 +54,7 @@ static void part_fail(struct produce_part *part, enum err err)
     part->err = err;
     part->base_offset = -1;
     part->log_append_time_ms = -1;
-    shard->metrics.bytes_rejected += part->size_bytes;
-    /* These are known before the log was looked at, in Kafka; others tell the log's start. */
+    /* These are known before the log was looked at, in Kafka; others tell the log's start, and count as failures. */
     switch (err) {
     case ERR_NOT_LEADER_OR_FOLLOWER:
     case ERR_UNKNOWN_TOPIC_OR_PARTITION:
@@ -67,11 +66,12 @@ static void part_fail(struct produce_part *part, enum err err)
         break;
     default:
         part->log_start_offset = part->partition->log ? log_start_offset(part->partition->log) : -1;
+        shard->metrics.produce_requests_failed++;
     }
     if (err == ERR_CORRUPT_MESSAGE)
         shard->metrics.invalid_records_crc++;
-    if (err == ERR_OUT_OF_ORDER_SEQUENCE_NUMBER)
-        shard->metrics.invalid_records_sequence++;
+    if (err == ERR_MESSAGE_TOO_LARGE)
+        shard->metrics.bytes_rejected += part->size_bytes;
     part->pending_count = 1;
     part_settle(part);
 }
@@ -191,8 +191,8 @@ static void validated(struct produce_part *part, const struct append_info *info,
         failure->message = info->message;
         failure->record_errors = info->record_errors;
         failure->record_error_count = info->record_error_count;
-        if (info->record_error_count > 0 && part->partition->settings->validate.compacted)
-            part->partition->shard->metrics.no_key_compacted_topic++;
+        part->partition->shard->metrics.invalid_records_sequence += info->has_invalid_numbers;
+        part->partition->shard->metrics.no_key_compacted_topic += (uint64_t)info->keyless_count;
         part_fail(part, err);
         return;
     }

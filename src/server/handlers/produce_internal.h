@@ -103,6 +103,8 @@ void produce_part_refuse(struct produce_part *part, enum err err);
 /* produce_verify.c, on the owner. True: the part waits (it comes back by the queue) or was refused. */
 bool produce_verify(struct produce_part *part, const struct batch_header *header);
 struct produce_failure *produce_failure_of(struct produce_part *part);
+/* produce_repeats.c: of a partition that is named again the last one stays. `count`: partitions. False: no memory. */
+MUST_USE bool produce_repeats_drop(struct produce_request *body, size_t count, struct arena *arena);
 /* produce_answer.c */
 void produce_answer(struct produce_state *state);
 void produce_part_answer(struct produce_part *part); /* once */

@@ -17,6 +17,8 @@
 #include "protocol/generated/offset_for_leader_epoch_response.h"
 #include "protocol/generated/produce_request.h"
 #include "protocol/generated/produce_response.h"
+#include "records/crc32c.h"
+#include "records/records_internal.h"
 #include "server/partition_internal.h"
 
 typedef struct produce_response_partition_produce_response answer;
@@ -217,6 +219,24 @@ static void transactional_batches_need_an_id_and_a_coordinator(void **state)
     body = rig_produce_body(&rig, 0, rig_batch(&rig, &batch));
     body->transactional_id = SLICE("tx");
     assert_int_equal(end(rig_begin(&rig, 0, API_PRODUCE, 9, body, handle_produce))->error_code, 19);
+    rig_close(&rig);
+}
+
+/* Of a transaction is what says so: Kafka asks for the id whether a producer is named or not. */
+static void a_transactional_batch_without_producer_needs_a_transactional_id_too(void **state)
+{
+    struct rig rig;
+    struct slice bytes;
+    uint8_t *at;
+
+    UNUSED(state);
+    start(&rig, 1);
+    bytes = plain(&rig, 1);
+    at = (uint8_t *)(uintptr_t)bytes.data;
+    at[22] |= 0x10; /* the attributes say so, nothing else does */
+    put_u32(at + 17, crc32c(slice_sub(bytes, 21, SIZE_MAX)));
+    assert_int_equal(produce(&rig, 9, bytes)->error_code, 53);
+    assert_int_equal(produce(&rig, 9, plain(&rig, 1))->base_offset, 0);
     rig_close(&rig);
 }
 
@@ -744,6 +764,7 @@ int main(void)
         cmocka_unit_test(record_errors_name_the_records),
         cmocka_unit_test(repeated_batch_gets_the_offsets_of_the_first),
         cmocka_unit_test(transactional_batches_need_an_id_and_a_coordinator),
+        cmocka_unit_test(a_transactional_batch_without_producer_needs_a_transactional_id_too),
         cmocka_unit_test(later_batches_queue_behind_one_that_a_job_checks),
         cmocka_unit_test(log_append_time_is_stamped_and_told),
         cmocka_unit_test(not_leader_names_the_leader_and_its_endpoint),
