@@ -2,36 +2,24 @@
 /*
  * sim/actor_producer.c: produces numbered batches: acks 0, 1 or all, idempotent or not, several in flight. An
  * idempotent one sends again, in order, until it has an answer, as Kafka's client does; the others never send
- * again, so that nothing of theirs may be there twice.
+ * again, so that nothing of theirs may be there twice. A wide one sends batches of several partitions in one request of
+ * some hundred (producer_parcel.c), again as well as for the first time.
  */
 #include "batches.h"
-#include "peer.h"
-#include "world.h"
+#include "producer.h"
 
 #include "base/assert.h"
 #include "protocol/generated/api_keys.h"
 #include "protocol/generated/init_producer_id_request.h"
 #include "protocol/generated/init_producer_id_response.h"
-#include "protocol/generated/produce_request.h"
-#include "protocol/generated/produce_response.h"
 
 #include <stdlib.h>
 
 #define IN_FLIGHT_MAX 5 /* per partition, what an idempotent producer may have */
 #define TIMEOUT_MS 3000
-
-struct sending { /* one batch from its invention to its end */
-    struct peer_request request;
-    struct actor *actor;
-    struct sending *next; /* of its lane, in order */
-    struct slice batch;   /* malloc */
-    int64_t op;
-    int32_t slot, partition, topic; /* the incarnation it was made for */
-    struct uuid topic_id;
-    int32_t count, base_sequence;
-    bool is_in_flight;
-    bool is_maybe; /* an earlier attempt may have had its effect */
-};
+#define LANES (WORLD_SLOTS_MAX * WORLD_PARTITIONS_MAX)
+#define WIDE_ONE_IN 6
+#define WIDE_TRIES 12 /* to find partitions that take a batch */
 
 struct lane { /* one partition of one slot */
     struct sending *first, *last;
@@ -43,7 +31,8 @@ struct lane { /* one partition of one slot */
 
 struct producer {
     int16_t acks, version;
-    bool is_idempotent, is_compressing;
+    bool is_idempotent, is_compressing, is_wide;
+    struct random wide; /* of its own: that others are wide changes nothing in those that are not */
     int in_flight_max, batches_max;
     int64_t producer_id;
     int16_t epoch;
@@ -58,8 +47,8 @@ static void begin(struct actor *actor, int number)
     static const int16_t versions[] = {3, 7, 9, 11, 12, 13};
     struct producer *own = actor->own;
     struct random *random = &actor->random;
+    char stream[32];
 
-    UNUSED(number);
     own->acks = (int16_t)(random_chance(random, 2, 3) ? -1 : random_between(random, 0, 1));
     own->is_idempotent = own->acks != 0 && random_chance(random, own->acks == 1 ? 1 : 2, 3);
     own->version = versions[random_below(random, ARRAY_COUNT(versions))];
@@ -68,6 +57,11 @@ static void begin(struct actor *actor, int number)
     own->batches_max = (int)random_between(random, 20, 300);
     own->producer_id = -1;
     actor->tick_ms = random_between(random, 2, 30);
+    snprintf(stream, sizeof stream, "wide producer %d", number);
+    sim_random_init(actor->world->sim, &own->wide, stream);
+    own->is_wide = own->acks != 0 && random_chance(&own->wide, 1, WIDE_ONE_IN);
+    if (own->is_wide)
+        own->batches_max /= 2; /* several at a time */
 }
 
 static bool is_nothing_in_flight(const struct producer *own)
@@ -180,17 +174,13 @@ static void plain_refused(struct sending *sending, enum err err)
     sending_give_up(sending, err);
 }
 
-static void answered(void *context, struct peer_request *request, const void *response)
+void sending_answered(struct sending *sending,
+                      const struct produce_response_partition_produce_response *answer)
 {
-    struct sending *sending = context;
     struct producer *own = sending->actor->own;
-    struct world *world = sending->actor->world;
-    const struct produce_response *answer = response;
-    const struct produce_response_partition_produce_response *part;
     struct lane *lane = lane_of(sending);
     enum err err;
 
-    UNUSED(request);
     sending->is_in_flight = false;
     lane->in_flight--;
     if (!answer) {
@@ -201,16 +191,9 @@ static void answered(void *context, struct peer_request *request, const void *re
             sending_give_up(sending, ERR_NETWORK_EXCEPTION);
         return;
     }
-    if (answer->responses_count != 1 || answer->responses[0].partition_responses_count != 1) {
-        world_fail(world, "Produce answered another number of partitions");
-        return;
-    }
-    part = &answer->responses[0].partition_responses[0];
-    err = err_from_wire(part->error_code);
-    if (part->index != sending->partition)
-        world_fail(world, "Produce answered another partition");
+    err = err_from_wire(answer->error_code);
     if (err == OK || (err == ERR_DUPLICATE_SEQUENCE_NUMBER && own->is_idempotent))
-        sending_end(sending, HISTORY_OK, err == OK ? part->base_offset : -1, OK);
+        sending_end(sending, HISTORY_OK, err == OK ? answer->base_offset : -1, OK);
     else if (own->is_idempotent)
         idempotent_refused(sending, err);
     else
@@ -219,48 +202,35 @@ static void answered(void *context, struct peer_request *request, const void *re
 
 /* ---- sending ---- */
 
-static void sending_send(struct sending *sending)
+/* In one request, one of a lane at most. False: there is no connection. */
+static bool sendings_send(struct actor *actor, struct sending *const *sendings, int count)
 {
-    CLEANUP(arena_release) struct arena arena = {0};
-    struct actor *actor = sending->actor;
     struct producer *own = actor->own;
-    struct lane *lane = lane_of(sending);
-    struct produce_request body;
-    struct produce_request_topic_produce_data *topic;
-    struct produce_request_partition_produce_data *data;
+    int16_t version = own->version;
+    bool is_sent;
 
-    arena_init(&arena, &heap_allocator, SIZE_MAX);
-    topic = produce_request_topic_produce_data_array(&arena, 1);
-    data = produce_request_partition_produce_data_array(&arena, 1);
-    produce_request_init(&body);
-    body.acks = own->acks;
-    body.timeout_ms = (int32_t)TIMEOUT_MS / 2;
-    body.topic_data = topic;
-    body.topic_data_count = 1;
-    topic->name = slice_from_text(actor->world->slots[sending->slot].name);
-    topic->topic_id = sending->topic_id;
-    topic->partition_data = data;
-    topic->partition_data_count = 1;
-    data->index = sending->partition;
-    data->records = sending->batch;
-    sending->request.answered = answered;
-    sending->request.context = sending;
-    if (!peer_send(actor->peer, API_PRODUCE,
-                   actor->world->slots[sending->slot].is_churn ? 13 : own->version, &body,
-                   TIMEOUT_MS, own->acks == 0 ? NULL : &sending->request)) {
-        if (own->is_idempotent)
+    for (int i = 0; i < count; i++)
+        if (actor->world->slots[sendings[i]->slot].is_churn)
+            version = 13;
+    is_sent = parcel_send(actor, sendings, count, own->acks, version, TIMEOUT_MS,
+                          own->is_wide ? &own->wide : NULL);
+    for (int i = 0; i < count; i++) {
+        struct sending *sending = sendings[i];
+        struct lane *lane = lane_of(sending);
+
+        if (!is_sent && own->is_idempotent) {
             lane->must_rewind = true;
-        else
+        } else if (!is_sent) {
             sending_give_up(sending, ERR_NETWORK_EXCEPTION);
-        return;
+        } else if (own->acks == 0) {
+            sending->is_maybe = true;
+            sending_give_up(sending, OK);
+        } else {
+            sending->is_in_flight = true;
+            lane->in_flight++;
+        }
     }
-    if (own->acks == 0) {
-        sending->is_maybe = true;
-        sending_give_up(sending, OK);
-        return;
-    }
-    sending->is_in_flight = true;
-    lane->in_flight++;
+    return is_sent;
 }
 
 static struct sending *sending_new(struct actor *actor, int32_t slot_index, int32_t partition)
@@ -376,6 +346,87 @@ static void start_over(struct producer *own)
     own->producer_id = -1;
 }
 
+/* Each lane's first one, then each one's second, and so on: in order, and one of a lane at most in a request. */
+static void rewind_wide(struct actor *actor, struct sending **next, int count)
+{
+    while (count > 0) {
+        struct sending *rest[LANES];
+        int together = MIN(count, PARCEL_SENDINGS_MAX), left = 0;
+
+        for (int i = together; i < count; i++)
+            rest[left++] = next[i];
+        if (!sendings_send(actor, next, together)) {
+            for (int i = 0; i < left; i++)
+                lane_of(rest[i])->must_rewind = true;
+            return;
+        }
+        for (int i = 0; i < together; i++)
+            if (next[i]->next)
+                rest[left++] = next[i]->next;
+        memcpy(next, rest, (size_t)left * sizeof(*next));
+        count = left;
+    }
+}
+
+static void rewind_all(struct actor *actor)
+{
+    struct producer *own = actor->own;
+    struct sending *firsts[LANES];
+    int count = 0;
+
+    for (int i = 0; i < WORLD_SLOTS_MAX; i++) {
+        for (int k = 0; k < WORLD_PARTITIONS_MAX; k++) {
+            struct lane *again = &own->lanes[i][k];
+
+            if (!again->must_rewind || again->in_flight > 0)
+                continue;
+            again->must_rewind = false;
+            if (own->is_wide && again->first)
+                firsts[count++] = again->first;
+            for (struct sending *at = again->first, *next;
+                 at && !own->is_wide && !again->must_rewind; at = next) {
+                next = at->next;
+                again->must_rewind = !sendings_send(actor, &at, 1);
+            }
+        }
+    }
+    rewind_wide(actor, firsts, count);
+}
+
+/* A batch for each of some partitions, in one request. */
+static void wide_send(struct actor *actor)
+{
+    struct producer *own = actor->own;
+    struct world *world = actor->world;
+    struct sending *made[PARCEL_SENDINGS_MAX];
+    uint64_t taken = 0;
+    int count = 0;
+
+    if (world->phase != WORLD_FAULTS || own->is_starting || random_chance(&own->wide, 1, 4))
+        return;
+    for (int i = 0; i < WIDE_TRIES && count < PARCEL_SENDINGS_MAX && own->batches_max > 0; i++) {
+        int32_t at = (int32_t)random_below(&own->wide, (uint64_t)world->slot_count);
+        const struct slot *slot = &world->slots[at];
+        int32_t partition = (int32_t)random_below(&own->wide, (uint64_t)slot->partitions);
+        struct lane *lane = &own->lanes[at][partition];
+        uint64_t bit = UINT64_C(1) << (at * WORLD_PARTITIONS_MAX + partition);
+
+        if ((taken & bit) || !slot->is_live || lane->must_rewind ||
+            lane->count >= own->in_flight_max ||
+            (lane->generation != slot->generation && lane->first))
+            continue;
+        if (lane->generation != slot->generation) {
+            lane->generation = slot->generation;
+            lane->next_sequence = 0;
+        }
+        taken |= bit;
+        own->batches_max--;
+        made[count++] = sending_new(actor, at, partition);
+    }
+    if (count > 0)
+        (void)sendings_send(actor, made, count);
+}
+
 static void tick(struct actor *actor)
 {
     struct producer *own = actor->own;
@@ -383,6 +434,7 @@ static void tick(struct actor *actor)
     int32_t slot = (int32_t)random_below(&actor->random, (uint64_t)world->slot_count);
     int32_t partition = (int32_t)random_below(&actor->random, WORLD_PARTITIONS_MAX);
     struct lane *lane = &own->lanes[slot][partition];
+    struct sending *made;
 
     if (!peer_is_ready(actor->peer) || own->is_asking)
         return;
@@ -395,19 +447,10 @@ static void tick(struct actor *actor)
         id_ask(actor);
         return;
     }
-    for (int i = 0; i < WORLD_SLOTS_MAX; i++) {
-        for (int k = 0; k < WORLD_PARTITIONS_MAX; k++) {
-            struct lane *again = &own->lanes[i][k];
-
-            if (!again->must_rewind || again->in_flight > 0)
-                continue;
-            again->must_rewind = false;
-            for (struct sending *at = again->first, *next; at && !again->must_rewind; at = next) {
-                next = at->next;
-                sending_send(at);
-                again->must_rewind = !at->is_in_flight;
-            }
-        }
+    rewind_all(actor);
+    if (own->is_wide) {
+        wide_send(actor);
+        return;
     }
     if (world->phase != WORLD_FAULTS || own->batches_max == 0 || !world->slots[slot].is_live ||
         partition >= world->slots[slot].partitions || lane->must_rewind || own->is_starting ||
@@ -420,7 +463,8 @@ static void tick(struct actor *actor)
         lane->next_sequence = 0;
     }
     own->batches_max--;
-    sending_send(sending_new(actor, slot, partition));
+    made = sending_new(actor, slot, partition);
+    (void)sendings_send(actor, &made, 1);
 }
 
 static bool is_drained(const struct actor *actor)

@@ -100,6 +100,7 @@ static const struct {
     {BUG_epoch_kept_of_refused, PROBER, 200},
     {BUG_duplicate_before_commit, PROBER, 1000},
     {BUG_answers_out_of_order, PROBER, 200},
+    {BUG_turns_overtaken, WORLD, 1000},
     {BUG_start_not_checkpointed, PROBER, 500},
     {BUG_tail_believed_after_failed_sync, PROBER, 2000},
     {BUG_index_repaired_in_place, PROBER, 5000},

@@ -112,6 +112,7 @@ struct member {
     bool is_told_all;     /* modern: the coordinator knows the subscription */
     bool must_rejoin;
     bool has_dropped;     /* something since it asked to join: its leader was told that it has it */
+    int64_t dropped_ns;   /* when it last did */
     uint32_t waits_for;   /* slots: it was given partitions of a topic that is not there (yet) */
     uint32_t script_done; /* steps */
     int64_t join_op;
@@ -186,6 +187,8 @@ bool member_claims_are_denied(const struct member *member, const struct assigned
 /* The two protocols: one step each; leave in good order. */
 void member_classic_step(struct member *member);
 void member_classic_leave(struct member *member);
+/* It has let go of a name that its group, which was upgraded meanwhile, takes for the topic of now. */
+bool member_classic_asks_again(const struct member *member);
 void member_modern_step(struct member *member);
 void member_modern_leave(struct member *member);
 /* The heartbeat that it would send; what it makes of an answer, NULL: none came. */

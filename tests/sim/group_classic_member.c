@@ -288,6 +288,30 @@ static void join(struct member *member)
 
 /* ---- the whole ---- */
 
+/*
+ * An upgrade takes the names of the last classic assignment for the topics of its own time, and calls nobody who was given one of them
+ * (Kafka's ConsumerGroup.fromClassicGroup does the same, and counts those topics as seen). If a topic was made anew between the
+ * assignment and the upgrade, a client never notices: it goes on by name. This one has let go of the name with the
+ * old topic (member_resolve), knows of another leader, and asks what it has once whoever might call it has had time to.
+ */
+bool member_classic_asks_again(const struct member *member)
+{
+    const struct world_group *group = member->group;
+    int64_t patience_ns = (GROUP_SESSION_MS + GROUP_REBALANCE_MS) * MS;
+
+    if (member->state != MEMBER_IN || !member->has_dropped || is_led_by_coordinator(member) ||
+        sim_now_ns(member->actor->world->sim) < member->dropped_ns + patience_ns)
+        return false;
+    for (int i = 0; i < group->member_count; i++) {
+        const struct member *other = group->members[i];
+
+        if (other != member && other->state == MEMBER_IN &&
+            (!other->is_classic || is_led_by_coordinator(other)))
+            return true;
+    }
+    return false;
+}
+
 void member_classic_step(struct member *member)
 {
     struct world *world = member->actor->world;
@@ -300,6 +324,8 @@ void member_classic_step(struct member *member)
         topics_have_changed(member))
         member->must_rejoin = true;
     if (member->state == MEMBER_IN && waited_for_is_there(member))
+        member->must_rejoin = true;
+    if (member_classic_asks_again(member))
         member->must_rejoin = true;
     if (member->state != MEMBER_IN || member->must_rejoin) {
         /* What was processed is committed before others go on there, if it can be. */

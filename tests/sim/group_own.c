@@ -88,6 +88,7 @@ void member_resolve(struct member *member)
         owned_tell(member, owned, HISTORY_GROUP_GIVE_UP);
         member->owned[i--] = member->owned[--member->owned_count];
         member->has_dropped = true;
+        member->dropped_ns = sim_now_ns(member->actor->world->sim);
     }
 }
 

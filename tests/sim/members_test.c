@@ -272,6 +272,39 @@ static void claims_stand_until_a_join_without_them_is_answered(void **state)
     assert_true(member_claims_are_denied(&lab->member, both, 1));
 }
 
+/* Seed 405025: the topic was made anew between its assignment and an upgrade of its group, which took the name for the new one;
+ * the group may not become a classic one again, so nobody ever called it, and the partition was nobody's. */
+static void a_name_that_an_upgrade_took_for_another_topic_is_asked_for_again(void **state)
+{
+    struct lab *lab = *state;
+    struct assigned one = {.topic_id = {.bytes = {1}}, .partition = 0};
+    struct member other = {.actor = &lab->actor, .is_classic = true, .state = MEMBER_IN};
+
+    lab->member.group->members[0] = &lab->member;
+    lab->member.group->members[1] = &other;
+    lab->member.group->member_count = 2;
+    lab->member.state = MEMBER_IN;
+    snprintf(lab->member.leader, sizeof lab->member.leader, "leader");
+    topic_make(lab, 1);
+    assert_false(member_assign(&lab->member, &one, 1));
+    member_resolve(&lab->member);
+    topic_make(lab, 2);
+    member_resolve(&lab->member);
+    assert_false(member_classic_asks_again(&lab->member)); /* it may still be called */
+    lab->member.dropped_ns -= 4000 * MS;
+    assert_true(member_classic_asks_again(&lab->member));
+    /* a classic group: its leader looks at topics */
+    snprintf(other.leader, sizeof other.leader, "leader");
+    assert_false(member_classic_asks_again(&lab->member));
+    other.is_classic = false;
+    assert_true(member_classic_asks_again(&lab->member));
+    lab->member.leader[0] = '\0'; /* it has joined since: the coordinator told it what it has */
+    assert_false(member_classic_asks_again(&lab->member));
+    snprintf(lab->member.leader, sizeof lab->member.leader, "leader");
+    lab->member.has_dropped = false;
+    assert_false(member_classic_asks_again(&lab->member));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -284,6 +317,7 @@ int main(void)
         TEST(a_static_member_that_comes_back_joins_again_when_its_former_claims_are_denied),
         TEST(claims_that_the_group_has_forgotten_are_not_waited_for),
         TEST(claims_stand_until_a_join_without_them_is_answered),
+        TEST(a_name_that_an_upgrade_took_for_another_topic_is_asked_for_again),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
