@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Record batches built by hand, right and wrong."""
 import base64
+import gzip
 import struct
+
+GZIP = 1
 
 
 def crc32c_table():
@@ -42,12 +45,17 @@ def record(offset_delta, value, key=None, time_delta=0):
 
 
 def batch(values, base_offset=0, time=1_700_000_000_000, attributes=0, producer=(-1, -1, -1), magic=2,
-          wrong_crc=False, count=None, last_delta=None):
-    """A batch of uncompressed records of these values; the rest makes it wrong."""
-    records = b"".join(record(delta, value) for delta, value in enumerate(values))
+          wrong_crc=False, count=None, last_delta=None, keys=None, times=None, deltas=None):
+    """A batch of records of these values, compressed where the attributes say gzip; the rest makes it wrong, or
+    gives its records keys, times and offsets of their own."""
+    keys, times = keys or [None] * len(values), times or [time] * len(values)
+    records = b"".join(record(delta, value, key, at - time) for delta, value, key, at in zip(
+        deltas or range(len(values)), values, keys, times))
+    if attributes & 7 == GZIP:
+        records = gzip.compress(records, mtime=0)
     count = len(values) if count is None else count
     last_delta = len(values) - 1 if last_delta is None else last_delta
-    body = struct.pack(">hiqqqhii", attributes, last_delta, time, time, *producer, count) + records
+    body = struct.pack(">hiqqqhii", attributes, last_delta, time, max([time, *times]), *producer, count) + records
     crc = crc32c(body) ^ (1 if wrong_crc else 0)
     rest = struct.pack(">ibI", 0, magic, crc) + body
     return base64.b64encode(struct.pack(">qi", base_offset, len(rest)) + rest).decode()
@@ -88,7 +96,8 @@ def read_record(data, at):
 
 
 def parsed(text):
-    """What whole, uncompressed batches hold, a dictionary each; an incomplete one at the end is left out."""
+    """What whole batches hold, a dictionary each; an incomplete one at the end is left out. Records in a codec that
+    is not read here are named after it."""
     data, at, found = base64.b64decode(text), 0, []
     while at + 61 <= len(data):
         base, size, epoch = struct.unpack_from(">qii", data, at)
@@ -96,12 +105,19 @@ def parsed(text):
             break
         attributes, last, first_time, max_time, producer, producer_epoch, sequence, count = \
             struct.unpack_from(">hiqqqhii", data, at + 21)
-        place, records = at + 61, []
-        for _ in range(count):
-            each, place = read_record(data, place)
-            records.append([part.hex() if isinstance(part, bytes) else part for part in each])
         found.append({"offset": base, "leaderEpoch": epoch, "attributes": attributes, "lastDelta": last,
                       "firstTimestamp": first_time, "maxTimestamp": max_time, "producerId": producer,
-                      "producerEpoch": producer_epoch, "sequence": sequence, "data": records})
+                      "producerEpoch": producer_epoch, "sequence": sequence,
+                      "data": parsed_records(data[at + 61:at + 12 + size], attributes & 7, count)})
         at += 12 + size
     return found
+
+
+def parsed_records(data, codec, count):
+    if codec > GZIP:
+        return f"{count} records in codec {codec}"
+    data, place, records = gzip.decompress(data) if codec == GZIP else data, 0, []
+    for _ in range(count):
+        each, place = read_record(data, place)
+        records.append([part.hex() if isinstance(part, bytes) else part for part in each])
+    return records

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Requests of groups to Apache Kafka and to our node: the answers are equal field by field, step by step. The
-scenes are in wire_cases_groups.py; what is compared how, in wire_sides.py."""
+scenes are in wire_cases_groups.py and wire_cases_members.py; what is compared how, in wire_sides.py."""
 import json
 import re
 import time
@@ -10,15 +10,14 @@ import pytest
 import kafka
 import wire
 import wire_cases_groups as cases
+import wire_cases_members
 import wire_sides
 
 PROPERTIES = {"group.initial.rebalance.delay.ms": 0, "group.consumer.assignment.interval.ms": 0,
-              "group.consumer.min.assignment.interval.ms": 0}
-GIVEN = re.compile(r"wire-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-
-
-def codes(answer):
-    return {int(code) for code in re.findall(r'"errorCode": (-?\d+)', json.dumps(answer))}
+              "group.consumer.min.assignment.interval.ms": 0, "group.max.size": wire_cases_members.MEMBERS_MAX,
+              "group.consumer.max.size": wire_cases_members.MEMBERS_MAX}
+SCENES = {**cases.SCENES, **wire_cases_members.SCENES}
+GIVEN = re.compile(r"\b(wire|[ij])-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 class GroupSide(wire_sides.Side):
@@ -39,7 +38,7 @@ class GroupSide(wire_sides.Side):
             for step in scene:
                 answer = self.step(step, names, connections)
                 deadline = time.monotonic() + 20
-                while any(code in codes(answer) for code in step.settle) and time.monotonic() < deadline:
+                while wire_sides.passes(step, answer) and time.monotonic() < deadline:
                     time.sleep(0.1)
                     answer = self.step(step, names, connections)
                 wire_sides.keep(step, answer, names)
@@ -89,7 +88,7 @@ def node(sides):
     yield from wire_sides.alive(sides)
 
 
-@pytest.mark.parametrize("scene", cases.SCENES.values(), ids=[name.replace(" ", "-") for name in cases.SCENES])
+@pytest.mark.parametrize("scene", SCENES.values(), ids=[name.replace(" ", "-") for name in SCENES])
 def test_the_answers_are_equal(sides, node, scene):
     expected, found = [side.play(scene) for side in sides]
     asked = [step for step in scene if not step.hold]

@@ -3,7 +3,6 @@
 The scenes are in wire_cases_transactions.py; offsets of transactions are in wire_cases_groups.py."""
 import base64
 import json
-import re
 import time
 
 import pytest
@@ -30,12 +29,6 @@ def made(value):
                                  **{**options, "producer": tuple(options["producer"])})
         return {name: made(each) for name, each in value.items()}
     return [made(each) for each in value] if isinstance(value, list) else value
-
-
-def passes(step, answer):
-    text = json.dumps(answer)
-    found = {int(code) for code in re.findall(r'rrorCode": (-?\d+)', text)}
-    return any(each in found if isinstance(each, int) else each in text for each in step.settle)
 
 
 class TransactionSide(wire_sides.Side):
@@ -76,7 +69,7 @@ class TransactionSide(wire_sides.Side):
                     if not isinstance(answer, dict):
                         connection.socket.close()
                         connection = wire.Connection(self.node)
-                    if not passes(step, answer) or time.monotonic() > deadline:
+                    if not wire_sides.passes(step, answer) or time.monotonic() > deadline:
                         break
                     time.sleep(0.05)
                 wire_sides.keep(step, answer, names)

@@ -42,6 +42,13 @@ def produce(records, topic="plain", partition=1, acks=-1, by_id=False, **more):
         "partitionData": [{"index": partition, "records": records}]}], **more}
 
 
+def produce_twice(by_id):
+    """One record for a partition of `plain`, then two for the same one."""
+    body = produce(batch([b"first"]), by_id=by_id)
+    body["topicData"][0]["partitionData"].append({"index": 1, "records": batch([b"second", b"third"])})
+    return body
+
+
 def create(name, partitions=1, replicas=1, assignments=(), configs=(), only=True):
     return {"validateOnly": only, "timeoutMs": 10000, "topics": [{
         "name": name, "numPartitions": partitions, "replicationFactor": replicas,
@@ -405,6 +412,9 @@ EDGES = [
     ("a produce of a producer without epoch", "Produce", 9,
      produce(batch([b"x"], producer=(904, -1, 0)))),
     ("a fetch of a producer's batches", "Fetch", 16, fetch(partition=1, offset=10)),
+    ("a produce that names a partition twice", "Produce", 9, produce_twice(by_id=False)),
+    ("a produce that names a partition of an id twice", "Produce", 13, produce_twice(by_id=True)),
+    ("the end of what was named twice", "ListOffsets", 7, list_offsets(-1, partition=1)),
     *((f"a fetch cut after {size} bytes", "Fetch", 12, fetch(by_id=False, max_bytes=size))
       for size in (100, 150, 200, 1000)),
     ("a fetch of two partitions within one byte", "Fetch", 12, fetches(1, (0, 0), (1, 0))),
