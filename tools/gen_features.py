@@ -109,7 +109,9 @@ def span(pair):
 def api_section(apis, served):
     count = sum(1 for name in apis if any(name in served[one] for one in LISTENERS))
     out = ["## APIs", "",
-           f"{count} of Kafka's {len(apis)} APIs are answered. A dash: not advertised.", "",
+           f"{count} of Kafka's {len(apis)} APIs are answered. A dash: not advertised. ACL and delegation-token "
+           "APIs are answered as by a Kafka without authorizer and secret key: refused. Produce below version 3 is "
+           "advertised for old librdkafka, as Kafka does, and not decoded.", "",
            "| Key | API | Kafka 4.4 | Broker listener | Controller listener |",
            "|---|---|---|---|---|"]
     for api in sorted(apis.values(), key=lambda api: api.key):
@@ -153,7 +155,8 @@ def record_section(records, used):
     titles = {"record": "Metadata", "group": "Group coordinator", "share": "Share coordinator",
               "transaction": "Transaction coordinator", "data": "Control records, files and others"}
     out = ["## Records", "",
-           "The codec knows all of them; *read* and *written* say what the node does with them.",
+           "The codec knows all of them; *read* and *written* say what the node does with them (of ACLs and "
+           "delegation tokens, which another node wrote: keeps them, in its snapshots too).",
            "", "| Kind | Record | Versions | Node |", "|---|---|---|---|"]
     for kind, name, versions in records:
         out.append(f"| {titles[kind]} | {name} | {versions} | "

@@ -1,13 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * base/base_internal.h: exact conversion between binary64 and decimal digits, shared by fmt and parse.
+ * base/base_internal.h: exact conversion between binary64 and decimal digits, shared by fmt and parse; the fields of log
+ * lines, made by fmt for log.
  */
 #ifndef BASE_BASE_INTERNAL_H
 #define BASE_BASE_INTERNAL_H
 
 #include "base/macros.h"
 
+#include <stdarg.h>
 #include <stdbool.h>
+
+/* The fields of a log line, cut at the bound: fmt_list, but the texts that %s and %c put in (without padding) stay one
+ * value each. `"` and `\` get a backslash, a line break becomes \n, other control bytes and bytes that are no UTF-8
+ * \xNN. A whole value with a space that the format has not in quotes gets them; in a part of one a space is \x20. */
+void fields_list(char *out, size_t capacity_bytes, const char *format, va_list list)
+    PRINTF_LIKE(3, 0);
 
 /* Digits that tell every double from every tie between two of them: more never change a result but
  * as one bit "something non-zero follows". */

@@ -8,6 +8,7 @@
 
 #include "base/assert.h"
 #include "base/base_internal.h"
+#include "base/utf8.h"
 
 #include <stdbool.h>
 #include <string.h>
@@ -16,6 +17,8 @@ struct output {
     char *data;
     size_t capacity_bytes;
     size_t size_bytes; /* of the whole text, beyond the capacity too */
+    bool is_fields;    /* of a log line: texts are escaped */
+    bool is_quoted;    /* fields: the format has opened a quote */
 };
 
 enum length {
@@ -35,6 +38,7 @@ struct conversion {
     bool plus;
     bool space;
     bool alternative;
+    bool is_value; /* fields: nothing else stands between its = and the next field */
     size_t width;
     bool has_precision;
     size_t precision;
@@ -55,6 +59,35 @@ static void put_repeated(struct output *out, char character, size_t count)
         memset(out->data + out->size_bytes, character,
                MIN(count, out->capacity_bytes - out->size_bytes));
     out->size_bytes += count;
+}
+
+/* Out of line: ordinary texts are in the way of requests, and do without it. */
+static __attribute__((noinline)) void put_escaped(struct output *out, const struct conversion *c,
+                                                  const char *text, size_t size_bytes)
+{
+    bool wraps = c->is_value && !out->is_quoted && memchr(text, ' ', size_bytes);
+    size_t step;
+
+    put(out, "\"", wraps);
+    for (size_t i = 0; i < size_bytes && out->size_bytes < out->capacity_bytes; i += step) {
+        const char *at = text + i;
+        size_t bytes = utf8_character_bytes((const uint8_t *)at, size_bytes - i);
+        uint8_t byte = (uint8_t)*at;
+
+        step = MAX(bytes, (size_t)1);
+        if (byte == '\n') {
+            put(out, "\\n", 2);
+        } else if (bytes == 0 || byte < ' ' || byte == 0x7f ||
+                   (byte == ' ' && !wraps && !out->is_quoted)) {
+            put(out, "\\x", 2);
+            put(out, &"0123456789abcdef"[byte >> 4], 1);
+            put(out, &"0123456789abcdef"[byte & 15], 1);
+        } else {
+            put(out, "\\", byte == '"' || byte == '\\');
+            put(out, at, step);
+        }
+    }
+    put(out, "\"", wraps);
 }
 
 static void put_text(struct output *out, const struct conversion *c, const char *text,
@@ -306,7 +339,10 @@ static void put_string(struct output *out, const struct conversion *c, const cha
     } else {
         size_bytes = strlen(text);
     }
-    put_text(out, c, text, size_bytes);
+    if (out->is_fields)
+        put_escaped(out, c, text, size_bytes);
+    else
+        put_text(out, c, text, size_bytes);
 }
 
 static void put_conversion(struct output *out, const struct conversion *c, char letter,
@@ -326,7 +362,10 @@ static void put_conversion(struct output *out, const struct conversion *c, char 
     case 'c':
         ASSERT(c->length == LENGTH_INT);
         character = (char)va_arg(arguments->list, int);
-        put_text(out, c, &character, 1);
+        if (out->is_fields)
+            put_escaped(out, c, &character, 1);
+        else
+            put_text(out, c, &character, 1);
         return;
     case 'd':
     case 'i':
@@ -359,13 +398,24 @@ static void put_conversion(struct output *out, const struct conversion *c, char 
     }
 }
 
-size_t fmt_list(char *out, size_t capacity_bytes, const char *format, va_list list)
+/* Whether the text of the format so far ends inside quotes. */
+static void quotes_pass(struct output *out, const char *text, size_t size_bytes)
 {
-    struct output output = {out, capacity_bytes > 0 ? capacity_bytes - 1 : 0, 0};
+    for (size_t i = 0; i < size_bytes; i++)
+        out->is_quoted ^= text[i] == '"';
+}
+
+static size_t put_all(char *out, size_t capacity_bytes, const char *format, va_list list,
+                      bool is_fields)
+{
+    struct output output = {.data = out,
+                            .capacity_bytes = capacity_bytes > 0 ? capacity_bytes - 1 : 0,
+                            .is_fields = is_fields};
     struct arguments arguments;
 
     va_copy(arguments.list, list);
     while (*format) {
+        const char *begin = format;
         size_t plain = strcspn(format, "%");
         struct conversion conversion;
 
@@ -375,6 +425,11 @@ size_t fmt_list(char *out, size_t capacity_bytes, const char *format, va_list li
             break;
         format++;
         conversion = read_conversion(&format, &arguments);
+        if (is_fields) {
+            quotes_pass(&output, begin, plain);
+            conversion.is_value =
+                plain > 0 && begin[plain - 1] == '=' && (format[1] == ' ' || format[1] == 0);
+        }
         put_conversion(&output, &conversion, *format, &arguments);
         format++;
     }
@@ -382,6 +437,16 @@ size_t fmt_list(char *out, size_t capacity_bytes, const char *format, va_list li
     if (capacity_bytes > 0)
         out[MIN(output.size_bytes, capacity_bytes - 1)] = 0;
     return output.size_bytes;
+}
+
+size_t fmt_list(char *out, size_t capacity_bytes, const char *format, va_list list)
+{
+    return put_all(out, capacity_bytes, format, list, false);
+}
+
+void fields_list(char *out, size_t capacity_bytes, const char *format, va_list list)
+{
+    put_all(out, capacity_bytes, format, list, true);
 }
 
 size_t fmt(char *out, size_t capacity_bytes, const char *format, ...)

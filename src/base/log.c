@@ -4,7 +4,7 @@
  */
 #include "base/log.h"
 
-#include "base/fmt.h"
+#include "base/base_internal.h"
 
 #define FIELDS_BYTES (2 * KIB) /* with NUL */
 
@@ -17,7 +17,7 @@ void log_event(struct logger *logger, enum log_level level, const char *module, 
     if (!logger || level < logger->level)
         return;
     va_start(arguments, format);
-    fmt_list(fields, sizeof fields, format, arguments);
+    fields_list(fields, sizeof fields, format, arguments);
     va_end(arguments);
     logger->write(logger, level, module, event, fields);
 }

@@ -22,13 +22,15 @@ enum log_level {
 
 struct logger {
     /* Writes one line. `fields` is a formatted "key=value key=value" text; values with spaces are in
-     * double quotes. Called from any thread. */
+     * double quotes. `"` and `\` inside a value have a backslash before them, a line break is \n, another control
+     * byte and one that is no UTF-8 \xNN, a space in a part of a value \x20. Called from any thread. */
     void (*write)(struct logger *self, enum log_level level, const char *module, const char *event,
                   const char *fields);
     enum log_level level; /* below it nothing is formatted */
 };
 
-/* NULL logger: dropped. Truncated at 2 KiB. */
+/* NULL logger: dropped. Truncated at 2 KiB. Whatever %s, %.*s and %c put in (what a peer calls itself) stays inside its
+ * value, with quotes around it in the format or without; so a format holds the keys, and no %s a whole field. */
 void log_event(struct logger *logger, enum log_level level, const char *module, const char *event,
                const char *format, ...) PRINTF_LIKE(5, 6);
 

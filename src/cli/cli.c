@@ -74,6 +74,14 @@ static void help_print(FILE *out)
             "\n`barnabas help COMMAND` tells more; `barnabas --version` prints the version.\n");
 }
 
+int command_printed(int status)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return status;
+    fputs("barnabas: standard output takes no more\n", stderr);
+    return status == CLI_OK ? CLI_FAILED : status;
+}
+
 static int unknown_command(const char *name)
 {
     const char *near = cli_suggest(name);
@@ -109,14 +117,14 @@ int cli_main(int argc, char **argv)
     }
     if (strcmp(argv[1], "--version") == 0) {
         printf("barnabas %s\n", BARNABAS_VERSION);
-        return CLI_OK;
+        return command_printed(CLI_OK);
     }
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
         strcmp(argv[1], "help") == 0) {
         if (argc > 2)
             return command_help(argv[2]);
         help_print(stdout);
-        return CLI_OK;
+        return command_printed(CLI_OK);
     }
     command = command_find(argv[1]);
     if (!command)

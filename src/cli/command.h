@@ -20,6 +20,9 @@ struct command {
     int (*run)(int argc, char **argv);
 };
 
+/* The end of a command whose result is what it printed: its status, CLI_FAILED where standard output did not take it. */
+int command_printed(int status);
+
 extern const struct command protocol_command;
 extern const struct command start_command;
 extern const struct command storage_command;

@@ -114,9 +114,7 @@ static int bytes_print(struct slice bytes, enum byte_form form)
             printf("%02x", bytes.data[i]);
         putchar('\n');
     }
-    if (fflush(stdout) != 0 || ferror(stdout))
-        return fail("output", ERR_IO, NULL);
-    return CLI_OK;
+    return command_printed(CLI_OK);
 }
 
 /* ---- headers ---- */
@@ -287,7 +285,7 @@ static int list(void)
                api->request->version_max, api->listeners & API_LISTENER_BROKER ? "broker " : "",
                api->listeners & API_LISTENER_CONTROLLER ? "controller " : "",
                api->latest_version_unstable ? "(latest unstable)" : "");
-    return CLI_OK;
+    return command_printed(CLI_OK);
 }
 
 /* Fills api, is_request and type from the words behind decode or encode. */
@@ -339,7 +337,7 @@ static int protocol_run(int argc, char **argv)
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
             fputs(usage, stdout);
-            return CLI_OK;
+            return command_printed(CLI_OK);
         }
         if (strcmp(argv[i], "--header") == 0)
             task.with_header = true;

@@ -56,7 +56,7 @@ static enum err file_read(struct start *start, struct why *why)
     struct slice name = SLICE("built-in");
 
     if (start->path) {
-        enum err err = os_read_whole(start->os, start->path, &start->arena, FILE_BYTES_MAX, &text);
+        enum err err = os_read_stream(start->os, start->path, &start->arena, FILE_BYTES_MAX, &text);
 
         if (err != OK)
             return why_set(why, err, "%s: %s", start->path, err_text(err));
@@ -214,7 +214,7 @@ static int run(int argc, char **argv)
 
     if (argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
         fputs(usage, stdout);
-        return CLI_OK;
+        return command_printed(CLI_OK);
     }
     assert_hook_set(assertion_tell);
     err = os_real_create(&real, &start.os);

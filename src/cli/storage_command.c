@@ -138,7 +138,7 @@ int storage_config_load(struct storage_task *task)
     struct config_layers layers = {.file = &file};
     struct config_report report;
     struct slice text;
-    enum err err = os_read_whole(task->os, path, &task->arena, CONFIG_BYTES_MAX, &text);
+    enum err err = os_read_stream(task->os, path, &task->arena, CONFIG_BYTES_MAX, &text);
 
     if (err != OK)
         return storage_refuse("%s: %s", path, err_text(err));
@@ -235,6 +235,19 @@ static int version_mapping_command(struct storage_task *task, int argc, char **a
     return CLI_OK;
 }
 
+/* Behind the equals sign, without blanks around it. */
+static struct slice version_text(struct slice text)
+{
+    const uint8_t *equals = memchr(text.data, '=', text.size_bytes);
+
+    text = slice_sub(text, (size_t)(equals - text.data) + 1, text.size_bytes);
+    while (text.size_bytes > 0 && text.data[0] <= ' ')
+        text = slice_sub(text, 1, text.size_bytes);
+    while (text.size_bytes > 0 && text.data[text.size_bytes - 1] <= ' ')
+        text.size_bytes--;
+    return text;
+}
+
 static int dependency_print(struct slice text)
 {
     struct feature_level level;
@@ -249,9 +262,7 @@ static int dependency_print(struct slice text)
             SLICE_ARGS(text));
     if (format_level_parse(text, &level, &why) != OK)
         return storage_refuse("Invalid version format: %.*s for feature %.*s",
-                              (int)(text.size_bytes - level.name.size_bytes - 1),
-                              (const char *)text.data + level.name.size_bytes + 1,
-                              SLICE_ARGS(level.name));
+                              SLICE_ARGS(version_text(text)), SLICE_ARGS(level.name));
     feature = feature_find(level.name);
     if (!feature)
         return storage_refuse("Unknown feature: %.*s", SLICE_ARGS(level.name));
@@ -289,12 +300,13 @@ static int feature_dependencies_command(struct storage_task *task, int argc, cha
 static const struct {
     const char *name;
     int (*run)(struct storage_task *task, int argc, char **argv);
+    bool is_printed; /* what it tells is all that it does */
 } subcommands[] = {
-    {"format", storage_format_command},
-    {"info", storage_info_command},
-    {"version-mapping", version_mapping_command},
-    {"feature-dependencies", feature_dependencies_command},
-    {"random-uuid", random_uuid_command},
+    {"format", storage_format_command, false},
+    {"info", storage_info_command, true},
+    {"version-mapping", version_mapping_command, true},
+    {"feature-dependencies", feature_dependencies_command, true},
+    {"random-uuid", random_uuid_command, true},
 };
 
 static bool asks_help(int argc, char **argv)
@@ -313,7 +325,7 @@ static int storage_run(int argc, char **argv)
 
     if (asks_help(argc, argv)) {
         fputs(usage, stdout);
-        return CLI_OK;
+        return command_printed(CLI_OK);
     }
     if (argc < 2)
         return storage_usage_error("a subcommand is expected", NULL);
@@ -325,6 +337,8 @@ static int storage_run(int argc, char **argv)
             status = storage_usage_error("no subcommand", argv[1]);
         else if (strcmp(argv[1], subcommands[i].name) == 0) {
             status = subcommands[i].run(&task, argc - 2, argv + 2);
+            if (subcommands[i].is_printed)
+                status = command_printed(status);
             break;
         }
     }

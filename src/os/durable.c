@@ -9,8 +9,10 @@
 
 #include "base/bug.h"
 #include "base/fmt.h"
+#include "base/writer.h"
 
 #define PATH_BYTES 4096
+#define STREAM_BYTES (16 * KIB)
 #define SUFFIX ".tmp"
 
 /* The directory that holds `path`; `path` itself is known to fit. */
@@ -82,4 +84,26 @@ enum err os_read_whole(struct os *os, const char *path, struct arena *arena, siz
     TRY(os_file_read(file, data, (size_t)size_bytes, 0, &read_bytes));
     *out = slice_of(data, read_bytes);
     return OK;
+}
+
+enum err os_read_stream(struct os *os, const char *path, struct arena *arena, size_t limit_bytes,
+                        struct slice *out)
+{
+    CLEANUP(os_file_close) struct os_file *file = NULL;
+    CLEANUP(writer_release) struct writer bytes;
+    uint8_t piece[STREAM_BYTES];
+    size_t read_bytes;
+
+    *out = SLICE_NULL;
+    writer_init(&bytes, &heap_allocator, SIZE_MAX);
+    TRY(os_file_open(os, path, OS_OPEN_READ, &file));
+    do {
+        TRY(os_file_read(file, piece, sizeof piece, (int64_t)bytes.size_bytes, &read_bytes));
+        if (read_bytes > limit_bytes - bytes.size_bytes)
+            return ERR_TOO_LARGE;
+        writer_bytes(&bytes, piece, read_bytes);
+        TRY(writer_error(&bytes));
+    } while (read_bytes == sizeof piece);
+    *out = arena_copy(arena, slice_of(bytes.data ? bytes.data : piece, bytes.size_bytes));
+    return slice_is_null(*out) ? ERR_NO_MEMORY : OK;
 }

@@ -220,10 +220,22 @@ void os_usage(struct os *os, struct os_usage *out);
  * of a large one: for whoever has been idle. */
 void os_memory_trim(struct os *os);
 /* Calls `notify(context, signal)` on an unspecified thread for SIGTERM, SIGINT and SIGHUP, from now on
- * to the next os_on_signal; NULL: no more, and none is running after it. What `notify` uses, a reactor
+ * to the next os_on_signal; NULL: no more, and none is running after it. Those that the process was
+ * started with as ignored (nohup, a script's background) stay so. What `notify` uses, a reactor
  * for one, is released after that. On one thread, before others were started by foreign means. */
 MUST_USE enum err os_on_signal(struct os *os, void (*notify)(void *context, int signal),
                                void *context);
+/* Standard output, always the real machine's: what is written to a pipe or a terminal that nobody reads does not wait.
+ * (Where that cannot be had, of a socket or without /proc, it may for what os_output_wait had not said.) */
+struct os_output {
+    int fd;
+};
+struct os_output os_output_open(void); /* after os_real_create, which sees to a closed one */
+void os_output_close(struct os_output *output);
+/* Whether there is room within wait_ms: in a pipe for 4 KiB, in a terminal for something; of what failed there is. */
+bool os_output_wait(const struct os_output *output, int wait_ms);
+/* How many bytes it took; 0: there is no room, or it failed. Up to 4 KiB go into a pipe whole. */
+size_t os_output_put(const struct os_output *output, const void *bytes, size_t size_bytes);
 
 /* ---- making a machine ---- */
 struct os_real_options {
@@ -239,5 +251,8 @@ MUST_USE enum err os_durable_replace(struct os *os, const char *path, const stru
 /* The whole file in arena memory; ERR_TOO_LARGE above limit_bytes. Blocking. */
 MUST_USE enum err os_read_whole(struct os *os, const char *path, struct arena *arena,
                                 size_t limit_bytes, struct slice *out);
+/* The same to its end, whatever it is: of a pipe or a device nobody knows the size before. For what people name. */
+MUST_USE enum err os_read_stream(struct os *os, const char *path, struct arena *arena,
+                                 size_t limit_bytes, struct slice *out);
 
 #endif

@@ -5,6 +5,7 @@
 #include "os/real_internal.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/random.h>
 #include <sys/resource.h>
@@ -138,6 +139,16 @@ static void descriptors_raise(void)
     (void)setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+/* A parent may have closed standard input, output or error. The next files would get these numbers, and what is
+ * printed would be written into them. What stands there instead takes and gives nothing. */
+static enum err standard_descriptors_hold(void)
+{
+    for (int fd = 0; fd <= 2; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && errno == EBADF && open("/", O_PATH | O_CLOEXEC) < 0)
+            return real_err(errno);
+    return OK;
+}
+
 enum err os_real_create(const struct os_real_options *options, struct os **out)
 {
     struct real_os *real = ALLOCATOR_NEW(&heap_allocator, struct real_os);
@@ -149,6 +160,11 @@ enum err os_real_create(const struct os_real_options *options, struct os **out)
     if (!real)
         return ERR_NO_MEMORY;
     real->base.table = &real_table;
+    err = standard_descriptors_hold();
+    if (err != OK) {
+        ALLOCATOR_DELETE(&heap_allocator, real);
+        return err;
+    }
     descriptors_raise();
     if (thread_count <= 0) {
         thread_count = real_core_count(&real->base);
@@ -169,7 +185,9 @@ enum err os_real_create(const struct os_real_options *options, struct os **out)
         os_release(out);
         return err;
     }
-    /* A peer that closes is an error of the write, not a death of the process. */
+    /* A peer that closes is an error of the write, not a death of the process, and so is a file that may grow no
+     * more (ulimit -f), were it the one that log lines go to. */
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);
     return OK;
 }

@@ -153,6 +153,8 @@ enum err real_file_read(struct os_file *file, void *buffer, size_t size_bytes,
         ssize_t got = pread(real->fd, (uint8_t *)buffer + done, size_bytes - done,
                             position_bytes + (int64_t)done);
 
+        if (got < 0 && errno == ESPIPE) /* has no positions: what comes next */
+            got = read(real->fd, (uint8_t *)buffer + done, size_bytes - done);
         if (got < 0 && (errno == EINTR || (errno == EINVAL && leave_direct(real))))
             continue;
         if (got < 0)

@@ -42,6 +42,16 @@ static void close_all(struct signals *signals)
         close(signals->stop_fd);
 }
 
+/* Whoever had a signal ignored for this process (nohup, a shell for what runs in the background) meant it. Blocked,
+ * it would reach the descriptor all the same. */
+static void add_unless_ignored(sigset_t *wanted, int signal)
+{
+    struct sigaction now;
+
+    if (sigaction(signal, NULL, &now) < 0 || now.sa_handler != SIG_IGN)
+        sigaddset(wanted, signal);
+}
+
 enum err real_on_signal(struct os *os, void (*notify)(void *context, int signal), void *context)
 {
     struct signals *signals = &CONTAINER_OF(os, struct real_os, base)->signals;
@@ -52,9 +62,9 @@ enum err real_on_signal(struct os *os, void (*notify)(void *context, int signal)
     if (!notify)
         return OK;
     sigemptyset(&wanted);
-    sigaddset(&wanted, SIGTERM);
-    sigaddset(&wanted, SIGINT);
-    sigaddset(&wanted, SIGHUP);
+    add_unless_ignored(&wanted, SIGTERM);
+    add_unless_ignored(&wanted, SIGINT);
+    add_unless_ignored(&wanted, SIGHUP);
     signals->notify = notify;
     signals->context = context;
     signals->signal_fd = signalfd(-1, &wanted, SFD_CLOEXEC | SFD_NONBLOCK);

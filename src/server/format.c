@@ -16,6 +16,7 @@
 #include "storage/storage.h"
 
 #define PATH_BYTES 4096
+#define VERSION_UNREADABLE (-2) /* in place of a version: the disk does not give it */
 #define METADATA_LOG_NAME "__cluster_metadata-0"
 
 struct formatting {
@@ -23,7 +24,8 @@ struct formatting {
     const struct format_options *options;
     struct format_plan plan;
     struct meta_properties *found; /* one per directory */
-    size_t formatted_count;
+    struct why *reasons;           /* the same: why it is passed over */
+    size_t formatted_count, unreadable_count;
     struct random random;
     struct arena arena;
     struct writer *report;
@@ -66,6 +68,27 @@ static enum err directory_check(struct formatting *formatting, const char *path,
     return OK;
 }
 
+/* Whether the disk refused, or gave what is no such file: nothing of this process. */
+static bool is_of_disk(enum err err)
+{
+    return err == ERR_IO || err == ERR_PERMISSION || err == ERR_FORMAT || err == ERR_TOO_LARGE;
+}
+
+/* One disk that failed must not keep a node of several from its start, before which many a script formats what is not:
+ * as in Kafka it is passed over, and offline when the node starts. */
+static enum err unreadable_tell(struct formatting *formatting)
+{
+    const struct format_options *options = formatting->options;
+
+    for (size_t i = 0; i < options->directory_count; i++)
+        if (formatting->found[i].version == VERSION_UNREADABLE)
+            say(formatting, "I/O error trying to read log directory %s. Ignoring...\n  %s\n",
+                options->directories[i], formatting->reasons[i].text);
+    if (formatting->unreadable_count == options->directory_count)
+        return why_set(formatting->why, ERR_IO, "No available log directories to format.");
+    return OK;
+}
+
 /* Reads what is there; the first formatted directory is an error unless they are to be left alone. */
 static enum err directories_look(struct formatting *formatting)
 {
@@ -75,8 +98,16 @@ static enum err directories_look(struct formatting *formatting)
     for (size_t i = 0; i < options->directory_count; i++) {
         const char *path = options->directories[i];
         struct meta_properties *found = &formatting->found[i];
+        struct why *why = &formatting->reasons[i];
+        enum err err = meta_properties_read(formatting->os, path, &formatting->arena, found, why);
 
-        TRY(meta_properties_read(formatting->os, path, &formatting->arena, found, formatting->why));
+        if (is_of_disk(err)) {
+            *found = (struct meta_properties){.version = VERSION_UNREADABLE, .node_id = -1};
+            formatting->unreadable_count++;
+            continue;
+        }
+        if (err != OK)
+            return why_set(formatting->why, err, "%s", why->text);
         TRY(directory_check(formatting, path, found));
         if (found->version >= 0 && !first)
             first = path;
@@ -87,7 +118,7 @@ static enum err directories_look(struct formatting *formatting)
             "Log directory %s is already formatted. Use --ignore-formatted to ignore this "
             "directory and format the others.",
             first);
-    return OK;
+    return unreadable_tell(formatting);
 }
 
 /* A new directory is there after a power cut only if the one that names it was synced. */
@@ -270,7 +301,8 @@ static enum err run(struct formatting *formatting)
     os_entropy(formatting->os, formatting->random.state, sizeof formatting->random.state);
     formatting->found =
         ARENA_ARRAY(&formatting->arena, struct meta_properties, options->directory_count);
-    if (!formatting->found)
+    formatting->reasons = ARENA_ARRAY(&formatting->arena, struct why, options->directory_count);
+    if (!formatting->found || !formatting->reasons)
         return ERR_NO_MEMORY;
     TRY(format_plan_make(options, &formatting->random, &formatting->arena, &formatting->plan,
                          formatting->why));
@@ -278,13 +310,13 @@ static enum err run(struct formatting *formatting)
     for (size_t i = 0; i < options->directory_count; i++)
         if (formatting->found[i].version >= 0)
             TRY(directory_settle(formatting, options->directories[i]));
-    if (formatting->formatted_count == options->directory_count) {
+    if (formatting->formatted_count + formatting->unreadable_count == options->directory_count) {
         say(formatting, "All of the log directories are already formatted.\n");
         return OK;
     }
     say_plan(formatting);
     for (size_t i = 0; i < options->directory_count; i++)
-        if (formatting->found[i].version < 0)
+        if (formatting->found[i].version == -1)
             TRY(directory_format(formatting, options->directories[i]));
     return OK;
 }

@@ -83,7 +83,8 @@ MUST_USE enum err format_snapshot_write(const struct format_options *options,
                                         const struct format_times *times, struct arena *arena,
                                         struct writer *out);
 
-/* Formats every directory that is not. Lines for people go to `report`. Blocking. ERR_USAGE: options;
+/* Formats every directory that is not; one that cannot be read for its disk is passed over, and said. Lines for
+ * people go to `report`. Blocking. ERR_USAGE: options;
  * ERR_EXISTS: a directory is formatted and ignore_formatted is not set; ERR_INCONSISTENT_CLUSTER_ID,
  * ERR_CONFIG: formatted for another cluster or node; ERR_IO and its kin. `why` says it in Kafka's
  * words. */

@@ -5,6 +5,7 @@
 #include "server/metrics_text.h"
 
 #include "base/fmt.h"
+#include "base/utf8.h"
 
 void metrics_text(struct writer *out, const char *words)
 {
@@ -13,15 +14,23 @@ void metrics_text(struct writer *out, const char *words)
 
 void metrics_label(struct writer *out, struct slice value)
 {
-    for (size_t i = 0; i < value.size_bytes; i++) {
-        uint8_t byte = value.data[i];
+    size_t bytes;
 
-        if (byte == '\\' || byte == '"')
-            writer_u8(out, '\\');
-        if (byte == '\n')
+    for (size_t i = 0; i < value.size_bytes; i += MAX(bytes, (size_t)1)) {
+        uint8_t byte = value.data[i];
+        char text[8];
+
+        bytes = utf8_character_bytes(value.data + i, value.size_bytes - i);
+        if (byte == '\n') {
             metrics_text(out, "\\n");
-        else
-            writer_u8(out, byte);
+        } else if (bytes == 0 || byte < ' ') {
+            (void)fmt(text, sizeof text, "\\\\x%02X", (unsigned)byte);
+            metrics_text(out, text);
+        } else {
+            if (byte == '\\' || byte == '"')
+                writer_u8(out, '\\');
+            writer_bytes(out, value.data + i, bytes);
+        }
     }
 }
 

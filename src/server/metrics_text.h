@@ -9,7 +9,8 @@
 
 /* As it is. */
 void metrics_text(struct writer *out, const char *words);
-/* The value of a label, without its quotes. */
+/* The value of a label, without its quotes. A byte that is no text stands as \xNN: for one of them a reader refuses the
+ * whole page. */
 void metrics_label(struct writer *out, struct slice value);
 void metrics_number(struct writer *out, const char *before, int64_t value, const char *after);
 /* The lines that tell what a metric is: "gauge" or "counter", and help. */

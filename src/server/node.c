@@ -203,6 +203,10 @@ static enum err cluster_id_find(struct node *node, struct why *why)
     const struct meta_properties *properties =
         directory ? log_directory_properties(directory) : NULL;
 
+    if (directory && log_directory_is_offline(directory))
+        return why_set(why, ERR_KAFKA_STORAGE_ERROR,
+                       "Encountered I/O error in metadata log directory %.*s. Cannot continue.",
+                       SLICE_ARGS(node->config.metadata_log_dir));
     if (!properties || properties->version < 0)
         return why_set(why, ERR_NOT_FOUND,
                        "No `meta.properties` found in %.*s (have you run `barnabas storage format` "

@@ -5,6 +5,8 @@
  */
 #include "server/node_internal.h"
 
+#include "base/fmt.h"
+
 enum err node_check(const struct node *node, struct why *why)
 {
     const struct node_config *config = &node->config;
@@ -60,15 +62,19 @@ void node_advise(const struct node *node)
         BROKER_SHARE_COORDINATOR_STATE_TOPIC_REPLICATION_FACTOR,
         BROKER_SHARE_COORDINATOR_STATE_TOPIC_MIN_ISR,
     };
+    char advice[512];
     bool is_met = true;
 
     container_advise(node);
     for (size_t i = 0; i < ARRAY_COUNT(keys); i++)
         is_met &= config_int(node->boot_config, keys[i]) <= 1;
-    if (!is_met)
-        LOG_WARN(
-            node->logger, "config", "single_node",
-            "reason=\"internal topics cannot have the replicas that are asked for while this is "
-            "the only broker; for a cluster of one set: %s\"",
-            config_single_node_properties);
+    if (is_met)
+        return;
+    fmt(advice, sizeof advice, "%s", config_single_node_properties);
+    for (char *at = advice; *at; at++)
+        *at = *at == '\n' ? ' ' : *at; /* a line of a file each: a log line shows them as \n */
+    LOG_WARN(node->logger, "config", "single_node",
+             "reason=\"internal topics cannot have the replicas that are asked for while this is "
+             "the only broker; for a cluster of one set: %s\"",
+             advice);
 }

@@ -76,6 +76,22 @@ static enum err partitions_list(struct log_directory *directory, struct why *why
     return OK;
 }
 
+/* As in Kafka a file that is no such file is of its disk: it takes its directory offline, and no other one. */
+static enum err properties_read(struct log_directory *directory)
+{
+    struct log_directories *set = directory->set;
+    struct why why = {""};
+    enum err err = meta_properties_read(set->os, directory->path, &directory->arena,
+                                        &directory->properties, &why);
+
+    if (err == OK || err_is_shortage(err))
+        return err;
+    directory->properties = (struct meta_properties){.version = -1, .node_id = -1};
+    LOG_ERROR(set->logger, "storage", "meta_properties_unreadable",
+              "directory=%s error=%s why=\"%s\"", directory->path, err_name(err), why.text);
+    return err == ERR_FORMAT ? ERR_CORRUPT : err;
+}
+
 /* ERR_LOCKED and ERR_FORMAT stop the start, and so does a shortage, which says nothing of a disk; other errors take
  * the directory offline. */
 static enum err directory_open(struct log_directory *directory, struct why *why)
@@ -93,7 +109,7 @@ static enum err directory_open(struct log_directory *directory, struct why *why)
     if (err == ERR_LOCKED)
         return why_set(why, err, "%s is in use by another process", directory->path);
     TRY(err);
-    TRY(meta_properties_read(os, directory->path, &directory->arena, &directory->properties, why));
+    TRY(properties_read(directory));
     TRY(clean_marker_read(os, directory->path, &directory->was_clean, &directory->marker_epoch));
     if (directory->was_clean && FAULT_POINT(clean_marker_ignored))
         directory->was_clean = false;

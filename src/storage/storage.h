@@ -133,9 +133,9 @@ MUST_USE enum err meta_properties_write(struct os *os, const char *path,
 /* ---- the process's log directories ---- */
 
 /* Blocking. Creates missing directories, takes their locks, reads meta.properties, clean marker,
- * checkpoints and the list of partitions. A directory that fails with an I/O error is offline from
- * the start; ERR_KAFKA_STORAGE_ERROR when all are. ERR_LOCKED: another process has one of them.
- * ERR_FORMAT: a foreign directory or a broken meta.properties; `why` names the file. */
+ * checkpoints and the list of partitions. A directory that fails with an I/O error, or whose
+ * meta.properties is broken, is offline from the start; ERR_KAFKA_STORAGE_ERROR when all are.
+ * ERR_LOCKED: another process has one of them. ERR_FORMAT: a foreign directory; `why` names it. */
 MUST_USE enum err log_directories_open(struct os *os, struct logger *logger,
                                        const struct storage_options *options,
                                        const char *const *paths, size_t count,

@@ -117,8 +117,9 @@ def batch_values(data):
 
 
 class Client:
-    def __init__(self, port, timeout=10):
+    def __init__(self, port, timeout=10, name="e2e"):
         self.correlation = 0
+        self.name = name
         try:
             self.socket = socket.create_connection(("127.0.0.1", port), timeout)
         except OSError as error:
@@ -129,7 +130,7 @@ class Client:
 
     def send(self, api, version, body):
         self.correlation += 1
-        frame = struct.pack(">hhi", api, version, self.correlation) + string("e2e") + body
+        frame = struct.pack(">hhi", api, version, self.correlation) + string(self.name) + body
         try:
             self.socket.sendall(blob(frame))
         except OSError as error:

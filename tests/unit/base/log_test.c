@@ -71,6 +71,57 @@ static void fields_are_cut_at_two_kib(void **state)
     assert_int_equal(strlen(logger.fields), 2047);
 }
 
+static void what_a_peer_calls_itself_stays_inside_its_value(void **state)
+{
+    static const struct {
+        const char *format, *given, *expected;
+    } rows[] = {
+        {"id=\"%s\" x=1", "x\" level=\"ERROR", "id=\"x\\\" level=\\\"ERROR\" x=1"},
+        {"id=\"%s\" x=1", "a\\", "id=\"a\\\\\" x=1"},
+        {"id=\"%s\" x=1", "a\nb\r\x1b[31m\x7f", "id=\"a\\nb\\x0d\\x1b[31m\\x7f\" x=1"},
+        {"id=\"%s\" x=1", "\xff\xc3\xbc\xc3", "id=\"\\xff\xc3\xbc\\xc3\" x=1"},
+        {"id=\"%s\" x=1", "two words", "id=\"two words\" x=1"},
+        {"id=\"(%s) \" x=1", "a=b c", "id=\"(a=b c) \" x=1"},
+        /* Without quotes of its own a value with spaces gets some. */
+        {"id=%s x=1", "a level=ERROR", "id=\"a level=ERROR\" x=1"},
+        {"x=1 id=%s", "a \"b\"", "x=1 id=\"a \\\"b\\\"\""},
+        {"id=%s x=1", "\"a\"", "id=\\\"a\\\" x=1"},
+        {"id=%s x=1", "", "id= x=1"},
+        /* A part of a value cannot. */
+        {"id=%s-0 x=1", "a level=ERROR", "id=a\\x20level=ERROR-0 x=1"},
+        {"a=\"b\" id=%s-0", "c d", "a=\"b\" id=c\\x20d-0"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct memory_logger logger = {.base = {keep, LOG_LEVEL_TRACE}};
+
+        log_event(&logger.base, LOG_LEVEL_WARN, "server", "refused", rows[i].format, rows[i].given);
+        assert_string_equal(logger.fields, rows[i].expected);
+    }
+}
+
+static void no_byte_past_a_precision_is_read_and_the_rest_of_the_fields_follows(void **state)
+{
+    struct memory_logger logger = {.base = {keep, LOG_LEVEL_TRACE}};
+
+    (void)state;
+    LOG_INFO(&logger.base, "groups", "left", "group=%.*s why=\"%.*s\" mark=%c n=%d", 3, "a bcd", 2,
+             "\"\"\"", '\n', 7);
+    assert_string_equal(logger.fields, "group=\"a b\" why=\"\\\"\\\"\" mark=\\n n=7");
+}
+
+static void escapes_are_cut_at_two_kib_too(void **state)
+{
+    struct memory_logger logger = {.base = {keep, LOG_LEVEL_TRACE}};
+    char name[4000];
+
+    (void)state;
+    memset(name, 1, sizeof name);
+    LOG_TRACE(&logger.base, "raft", "vote", "id=\"%.*s\" n=%d", (int)sizeof name, name, 1);
+    assert_int_equal(strlen(logger.fields), 2047);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -78,6 +129,9 @@ int main(void)
         cmocka_unit_test(below_the_level_nothing_is_formatted),
         cmocka_unit_test(without_a_logger_events_are_dropped),
         cmocka_unit_test(fields_are_cut_at_two_kib),
+        cmocka_unit_test(what_a_peer_calls_itself_stays_inside_its_value),
+        cmocka_unit_test(no_byte_past_a_precision_is_read_and_the_rest_of_the_fields_follows),
+        cmocka_unit_test(escapes_are_cut_at_two_kib_too),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

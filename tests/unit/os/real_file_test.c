@@ -253,6 +253,80 @@ static void an_empty_file_is_read_as_empty_not_as_null(void **state)
     assert_int_equal(content.size_bytes, 0);
 }
 
+static void what_people_name_is_read_to_its_end_a_pipe_too(void **state)
+{
+    enum { COUNT = 40000 };
+    struct bench *bench = *state;
+    struct os_file *file = open_new(bench, "f");
+    static uint8_t data[COUNT];
+    struct slice content;
+    char path[64];
+    int ends[2];
+
+    fill(data, COUNT);
+    assert_int_equal(os_file_write(file, &(struct slice){data, COUNT}, 1, 0), OK);
+    os_file_close(&file);
+    assert_int_equal(pipe(ends), 0);
+    assert_int_equal(write(ends[1], data, COUNT), COUNT);
+    close(ends[1]);
+    fmt(path, sizeof(path), "/dev/fd/%d", ends[0]);
+    for (int is_pipe = 0; is_pipe < 2; is_pipe++) {
+        assert_int_equal(os_read_stream(bench->os, is_pipe ? path : bench_path(bench, "f"),
+                                        &bench->arena, COUNT, &content),
+                         OK);
+        assert_int_equal(content.size_bytes, COUNT);
+        assert_memory_equal(content.data, data, COUNT);
+    }
+    assert_int_equal(os_read_stream(bench->os, path, &bench->arena, 0, &content), OK);
+    assert_false(slice_is_null(content)); /* nothing is left */
+    assert_int_equal(content.size_bytes, 0);
+    close(ends[0]);
+    assert_int_equal(
+        os_read_stream(bench->os, bench_path(bench, "f"), &bench->arena, COUNT - 1, &content),
+        ERR_TOO_LARGE);
+    assert_int_equal(
+        os_read_stream(bench->os, bench_path(bench, "none"), &bench->arena, COUNT, &content),
+        ERR_NOT_FOUND);
+}
+
+static void standard_descriptors_that_are_closed_are_given_to_no_file(void **state)
+{
+    struct bench *bench = *state;
+    pid_t child;
+    int status;
+
+#ifdef __SANITIZE_THREAD__
+    skip(); /* no threads are started in a child of a process that has some */
+#endif
+    child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        struct os_real_options options = {.pool_threads = 1};
+        struct os *os;
+        struct os_file *file;
+        struct os_output output;
+        struct slice content;
+
+        for (int fd = 0; fd <= 2; fd++)
+            close(fd);
+        if (os_real_create(&options, &os) != OK ||
+            os_file_open(os, bench_path(bench, "f"), OS_OPEN_WRITE | OS_OPEN_CREATE, &file) != OK)
+            _exit(2);
+        for (int fd = 0; fd <= 2; fd++)
+            if (write(fd, "log", 3) >= 0)
+                _exit(3);
+        output = os_output_open();
+        if (output.fd != 1 || os_output_put(&output, "log", 3) != 0 ||
+            os_read_whole(os, bench_path(bench, "f"), &bench->arena, 100, &content) != OK ||
+            content.size_bytes != 0)
+            _exit(4);
+        _exit(0);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 static void every_file_operation_works_through_a_port(void **state)
 {
     struct bench *bench = *state;
@@ -392,6 +466,8 @@ int main(void)
         TEST(a_record_lock_of_another_process_keeps_us_out),
         TEST(a_replaced_file_is_whole_and_leaves_nothing_beside),
         TEST(an_empty_file_is_read_as_empty_not_as_null),
+        TEST(what_people_name_is_read_to_its_end_a_pipe_too),
+        TEST(standard_descriptors_that_are_closed_are_given_to_no_file),
         TEST(every_file_operation_works_through_a_port),
         TEST(large_reads_and_writes_go_through_the_pool),
         TEST(a_read_that_is_not_in_memory_is_done_by_the_pool),

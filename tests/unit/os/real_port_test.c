@@ -218,6 +218,8 @@ static void a_signal_is_told_on_another_thread(void **state)
     struct heard heard = {.port = bench->port};
     static const int signals[] = {SIGHUP, SIGTERM, SIGINT};
 
+    for (size_t i = 0; i < ARRAY_COUNT(signals); i++)
+        signal(signals[i], SIG_DFL); /* whatever these tests were started with */
     assert_int_equal(os_on_signal(bench->os, on_signal, &heard), OK);
     for (size_t i = 0; i < ARRAY_COUNT(signals); i++) {
         atomic_store(&heard.signal, 0);
@@ -227,6 +229,23 @@ static void a_signal_is_told_on_another_thread(void **state)
         assert_int_equal(atomic_load(&heard.signal), signals[i]);
     }
     assert_int_equal(os_on_signal(bench->os, NULL, NULL), OK); /* before the port goes */
+}
+
+static void a_signal_that_was_ignored_at_the_start_stays_so(void **state)
+{
+    struct bench *bench = *state;
+    struct heard heard = {.port = bench->port};
+
+    signal(SIGTERM, SIG_DFL);
+    signal(SIGHUP, SIG_IGN);
+    assert_int_equal(os_on_signal(bench->os, on_signal, &heard), OK);
+    assert_int_equal(kill(getpid(), SIGHUP), 0); /* the lower number: of two that wait the first */
+    assert_int_equal(kill(getpid(), SIGTERM), 0);
+    while (atomic_load(&heard.signal) == 0)
+        os_port_poll(bench->port, INT64_MAX);
+    assert_int_equal(atomic_load(&heard.signal), SIGTERM);
+    assert_int_equal(os_on_signal(bench->os, NULL, NULL), OK);
+    signal(SIGHUP, SIG_DFL);
 }
 
 static void the_process_knows_its_usage(void **state)
@@ -271,6 +290,7 @@ int main(void)
         TEST(a_wake_before_the_sleep_is_not_lost_and_serves_once),
         TEST(the_last_of_many_wakes_is_always_seen),
         TEST(a_signal_is_told_on_another_thread),
+        TEST(a_signal_that_was_ignored_at_the_start_stays_so),
         TEST(the_process_knows_its_usage),
         TEST(entropy_differs_from_draw_to_draw),
     };
