@@ -115,7 +115,8 @@ static int format_run(struct storage_task *task)
     if (!options.directories || !options.metadata_directory)
         return storage_refuse("%s", err_text(ERR_NO_MEMORY));
     err = storage_format(task->os, &options, &report, &task->why);
-    fwrite(report.data, 1, report.size_bytes, stdout);
+    if (report.size_bytes > 0)
+        fwrite(report.data, 1, report.size_bytes, stdout);
     if (err != OK)
         return storage_refuse("%s", task->why.text[0] ? task->why.text : err_text(err));
     return CLI_OK;
