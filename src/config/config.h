@@ -415,8 +415,8 @@ struct config_rules {
     bool cordoned_allowed; /* metadata.version >= 4.3-IV0 */
     bool forwarded;        /* by a broker, which has checked BROKER changes */
     bool new_resource;     /* configs of CreateTopics */
-    /* What the caller knows to be wrong with the resource's name, or OK: told before any value, but after an operation
-     * that is not possible. */
+    /* What the caller knows to be wrong with the resource's name, or OK: told before values are validated, but after
+     * an operation that is not possible. */
     enum err name_err;
     const struct why *name_why;
 };

@@ -36,8 +36,12 @@ void os_output_close(struct os_output *output)
 bool os_output_wait(const struct os_output *output, int wait_ms)
 {
     struct pollfd poll_fd = {.fd = output->fd, .events = POLLOUT};
+    int ready;
 
-    return poll(&poll_fd, 1, wait_ms) > 0;
+    do
+        ready = poll(&poll_fd, 1, wait_ms);
+    while (ready < 0 && errno == EINTR);
+    return ready > 0;
 }
 
 size_t os_output_put(const struct os_output *output, const void *bytes, size_t size_bytes)

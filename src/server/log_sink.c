@@ -151,6 +151,8 @@ enum err log_sink_create(struct os *os, bool json, enum log_level level, struct 
 
 void log_sink_release(struct log_sink **sink)
 {
+    if ((*sink)->dropped > 0)
+        (void)dropped_tell(*sink);
     os_output_close(&(*sink)->output);
     heap_allocator.release(&heap_allocator, *sink, sizeof **sink);
     *sink = NULL;

@@ -11,8 +11,6 @@
 
 #include "server/handlers/produce_internal.h"
 
-#include "base/assert.h"
-
 typedef struct produce_request_topic_produce_data asked_topic;
 typedef struct produce_request_partition_produce_data asked_partition;
 
@@ -20,13 +18,14 @@ typedef struct produce_request_partition_produce_data asked_partition;
 #define TOPICS_COMPARED_MAX 16
 /* Of partitions that do not ascend these are marked on the stack; who names a later one is looked at closely. */
 #define INDEXES_MARKED 4096
+/* So far closely: no topic comes near so many partitions. Beyond, each naming counts. */
+#define INDEXES_MAX (1 << 20)
 #define WORD_BITS 64
 
-/* A partition as it is named. Topics are compared once, not for each of their partitions: a name may be long. */
+/* One topic of the request. Topics are compared once, not for each of their partitions: a name may be long. */
 struct naming {
-    uint32_t topic; /* its rank; the same for the same topic */
-    int32_t index;
-    uint32_t order; /* of the request */
+    asked_topic *topic;
+    size_t first; /* of its partitions in the request's order */
 };
 
 /* A request has ids or names. */
@@ -37,21 +36,23 @@ static int topic_order(const asked_topic *one, const asked_topic *two)
     return order != 0 ? order : slice_compare(one->name, two->name);
 }
 
-static int topic_pointer_order(const void *one, const void *two)
-{
-    return topic_order(*(const asked_topic *const *)one, *(const asked_topic *const *)two);
-}
-
 static int naming_order(const void *a, const void *b)
 {
     const struct naming *one = a;
     const struct naming *two = b;
+    int order = topic_order(one->topic, two->topic);
 
-    if (one->topic != two->topic)
-        return one->topic < two->topic ? -1 : 1;
-    if (one->index != two->index)
-        return one->index < two->index ? -1 : 1;
-    return one->order < two->order ? -1 : 1;
+    return order != 0 ? order : one->first < two->first ? -1 : one->first > two->first;
+}
+
+/* Whether it was marked before. */
+static bool mark(uint64_t *marked, int32_t index)
+{
+    uint64_t bit = UINT64_C(1) << ((uint32_t)index % WORD_BITS);
+    bool was = (marked[index / WORD_BITS] & bit) != 0;
+
+    marked[index / WORD_BITS] |= bit;
+    return was;
 }
 
 static bool indexes_ascend(const asked_topic *topic)
@@ -73,33 +74,33 @@ static bool indexes_may_repeat(const asked_topic *topic)
     memset(marked, 0, sizeof(marked));
     for (int32_t i = 0; i < topic->partition_data_count; i++) {
         int32_t index = topic->partition_data[i].index;
-        uint64_t bit = UINT64_C(1) << ((uint32_t)index % WORD_BITS);
 
-        if (index < 0 || index >= INDEXES_MARKED || (marked[index / WORD_BITS] & bit))
+        if (index < 0 || index >= INDEXES_MARKED || mark(marked, index))
             return true;
-        marked[index / WORD_BITS] |= bit;
     }
     return false;
 }
 
-/* NULL: no memory. */
-static const asked_topic **topics_sorted(const struct produce_request *body, struct arena *arena)
+/* The topics, equal ones together and in the request's order; NULL: no memory. */
+static struct naming *topics_sorted(const struct produce_request *body, struct arena *arena)
 {
-    size_t count = (size_t)body->topic_data_count;
-    const asked_topic **sorted = ARENA_ARRAY(arena, const asked_topic *, count);
+    size_t count = (size_t)body->topic_data_count, first = 0;
+    struct naming *sorted = ARENA_ARRAY(arena, struct naming, count);
 
     if (!sorted)
         return NULL;
-    for (size_t i = 0; i < count; i++)
-        sorted[i] = &body->topic_data[i];
-    qsort(sorted, count, sizeof(const asked_topic *), topic_pointer_order);
+    for (size_t i = 0; i < count; i++) {
+        sorted[i] = (struct naming){&body->topic_data[i], first};
+        first += (size_t)body->topic_data[i].partition_data_count;
+    }
+    qsort(sorted, count, sizeof(*sorted), naming_order);
     return sorted;
 }
 
 static bool topics_may_repeat(const struct produce_request *body, struct arena *arena)
 {
     size_t count = (size_t)body->topic_data_count;
-    const asked_topic **sorted;
+    const struct naming *sorted;
 
     if (count <= TOPICS_COMPARED_MAX) {
         for (size_t i = 1; i < count; i++)
@@ -112,7 +113,7 @@ static bool topics_may_repeat(const struct produce_request *body, struct arena *
     if (!sorted)
         return true; /* to be looked at closely, which fails */
     for (size_t i = 1; i < count; i++)
-        if (topic_order(sorted[i - 1], sorted[i]) == 0)
+        if (topic_order(sorted[i - 1].topic, sorted[i].topic) == 0)
             return true;
     return false;
 }
@@ -138,43 +139,44 @@ static void marked_drop(struct produce_request *body, const bool *is_dropped)
     body->topic_data_count = topics;
 }
 
-/* The rank of each topic in the request's order; NULL: no memory. */
-static const uint32_t *topics_rank(const struct produce_request *body, struct arena *arena)
+/* Of namings of one topic, from the last to the first: partitions that were named already are dropped. */
+static void topic_repeats_find(const struct naming *namings, size_t count, uint64_t *marked,
+                               bool *is_dropped)
 {
-    size_t count = (size_t)body->topic_data_count;
-    const asked_topic **sorted = topics_sorted(body, arena);
-    uint32_t *ranks = ARENA_ARRAY(arena, uint32_t, count);
-    uint32_t rank = 0;
+    for (size_t i = count; i-- > 0;) {
+        const asked_topic *topic = namings[i].topic;
 
-    if (!sorted || !ranks)
-        return NULL;
-    for (size_t i = 0; i < count; i++) {
-        rank += i > 0 && topic_order(sorted[i - 1], sorted[i]) != 0;
-        ranks[sorted[i] - body->topic_data] = rank;
+        for (int32_t j = topic->partition_data_count; j-- > 0;) {
+            int32_t index = topic->partition_data[j].index;
+
+            if (index >= 0 && index < INDEXES_MAX)
+                is_dropped[namings[i].first + (size_t)j] = mark(marked, index);
+        }
     }
-    return ranks;
+    for (size_t i = 0; i < count; i++)
+        for (int32_t j = 0; j < namings[i].topic->partition_data_count; j++) {
+            int32_t index = namings[i].topic->partition_data[j].index;
+
+            if (index >= 0 && index < INDEXES_MAX)
+                marked[index / WORD_BITS] = 0;
+        }
 }
 
 static bool repeats_drop(struct produce_request *body, size_t count, struct arena *arena)
 {
-    struct naming *namings = ARENA_ARRAY(arena, struct naming, count);
+    const struct naming *namings = topics_sorted(body, arena);
     bool *is_dropped = ARENA_ARRAY(arena, bool, count);
-    const uint32_t *ranks = topics_rank(body, arena);
-    uint32_t order = 0;
+    uint64_t *marked = ARENA_ARRAY(arena, uint64_t, INDEXES_MAX / WORD_BITS);
+    size_t topics = (size_t)body->topic_data_count, end;
 
-    if (!namings || !is_dropped || !ranks)
+    if (!namings || !is_dropped || !marked)
         return false;
-    for (int32_t i = 0; i < body->topic_data_count; i++) {
-        const asked_topic *topic = &body->topic_data[i];
-
-        for (int32_t j = 0; j < topic->partition_data_count; j++, order++)
-            namings[order] = (struct naming){ranks[i], topic->partition_data[j].index, order};
+    for (size_t i = 0; i < topics; i = end) {
+        end = i + 1;
+        while (end < topics && topic_order(namings[i].topic, namings[end].topic) == 0)
+            end++;
+        topic_repeats_find(&namings[i], end - i, marked, is_dropped);
     }
-    ASSERT(order == count);
-    qsort(namings, count, sizeof(*namings), naming_order);
-    for (size_t i = 1; i < count; i++)
-        is_dropped[namings[i - 1].order] =
-            namings[i - 1].topic == namings[i].topic && namings[i - 1].index == namings[i].index;
     marked_drop(body, is_dropped);
     return true;
 }
