@@ -18,6 +18,7 @@
 #include "base/list.h"
 #include "base/slice.h"
 
+#include <pthread.h>
 #include <stdbool.h>
 
 struct os;      /* one machine: this process, or one simulated node */
@@ -229,9 +230,13 @@ MUST_USE enum err os_on_signal(struct os *os, void (*notify)(void *context, int 
  * (Where that cannot be had, of a socket or without /proc, it may for what os_output_wait had not said.) */
 struct os_output {
     int fd;
+    pthread_mutex_t lock;
 };
 struct os_output os_output_open(void); /* after os_real_create, which sees to a closed one */
 void os_output_close(struct os_output *output);
+/* For whoever has more than one write, or a state beside it, that no other thread may come between. */
+void os_output_lock(struct os_output *output);
+void os_output_unlock(struct os_output *output);
 /* Whether there is room within wait_ms: in a pipe for 4 KiB, in a terminal for something; of what failed there is. */
 bool os_output_wait(const struct os_output *output, int wait_ms);
 /* How many bytes it took; 0: there is no room, or it failed. Up to 4 KiB go into a pipe whole. */

@@ -14,7 +14,7 @@
  * wait for the rest. What the name in /proc gives is our own. A file never waits, and shares its position. */
 struct os_output os_output_open(void)
 {
-    struct os_output output = {STDOUT_FILENO};
+    struct os_output output = {STDOUT_FILENO, PTHREAD_MUTEX_INITIALIZER};
     struct stat stat;
     int fd;
 
@@ -31,6 +31,16 @@ void os_output_close(struct os_output *output)
     if (output->fd != STDOUT_FILENO)
         close(output->fd);
     output->fd = STDOUT_FILENO;
+}
+
+void os_output_lock(struct os_output *output)
+{
+    pthread_mutex_lock(&output->lock);
+}
+
+void os_output_unlock(struct os_output *output)
+{
+    pthread_mutex_unlock(&output->lock);
 }
 
 bool os_output_wait(const struct os_output *output, int wait_ms)

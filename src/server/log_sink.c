@@ -9,7 +9,6 @@
 #include "os/os.h"
 
 #include <stdatomic.h>
-#include <stdio.h>
 
 #define LINE_BYTES 4096 /* with its end: what a pipe takes whole */
 /* How long who logs waits for room, of every second once: a slow reader loses lines and does not slow the node. */
@@ -22,10 +21,9 @@ struct log_sink {
     bool json;
     _Atomic int8_t levels[CONFIG_LOGGER_COUNT];
 
-    /* Under the lock of stdout. */
-    struct os_output output;
-    uint64_t dropped; /* since the last line that was not */
-    bool is_cut;      /* the last byte that went out ends no line */
+    struct os_output output; /* its lock is that of what follows too */
+    uint64_t dropped;        /* since the last line that was not */
+    bool is_cut;             /* the last byte that went out ends no line */
     bool has_waited;
     int64_t waited_ns; /* when that ended */
 };
@@ -111,12 +109,12 @@ static void sink_write(struct logger *logger, enum log_level level, const char *
     if ((int8_t)level < level_of(sink, module))
         return;
     size_bytes = line_make(sink, line, level, module, event, fields);
-    flockfile(stdout);
+    os_output_lock(&sink->output);
     if (sink->dropped > 0 && dropped_tell(sink))
         sink->dropped = 0;
     if (sink->dropped > 0 || !line_put(sink, line, size_bytes))
         sink->dropped++;
-    funlockfile(stdout);
+    os_output_unlock(&sink->output);
 }
 
 void log_sink_set_levels(struct log_sink *sink, const struct config_logger_levels *levels)
