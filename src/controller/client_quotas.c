@@ -8,6 +8,8 @@
 #include "base/name_order.h"
 #include "base/parse.h"
 
+#include <arpa/inet.h>
+
 typedef const struct alter_client_quotas_request_entry_data *entry;
 
 struct entity {
@@ -53,63 +55,17 @@ static enum err entity_read(entry asked, struct entity *out, struct why *why)
     return OK;
 }
 
-/* Four numbers up to 255, without leading zeros: some read those as octal. */
-static bool is_ipv4(struct slice text)
-{
-    int32_t number = -1;
-    int dots = 0;
-
-    for (size_t i = 0; i < text.size_bytes; i++) {
-        uint8_t c = text.data[i];
-
-        if (c == '.' && number >= 0 && dots < 3) {
-            dots++;
-            number = -1;
-        } else if (c >= '0' && c <= '9' && number != 0) {
-            number = MAX(number, 0) * 10 + (c - '0');
-        } else {
-            return false;
-        }
-        if (number > 255)
-            return false;
-    }
-    return dots == 3 && number >= 0;
-}
-
-/* Eight groups of up to four digits, or fewer around one "::"; the last two may be an IPv4 address. */
-static bool is_ipv6(struct slice text)
-{
-    size_t groups = 0, digits = 0, gaps = 0;
-
-    for (size_t i = 0; i < text.size_bytes; i++) {
-        uint8_t c = text.data[i];
-        bool is_hex = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
-
-        if (c == '.')
-            return is_ipv4(slice_sub(text, i - digits, SIZE_MAX)) &&
-                   (gaps == 1 ? groups <= 6 : gaps == 0 && groups == 7);
-        if (!is_hex && c != ':')
-            return false;
-        groups += is_hex && digits == 0;
-        digits = is_hex ? digits + 1 : 0;
-        if (digits > 4)
-            return false;
-        if (c == ':' && i + 1 < text.size_bytes && text.data[i + 1] == ':') {
-            gaps++;
-            i++;
-            if (i + 1 < text.size_bytes && text.data[i + 1] == ':')
-                return false;
-        } else if (c == ':' && (i == 0 || i + 1 == text.size_bytes)) {
-            return false;
-        }
-    }
-    return gaps == 1 ? groups <= 7 : gaps == 0 && groups == 8;
-}
-
 /* Host names would need a resolver: the quota counts addresses, so an address is what it takes. */
 static bool ip_is_address(struct slice ip)
 {
-    return is_ipv4(ip) || is_ipv6(ip);
+    char text[INET6_ADDRSTRLEN];
+    struct in6_addr address; /* has room for either */
+
+    if (ip.size_bytes >= sizeof text || memchr(ip.data, 0, ip.size_bytes))
+        return false;
+    memcpy(text, ip.data, ip.size_bytes);
+    text[ip.size_bytes] = 0;
+    return inet_pton(AF_INET, text, &address) == 1 || inet_pton(AF_INET6, text, &address) == 1;
 }
 
 static enum err entity_check(const struct entity *entity, struct why *why)
