@@ -65,12 +65,8 @@ static const struct metadata_topic *tree_find(const struct metadata_image *image
 
 /* ---- all names in order ---- */
 
-static struct slice unified(struct arena *arena, struct slice name)
+static struct slice unified(struct slice name, uint8_t *copy)
 {
-    uint8_t *copy = arena_allocate(arena, name.size_bytes + 1);
-
-    if (!copy)
-        return SLICE_NULL;
     for (size_t i = 0; i < name.size_bytes; i++)
         copy[i] = name.data[i] == '.' ? '_' : name.data[i];
     return slice_of(copy, name.size_bytes);
@@ -91,13 +87,14 @@ static enum err names_order(struct call *call, struct topic_collisions *collisio
         return ERR_NO_MEMORY;
     metadata_walk_start(&walk, call->image, METADATA_TOPICS);
     while ((topic = metadata_walk_next(&walk))) {
-        struct slice *name = &collisions->names[collisions->count];
+        uint8_t *copy;
 
         if (!has_separator(topic->name))
             continue;
-        *name = unified(call->arena, topic->name);
-        if (slice_is_null(*name))
+        copy = arena_allocate(call->arena, topic->name.size_bytes);
+        if (!copy)
             return ERR_NO_MEMORY;
+        collisions->names[collisions->count] = unified(topic->name, copy);
         collisions->topics[collisions->count++] = topic;
     }
     TRY(name_order(call->arena, collisions->names, collisions->count, &collisions->order));
@@ -122,10 +119,8 @@ enum err topic_collision(struct call *call, struct topic_collisions *collisions,
     }
     if (!collisions->is_ordered)
         TRY(names_order(call, collisions));
-    for (size_t i = 0; i < name.size_bytes; i++)
-        copy[i] = name.data[i] == '.' ? '_' : name.data[i];
-    if (name_find(collisions->names, collisions->order, collisions->count,
-                  slice_of(copy, name.size_bytes), &at))
+    if (name_find(collisions->names, collisions->order, collisions->count, unified(name, copy),
+                  &at))
         *out = collisions->topics[at];
     return OK;
 }
