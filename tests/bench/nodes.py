@@ -45,11 +45,14 @@ class Benched:
                             f"partitions={partitions}"], check=True, timeout=180)
 
     def forget(self, name):
-        """Frees the disk; a broker that cannot delete keeps its topic. Until the files are gone they are open, and a
-        broker that has no descriptors left for what comes next refuses its records."""
-        deleted = subprocess.run([LOAD, "delete", f"address={self.address}", f"topic={name}"], check=False,
-                                 timeout=180)
-        if deleted.returncode == 0:
+        """Frees the disk; a broker that cannot delete keeps its topic."""
+        return subprocess.run([LOAD, "delete", f"address={self.address}", f"topic={name}"], check=False,
+                              timeout=180).returncode == 0
+
+    def forget_wide(self, name):
+        """The same for thousands of partitions: until their files are gone they are open, and a broker that has no
+        descriptors left for what comes next refuses its records."""
+        if self.forget(name):
             kafka.wait_for(lambda: not any(next(folder.glob(f"{name}-*"), None) for folder in self.log_dirs),
                            GONE_SECONDS_MAX)
 

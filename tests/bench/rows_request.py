@@ -107,7 +107,7 @@ def wide(bench):
         rounds = bench.choose(20 if partitions == 1000 else 5, 100)
         for kind in bench.kinds:  # the JVM's warm-up
             topic, _, _ = wide_once(bench, ready[kind], 1000, 20, bench.choose(30, 200))
-            ready[kind].forget(topic)
+            ready[kind].forget_wide(topic)
 
         def run(kind, ready=ready, rounds=rounds, partitions=partitions):
             node = ready[kind]
@@ -117,7 +117,7 @@ def wide(bench):
             if partitions <= 1000:  # the reader's limit
                 rows_load.load("consume", node, topic, partitions=partitions,
                                count=2 * rounds * partitions)
-            node.forget(topic)
+            node.forget_wide(topic)
             return figures
 
         bench.pairs("wide", case, run, most=bench.few(1) if partitions > 1000 else None,

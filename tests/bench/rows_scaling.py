@@ -54,7 +54,7 @@ def partitions(bench):
         def run(kind, number=number, warm_up=warm_up, count=count):
             topic, found, span = rows_request.wide_once(bench, ready[kind], number, warm_up, count,
                                                         SHARE)
-            ready[kind].forget(topic)
+            ready[kind].forget_wide(topic)
             records = found["count"] * SHARE
             return {"CPU µs a record": span.total * 1e6 / records,
                     "records/s": records / found["seconds"]}
